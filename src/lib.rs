@@ -1,0 +1,9 @@
+//! millstream: an RTMP live-streaming server whose every timing can be replayed from a seed.
+#![forbid(unsafe_code)]
+
+pub mod limits;
+pub mod media;
+pub mod rtmp;
+pub mod runtime;
+pub mod server;
+pub mod time;

@@ -1,0 +1,109 @@
+//! Every bound of the server, in one place, each with its reason.
+//!
+//! A peer that crosses one costs itself its connection; nobody else notices.
+
+use crate::time::Duration;
+
+// ---- Chunk stream ---------------------------------------------------------------------------
+
+/// The chunk size both sides start with (RTMP 1.0 §5.4.1).
+pub const CHUNK_SIZE_INITIAL: u32 = 128;
+/// What we send with unless told otherwise: the predecessor's figure. Large enough that most frames are one chunk.
+pub const CHUNK_SIZE_DEFAULT: u32 = 60_000;
+/// The largest chunk size we send with. Larger ones save nothing and let a keyframe block a ping for longer.
+pub const CHUNK_SIZE_SEND_MAX: u32 = 65_536;
+/// The largest chunk size a peer may announce: 31 bits (RTMP 1.0 §5.4.1). It reserves no memory.
+pub const CHUNK_SIZE_RECEIVE_MAX: u32 = 0x7FFF_FFFF;
+/// Chunk streams one connection may use. Real encoders use at most 8 (see the transcripts); nginx-rtmp allows 32.
+pub const CHUNK_STREAMS: usize = 64;
+/// Bytes of one message. The protocol's own bound is 16,777,215; a 4K keyframe at 100 Mbit/s is about 5 MB.
+pub const MESSAGE_BYTES: u32 = 10 * 1024 * 1024;
+/// Bytes of all partly received messages of one connection: one large message and some small ones beside it.
+pub const PARTIAL_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of one command or control message: the longest real `connect` is under 2 KiB.
+pub const COMMAND_BYTES: u32 = 64 * 1024;
+/// Bytes a peer may send before its `connect` was accepted: two handshake packets, a command, and slack.
+pub const PRE_CONNECT_BYTES: usize = 128 * 1024;
+
+// ---- AMF ------------------------------------------------------------------------------------
+
+/// How deep AMF values may nest; real ones nest at most 4 deep. Bounds the recursion of the decoder.
+pub const AMF_DEPTH: usize = 32;
+/// How many AMF values one message may hold. `onMetaData` of the chattiest encoder has under 100.
+pub const AMF_VALUES: usize = 4_096;
+
+// ---- Session --------------------------------------------------------------------------------
+
+/// Message streams on one connection. Real clients open one; a relay a few.
+pub const MESSAGE_STREAMS: usize = 16;
+/// Bytes of an application or stream name, query included. File names and log lines stay sane.
+pub const NAME_BYTES: usize = 1_024;
+/// The acknowledgement window we ask for (RTMP 1.0 §5.4.4): what SRS, FFmpeg and gortmplib use.
+pub const WINDOW_ACK_SIZE_DEFAULT: u32 = 2_500_000;
+/// The peer bandwidth we announce (RTMP 1.0 §5.4.5), limit type 2 (dynamic).
+pub const PEER_BANDWIDTH_DEFAULT: u32 = 2_500_000;
+/// Bytes of replies that may wait for a peer that does not read: hundreds of replies.
+pub const REPLY_BYTES: usize = 256 * 1024;
+
+// ---- Time -----------------------------------------------------------------------------------
+
+/// From accept to the end of the handshake. A slow mobile link needs under 3 s; half-open floods are cut here.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// From the handshake to the first `publish` or `play`. OBS waits for no human in between.
+pub const COMMAND_TIME: Duration = Duration::from_secs(15);
+/// How long a publisher may be silent before it is taken for dead. Encoders send audio every 20–50 ms.
+pub const PUBLISHER_IDLE: Duration = Duration::from_secs(30);
+/// How long a player's socket may take nothing while we have something for it.
+pub const WRITE_STALL: Duration = Duration::from_secs(30);
+/// How long we wait for the peer's FIN after ours, so that unread input does not turn our last words into a RST.
+pub const LINGER: Duration = Duration::from_secs(2);
+/// How long a graceful stop waits for connections to drain, unless configured.
+pub const DRAIN_DEFAULT: Duration = Duration::from_secs(5);
+/// The pause after a failed accept (out of file descriptors): long enough not to spin, short enough not to be felt.
+pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+// ---- Media ----------------------------------------------------------------------------------
+
+/// Frames a stream's ring holds at most: the predecessor's GOP cache default; about 70 s of 30 fps with audio.
+pub const RING_FRAMES_DEFAULT: usize = 5_000;
+/// Bytes a stream's ring holds at most: 10 s at 25 Mbit/s.
+pub const RING_BYTES: usize = 32 * 1024 * 1024;
+/// How far back the ring reaches behind the newest GOP, so that a briefly slow player loses nothing.
+pub const RING_AGE: Duration = Duration::from_secs(5);
+/// Sequence headers and metadata kept per stream for late joiners: 2 kinds × 8 tracks and metadata.
+pub const STREAM_HEADERS: usize = 24;
+/// Bytes of one kept header. An hvcC with many parameter sets is under 4 KiB; onMetaData with cue points under 64.
+pub const HEADER_BYTES: usize = 64 * 1024;
+
+// ---- Delivery -------------------------------------------------------------------------------
+
+/// Slices of one `writev`: what the measurements found enough (Linux's own bound is 1,024).
+pub const GATHER_SLICES: usize = 64;
+/// Bytes of one `writev`: a GOP burst is sliced, so that one joiner does not delay the others.
+pub const GATHER_BYTES: usize = 256 * 1024;
+/// Players served in one turn of the pump, about 0.7 ms.
+pub const PUMP_PLAYERS: usize = 128;
+/// Messages that may wait in one shard's mailbox before media for it is left out and sent again as a snapshot.
+pub const MAILBOX_BACKLOG: usize = 4_096;
+/// The shared read buffer of a shard.
+pub const SCRATCH_BYTES: usize = 64 * 1024;
+/// Reads of one connection in one turn, so that a fast publisher does not starve its neighbours.
+pub const READS_PER_TURN: usize = 4;
+/// Bytes the kernel may hold unsent for a player (TCP_NOTSENT_LOWAT): what is measured to bound a stalled player.
+pub const NOTSENT_LOWAT: u32 = 128 * 1024;
+/// Data shards of one server.
+pub const SHARDS_MAX: usize = 64;
+/// Connections of one shard: beyond it a new one is closed at once.
+pub const CONNECTIONS_PER_SHARD: usize = 100_000;
+
+const _: () = {
+    assert!(CHUNK_SIZE_DEFAULT <= CHUNK_SIZE_SEND_MAX);
+    assert!(CHUNK_SIZE_SEND_MAX <= CHUNK_SIZE_RECEIVE_MAX);
+    assert!(COMMAND_BYTES <= MESSAGE_BYTES);
+    assert!(MESSAGE_BYTES as usize <= PARTIAL_BYTES);
+    assert!(PRE_CONNECT_BYTES > 3_073 + COMMAND_BYTES as usize / 2);
+    assert!((MESSAGE_BYTES as usize) < RING_BYTES);
+    assert!(SCRATCH_BYTES >= 4_096);
+    assert!(GATHER_SLICES <= 1_024);
+    assert!(MESSAGE_BYTES < 0x0100_0000);
+};

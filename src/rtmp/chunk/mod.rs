@@ -1,0 +1,1 @@
+//! Chunk streams.

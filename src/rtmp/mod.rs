@@ -1,0 +1,4 @@
+//! The protocol, without IO: bytes in, events out; commands in, bytes out.
+pub mod chunk;
+pub mod session;
+pub mod wire;

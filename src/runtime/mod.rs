@@ -1,0 +1,126 @@
+//! The only room with a clock, a socket, entropy or a thread.
+//!
+//! The server is generic over [`Runtime`] and [`Conn`]. Three backends implement them: `shard` (our
+//! edge-triggered reactor, Linux), `smol` (portable, and the control thread), and the simulator's, which
+//! lives in the `sim` crate. All three drive the same [`executor::Executor`]; what parks it is the backend's.
+
+use core::future::Future;
+use core::task::{Context, Poll};
+use std::io::{self, IoSlice};
+
+pub use async_task::Task;
+pub use core::net::SocketAddr;
+pub use fastrand::Rng;
+
+use crate::time::{Instant, WallTime};
+
+pub mod executor;
+pub mod mailbox;
+pub mod timer;
+
+#[cfg(all(feature = "production", target_os = "linux"))]
+pub mod shard;
+#[cfg(feature = "production")]
+pub mod smol;
+
+/// One shard's connection: it lives and dies on that shard, is never `Send`, and is used through `&self`
+/// by its own task and by the pump of the stream it plays.
+///
+/// Readiness is cached: `try_*` that returns `WouldBlock` (or a short count) clears it, an event of the
+/// reactor sets it. `poll_*` looks at the cache first; only one task may wait in each direction, and the
+/// last waker registered is the one that is woken.
+pub trait Conn: 'static {
+    /// Reads what is there, never waits. `Ok(0)` is the peer's FIN.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing is there; anything else is the connection's end.
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes what the peer's window takes, never waits; may be short.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the window is full; anything else is the connection's end.
+    fn try_writev(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Ready when `try_read` is worth a try (data, FIN or an error); otherwise the waker is kept.
+    ///
+    /// # Errors
+    /// The backend could not register interest.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Ready when `try_writev` is worth a try; otherwise the waker is kept.
+    ///
+    /// # Errors
+    /// The backend could not register interest.
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Sends FIN once what was written is out (half-close).
+    ///
+    /// # Errors
+    /// The connection is gone already.
+    fn shutdown_write(&self) -> io::Result<()>;
+
+    /// The peer's address.
+    fn peer(&self) -> SocketAddr;
+
+    /// Makes the coming drop of this connection send RST instead of FIN.
+    fn abort(&self);
+}
+
+/// A world's services to the code that runs on one shard (or on the control thread).
+///
+/// Cheap to clone; `!Send` in general. Everything the server does to the outside goes through it, so a
+/// simulated world can answer every question from a seed.
+pub trait Runtime: Clone + 'static {
+    /// An accepted socket on its way from the control thread to a shard.
+    type Socket: Send + 'static;
+    /// An adopted connection.
+    type Conn: Conn;
+    /// A listening socket.
+    type Listener: 'static;
+
+    /// Waits for the next connection.
+    fn accept(
+        &self,
+        listener: &Self::Listener,
+    ) -> impl Future<Output = io::Result<(Self::Socket, SocketAddr)>>;
+
+    /// Registers an accepted socket with this shard.
+    ///
+    /// # Errors
+    /// The socket is dead already, or the kernel has no room for it.
+    fn adopt(&self, socket: Self::Socket) -> io::Result<Self::Conn>;
+
+    /// Now, read once per turn.
+    fn now(&self) -> Instant;
+
+    /// The wall clock, for people to read.
+    fn wall(&self) -> WallTime;
+
+    /// Completes at the first turn at or after `at`.
+    fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> + 'static;
+
+    /// Runs `future` on this shard. Dropping the [`Task`] cancels it; `detach` lets it run.
+    /// A panic in it ends it alone, and is logged with `name`.
+    fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + 'static) -> Task<()>;
+
+    /// A generator for one purpose: in the simulator its numbers depend on seed and purpose, not on
+    /// who drew before. Never for secrets in the simulator; seeded by the OS in production.
+    fn entropy(&self, purpose: &'static str) -> Rng;
+
+    /// Whether the seed wants something rare to happen at `site`. Constant `false` in production.
+    fn buggify(&self, site: &'static str) -> bool {
+        let _ = site;
+        false
+    }
+
+    /// Lets the simulator reorder messages of *different* lanes in a mailbox batch (never within a lane).
+    fn arrange<T>(&self, batch: &mut Vec<(mailbox::Lane, T)>) {
+        let _ = batch;
+    }
+
+    /// What the server did, for the simulator's trace and checkers. Nothing in production, and never per frame.
+    fn trace(&self, event: core::fmt::Arguments<'_>) {
+        let _ = event;
+    }
+}
