@@ -1,6 +1,7 @@
 //! millstream: an RTMP live-streaming server whose every timing can be replayed from a seed.
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod limits;
 pub mod media;
 pub mod rtmp;
