@@ -358,7 +358,9 @@ impl Config {
                 self.chunk_size = number(value, bounds)?;
             }
             Key::GopCache => self.gop_cache = number(value, 0..=limits::RING_FRAMES_MAX)?,
-            Key::PeerBandwidth => self.peer_bandwidth = number(value, limits::WINDOW_MIN..=u32::MAX)?,
+            Key::PeerBandwidth => {
+                self.peer_bandwidth = number(value, limits::WINDOW_MIN..=u32::MAX)?
+            }
             Key::WindowAckSize => {
                 self.window_ack_size = number(value, limits::WINDOW_MIN..=u32::MAX)?;
             }
@@ -494,7 +496,9 @@ fn drain(value: &Value<'_>) -> Result<Duration, Fault> {
     let Value::Text(text) = value else {
         return Err(refuse());
     };
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (count, unit) = text.split_at(digits);
     let millis: u64 = match unit {
         "ms" => 1,
@@ -628,7 +632,10 @@ mod tests {
     #[test]
     fn columns_count_characters_not_bytes() {
         let error = toml("\"größe\" = 1").unwrap_err();
-        assert!(error.starts_with("m.toml:1:1: unknown key `größe`"), "{error}");
+        assert!(
+            error.starts_with("m.toml:1:1: unknown key `größe`"),
+            "{error}"
+        );
         let error = toml("listen = [\"ä\", 7]").unwrap_err();
         assert!(error.starts_with("m.toml:1:11: listen: "), "{error}");
         let error = toml("listen = [\"1.1.1.1:1\", # ä\n \"ä\"]").unwrap_err();
@@ -674,6 +681,9 @@ mod tests {
         );
         config.chunk_size = 1;
         let error = config.check().unwrap_err();
-        assert!(error.to_string().starts_with("Config::chunk_size: "), "{error}");
+        assert!(
+            error.to_string().starts_with("Config::chunk_size: "),
+            "{error}"
+        );
     }
 }
