@@ -79,6 +79,12 @@ impl WireMessage {
         &self.bytes
     }
 
+    /// [`WireMessage::bytes`] from `offset` on, sharing the memory: the rest of a short write, or a body for
+    /// another header.
+    pub fn shared(&self, offset: usize) -> Bytes {
+        self.bytes.slice(offset.min(self.bytes.len())..)
+    }
+
     /// Bytes of the first header: 12, or 16 with an extended timestamp.
     pub fn header_len(&self) -> usize {
         header_len(self.timestamp)

@@ -128,14 +128,20 @@ impl<C: Conn> Outbox<C> {
             return Flushed::Shut(0);
         }
         let mut pending = self.pending.borrow_mut();
-        let mut slices = [const { IoSlice::new(&[]) }; limits::GATHER_SLICES];
+        let mut slices = [IoSlice::new(&[]); limits::GATHER_SLICES];
         let (mut used, mut wanted) = (0, 0);
-        for bytes in pending.iter().map(Bytes::as_ref).chain(more).take(limits::GATHER_SLICES) {
+        let mut add = |bytes| {
             slices[used] = IoSlice::new(bytes);
             used += 1;
             wanted += bytes.len();
-            if wanted >= limits::GATHER_BYTES {
-                break;
+            used < limits::GATHER_SLICES && wanted < limits::GATHER_BYTES
+        };
+        let room = pending.iter().all(|bytes| add(bytes));
+        if room {
+            for bytes in more {
+                if !add(bytes) {
+                    break;
+                }
             }
         }
         let result = self.conn.try_writev(&slices[..used]);
