@@ -55,6 +55,8 @@ pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 pub const COMMAND_TIME: Duration = Duration::from_secs(15);
 /// How long a publisher may be silent before it is taken for dead. Encoders send audio every 20–50 ms.
 pub const PUBLISHER_IDLE: Duration = Duration::from_secs(30);
+/// After so long without a byte from a player it is pinged: TCP then finds out whether its host is still there.
+pub const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a player's socket may take nothing while we have something for it.
 pub const WRITE_STALL: Duration = Duration::from_secs(30);
 /// How long we wait for the peer's FIN after ours, so that unread input does not turn our last words into a RST.
