@@ -140,10 +140,14 @@ const FENCES: &[Fence] = &[
     },
     Fence {
         names: &[
-            "std::sync",
             "Mutex",
             "RwLock",
             "Condvar",
+            "mpsc",
+            "OnceLock",
+            "LazyLock",
+            "std::sync::atomic",
+            "core::sync::atomic",
             "RefCell",
             "thread_local",
         ],

@@ -28,11 +28,21 @@ enum Video {
 
 impl Cursor {
     pub(super) fn at(next: u64) -> Self {
-        Self { next, gate: false, paused: false, audio: true, video: Video::On, jumps: 0 }
+        Self {
+            next,
+            gate: false,
+            paused: false,
+            audio: true,
+            video: Video::On,
+            jumps: 0,
+        }
     }
 
     pub(super) fn waiting_for_key(next: u64) -> Self {
-        Self { gate: true, ..Self::at(next) }
+        Self {
+            gate: true,
+            ..Self::at(next)
+        }
     }
 
     /// The sequence number it gets next.
@@ -73,7 +83,11 @@ impl Cursor {
     pub fn set_paused(&mut self, paused: bool, stream: &Stream) -> Vec<WireMessage> {
         let resumes = self.paused && !paused;
         self.paused = paused;
-        if resumes && self.next < stream.ring().head() { self.jump(stream) } else { Vec::new() }
+        if resumes && self.next < stream.ring().head() {
+            self.jump(stream)
+        } else {
+            Vec::new()
+        }
     }
 
     /// `receiveAudio`, `receiveVideo`: video comes back at a keyframe.
@@ -140,7 +154,10 @@ mod tests {
     const INTER: &[u8] = &[0x27, 1, 0, 0, 0];
 
     fn push(stream: &mut Stream, kind: MediaKind, payload: &[u8]) {
-        stream.push(WireMessage::new(kind, Timestamp(0), payload, 60_000), Instant::ZERO);
+        stream.push(
+            WireMessage::new(kind, Timestamp(0), payload, 60_000),
+            Instant::ZERO,
+        );
     }
 
     fn live() -> Stream {
@@ -157,7 +174,9 @@ mod tests {
         let mut got = Vec::new();
         while let Some(item) = stream.ring().get(cursor.next()) {
             if cursor.step(item) {
-                got.push(item.frame().map_or(0, |f| f.message.payload().flatten().copied().next().unwrap_or(0)));
+                got.push(item.frame().map_or(0, |f| {
+                    f.message.payload().flatten().copied().next().unwrap_or(0)
+                }));
             }
         }
         got
@@ -192,7 +211,11 @@ mod tests {
         push(&mut stream, MediaKind::Video, &[0x17, 0, 0, 0, 0]);
         push(&mut stream, MediaKind::Video, KEY);
         push(&mut stream, MediaKind::Audio, &[0xAF, 1]);
-        assert_eq!(drain(&mut cursor, &stream), [0x17, 0x17, 0xAF], "header, keyframe, audio");
+        assert_eq!(
+            drain(&mut cursor, &stream),
+            [0x17, 0x17, 0xAF],
+            "header, keyframe, audio"
+        );
     }
 
     #[test]
@@ -234,6 +257,10 @@ mod tests {
         stream.end(Bytes::from_static(b"gone"), Instant::ZERO);
         stream.begin(Some(Bytes::from_static(b"here")), Instant::ZERO);
         push(&mut stream, MediaKind::Audio, &[0xAF, 1]);
-        assert_eq!(drain(&mut cursor, &stream), [0, 0, 0xAF], "an audio-only successor needs no keyframe");
+        assert_eq!(
+            drain(&mut cursor, &stream),
+            [0, 0, 0xAF],
+            "an audio-only successor needs no keyframe"
+        );
     }
 }

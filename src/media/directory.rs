@@ -72,18 +72,28 @@ impl Directory {
     ///
     /// # Errors
     /// The lease that holds the name.
-    pub fn publish(&mut self, key: &StreamKey, shard: ShardId) -> Result<(Lease, Vec<Subscriber>), Lease> {
+    pub fn publish(
+        &mut self,
+        key: &StreamKey,
+        shard: ShardId,
+    ) -> Result<(Lease, Vec<Subscriber>), Lease> {
         let entry = self.streams.entry(key.clone()).or_default();
         if let Some(holder) = entry.lease {
             return Err(holder);
         }
-        let lease = Lease { publication: self.next_publication, shard };
+        let lease = Lease {
+            publication: self.next_publication,
+            shard,
+        };
         self.next_publication += 1;
         entry.lease = Some(lease);
         let audience = entry
             .audience
             .iter()
-            .map(|(&shard, &subscription)| Subscriber { shard, subscription })
+            .map(|(&shard, &subscription)| Subscriber {
+                shard,
+                subscription,
+            })
             .collect();
         Ok((lease, audience))
     }
@@ -91,7 +101,10 @@ impl Directory {
     /// Gives a lease back. One that is not held any more is ignored.
     pub fn unpublish(&mut self, key: &StreamKey, publication: PublicationId) {
         if let Some(entry) = self.streams.get_mut(key) {
-            if entry.lease.is_some_and(|lease| lease.publication == publication) {
+            if entry
+                .lease
+                .is_some_and(|lease| lease.publication == publication)
+            {
                 entry.lease = None;
             }
             self.forget_if_empty(key);
@@ -101,7 +114,9 @@ impl Directory {
     /// Notes that `subscriber` has players of `key`; the publisher to tell, if there is one.
     pub fn subscribe(&mut self, key: &StreamKey, subscriber: Subscriber) -> Option<Lease> {
         let entry = self.streams.entry(key.clone()).or_default();
-        entry.audience.insert(subscriber.shard, subscriber.subscription);
+        entry
+            .audience
+            .insert(subscriber.shard, subscriber.subscription);
         entry.lease
     }
 
@@ -127,7 +142,11 @@ impl Directory {
     }
 
     fn forget_if_empty(&mut self, key: &StreamKey) {
-        if self.streams.get(key).is_some_and(|entry| entry.lease.is_none() && entry.audience.is_empty()) {
+        if self
+            .streams
+            .get(key)
+            .is_some_and(|entry| entry.lease.is_none() && entry.audience.is_empty())
+        {
             self.streams.remove(key);
         }
     }
@@ -141,7 +160,10 @@ mod tests {
         StreamKey::new("live", "test")
     }
     fn on(shard: ShardId, subscription: SubscriptionId) -> Subscriber {
-        Subscriber { shard, subscription }
+        Subscriber {
+            shard,
+            subscription,
+        }
     }
 
     #[test]
@@ -151,7 +173,11 @@ mod tests {
         assert!(audience.is_empty());
         assert_eq!(directory.publish(&key(), 4), Err(lease));
         directory.unpublish(&key(), lease.publication + 1);
-        assert_eq!(directory.publish(&key(), 4), Err(lease), "a stale number frees nothing");
+        assert_eq!(
+            directory.publish(&key(), 4),
+            Err(lease),
+            "a stale number frees nothing"
+        );
         directory.unpublish(&key(), lease.publication);
         assert!(directory.is_empty());
         let (second, _) = directory.publish(&key(), 4).expect("free again");
@@ -165,7 +191,11 @@ mod tests {
         let (lease, audience) = directory.publish(&key(), 0).expect("free");
         assert_eq!(audience, [on(1, 7)]);
         assert_eq!(directory.subscribe(&key(), on(2, 1)), Some(lease));
-        assert_eq!(directory.unsubscribe(&key(), on(1, 6)), Some(lease), "stale, but the lease is told");
+        assert_eq!(
+            directory.unsubscribe(&key(), on(1, 6)),
+            Some(lease),
+            "stale, but the lease is told"
+        );
         directory.unpublish(&key(), lease.publication);
         assert_eq!(directory.len(), 1, "players still wait");
         directory.unsubscribe(&key(), on(1, 7));

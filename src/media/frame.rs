@@ -76,7 +76,11 @@ impl Frame {
 const ON_METADATA: &[u8] = b"\x02\x00\x0aonMetaData";
 
 fn classify_data(head: &[u8]) -> FrameKind {
-    if head.starts_with(ON_METADATA) { FrameKind::Metadata } else { FrameKind::Data }
+    if head.starts_with(ON_METADATA) {
+        FrameKind::Metadata
+    } else {
+        FrameKind::Data
+    }
 }
 
 /// FLV frame type 1 (bits 4..6 of the first byte, in both the legacy and the enhanced form).
@@ -105,7 +109,11 @@ fn classify_video(head: &[u8]) -> FrameKind {
 }
 
 fn picture(frame_type: u8) -> FrameKind {
-    if frame_type == FRAME_TYPE_KEY { FrameKind::Keyframe } else { FrameKind::Inter }
+    if frame_type == FRAME_TYPE_KEY {
+        FrameKind::Keyframe
+    } else {
+        FrameKind::Inter
+    }
 }
 
 fn header(part: HeaderPart, track: u8) -> FrameKind {
@@ -131,10 +139,14 @@ fn classify_audio(head: &[u8]) -> FrameKind {
     match first >> 4 {
         10 if head.get(1) == Some(&0) => header(HeaderPart::AudioConfig, 0),
         9 => match enhanced_packet(head, 5, false) {
-            Some(EnhancedPacket { packet_type: 0, track }) => header(HeaderPart::AudioConfig, track),
-            Some(EnhancedPacket { packet_type: 4, track }) => {
-                header(HeaderPart::MultichannelConfig, track)
-            }
+            Some(EnhancedPacket {
+                packet_type: 0,
+                track,
+            }) => header(HeaderPart::AudioConfig, track),
+            Some(EnhancedPacket {
+                packet_type: 4,
+                track,
+            }) => header(HeaderPart::MultichannelConfig, track),
             _ => FrameKind::Audio,
         },
         _ => FrameKind::Audio,
@@ -170,12 +182,18 @@ fn enhanced_packet(head: &[u8], multitrack: u8, command: bool) -> Option<Enhance
         return None;
     }
     if packet_type != multitrack {
-        return Some(EnhancedPacket { packet_type, track: 0 });
+        return Some(EnhancedPacket {
+            packet_type,
+            track: 0,
+        });
     }
     let modes = *head.get(at)?;
     // OneTrack, ManyTracks: FourCC, then the track id. ManyTracksManyCodecs: the same, FourCC per track.
     let track = *head.get(at + 5)?;
-    Some(EnhancedPacket { packet_type: modes & 0x0F, track })
+    Some(EnhancedPacket {
+        packet_type: modes & 0x0F,
+        track,
+    })
 }
 
 #[cfg(test)]
@@ -195,14 +213,32 @@ mod tests {
 
     #[test]
     fn legacy_video() {
-        assert_eq!(video(&[0x17, 0, 0, 0, 0, 1]), header(HeaderPart::VideoConfig, 0));
+        assert_eq!(
+            video(&[0x17, 0, 0, 0, 0, 1]),
+            header(HeaderPart::VideoConfig, 0)
+        );
         assert_eq!(video(&[0x17, 1, 0, 0, 40]), FrameKind::Keyframe);
         assert_eq!(video(&[0x27, 1, 0, 0, 0]), FrameKind::Inter);
-        assert_eq!(video(&[0x17, 2, 0, 0, 0]), FrameKind::Inter, "end of sequence is no picture");
-        assert_eq!(video(&[0x1C, 0, 0, 0, 0]), header(HeaderPart::VideoConfig, 0));
-        assert_eq!(video(&[0x12]), FrameKind::Keyframe, "H.263 has no packet type");
+        assert_eq!(
+            video(&[0x17, 2, 0, 0, 0]),
+            FrameKind::Inter,
+            "end of sequence is no picture"
+        );
+        assert_eq!(
+            video(&[0x1C, 0, 0, 0, 0]),
+            header(HeaderPart::VideoConfig, 0)
+        );
+        assert_eq!(
+            video(&[0x12]),
+            FrameKind::Keyframe,
+            "H.263 has no packet type"
+        );
         assert_eq!(video(&[]), FrameKind::Inter);
-        assert_eq!(video(&[0x17]), FrameKind::Inter, "xop read past this one-byte message");
+        assert_eq!(
+            video(&[0x17]),
+            FrameKind::Inter,
+            "xop read past this one-byte message"
+        );
     }
 
     #[test]
@@ -217,8 +253,15 @@ mod tests {
             FrameKind::Keyframe,
             "ModEx: 500,000 ns"
         );
-        assert_eq!(video(b"\x96\x00avc1\x01\x00"), header(HeaderPart::VideoConfig, 1));
-        assert_eq!(video(b"\x96\x01avc1\x01\x00\x00\x00"), FrameKind::Inter, "track 1 starts no GOP");
+        assert_eq!(
+            video(b"\x96\x00avc1\x01\x00"),
+            header(HeaderPart::VideoConfig, 1)
+        );
+        assert_eq!(
+            video(b"\x96\x01avc1\x01\x00\x00\x00"),
+            FrameKind::Inter,
+            "track 1 starts no GOP"
+        );
         assert_eq!(video(b"\x96\x01avc1\x00\x00\x00\x00"), FrameKind::Keyframe);
         assert_eq!(video(b"\xD1\x00"), FrameKind::Inter, "command frame");
         assert_eq!(video(b"\x97\xFF"), FrameKind::Inter, "cut off inside ModEx");
@@ -226,20 +269,38 @@ mod tests {
 
     #[test]
     fn sound() {
-        assert_eq!(audio(&[0xAF, 0, 0x12, 0x10]), header(HeaderPart::AudioConfig, 0));
+        assert_eq!(
+            audio(&[0xAF, 0, 0x12, 0x10]),
+            header(HeaderPart::AudioConfig, 0)
+        );
         assert_eq!(audio(&[0xAF, 1, 1]), FrameKind::Audio);
         assert_eq!(audio(&[0xAF]), FrameKind::Audio);
         assert_eq!(audio(&[]), FrameKind::Audio);
         assert_eq!(audio(&[0x2F, 0]), FrameKind::Audio, "MP3 has no header");
-        assert_eq!(audio(b"\x90OpusOpusHead"), header(HeaderPart::AudioConfig, 0));
+        assert_eq!(
+            audio(b"\x90OpusOpusHead"),
+            header(HeaderPart::AudioConfig, 0)
+        );
         assert_eq!(audio(b"\x91Opus\x01"), FrameKind::Audio);
-        assert_eq!(audio(b"\x94Opus\x01\x06"), header(HeaderPart::MultichannelConfig, 0));
-        assert_eq!(audio(b"\x95\x00mp4a\x01\x12\x10"), header(HeaderPart::AudioConfig, 1));
+        assert_eq!(
+            audio(b"\x94Opus\x01\x06"),
+            header(HeaderPart::MultichannelConfig, 0)
+        );
+        assert_eq!(
+            audio(b"\x95\x00mp4a\x01\x12\x10"),
+            header(HeaderPart::AudioConfig, 1)
+        );
     }
 
     #[test]
     fn data() {
-        assert_eq!(kind(MediaKind::Data, b"\x02\x00\x0aonMetaData\x08"), FrameKind::Metadata);
-        assert_eq!(kind(MediaKind::Data, b"\x02\x00\x0aonTextData"), FrameKind::Data);
+        assert_eq!(
+            kind(MediaKind::Data, b"\x02\x00\x0aonMetaData\x08"),
+            FrameKind::Metadata
+        );
+        assert_eq!(
+            kind(MediaKind::Data, b"\x02\x00\x0aonTextData"),
+            FrameKind::Data
+        );
     }
 }

@@ -84,7 +84,13 @@ pub struct Ring {
 impl Ring {
     /// A ring of at most `max_frames` items (at least 1) and [`limits::RING_BYTES`] bytes.
     pub fn new(max_frames: usize) -> Self {
-        Self { entries: VecDeque::new(), base: 0, bytes: 0, newest_key: None, max_frames: max_frames.max(1) }
+        Self {
+            entries: VecDeque::new(),
+            base: 0,
+            bytes: 0,
+            newest_key: None,
+            max_frames: max_frames.max(1),
+        }
     }
 
     /// The oldest sequence number still here (equal to [`Ring::head`] when empty).
@@ -121,7 +127,9 @@ impl Ring {
     /// The items from `seq` (or the base, if that is later) to the head.
     pub fn items_from(&self, seq: u64) -> impl Iterator<Item = &Item> {
         let skip = usize::try_from(seq.saturating_sub(self.base)).unwrap_or(usize::MAX);
-        self.entries.range(skip.min(self.entries.len())..).map(|entry| &entry.item)
+        self.entries
+            .range(skip.min(self.entries.len())..)
+            .map(|entry| &entry.item)
     }
 
     /// Appends `item` and lets go of what is too much or too old. Returns its sequence number.
@@ -173,7 +181,12 @@ mod tests {
     use crate::time::{Duration, Timestamp};
 
     fn frame(payload: &[u8]) -> Item {
-        Item::Frame(Frame::new(WireMessage::new(MediaKind::Video, Timestamp(0), payload, 60_000)))
+        Item::Frame(Frame::new(WireMessage::new(
+            MediaKind::Video,
+            Timestamp(0),
+            payload,
+            60_000,
+        )))
     }
     fn key() -> Item {
         frame(&[0x17, 1, 0, 0, 0])
@@ -202,7 +215,11 @@ mod tests {
         ring.push(inter(), Instant::ZERO);
         let start = ring.push(key(), Instant::ZERO);
         ring.push(inter(), late);
-        assert_eq!(ring.base(), start, "what lies before the newest GOP goes by age, the GOP stays");
+        assert_eq!(
+            ring.base(),
+            start,
+            "what lies before the newest GOP goes by age, the GOP stays"
+        );
         assert_eq!(ring.newest_key(), Some(start));
     }
 

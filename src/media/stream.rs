@@ -64,7 +64,13 @@ impl Stream {
         self.live = true;
         self.forget();
         if let Some(bytes) = notice {
-            self.ring.push(Item::Notice(Notice { kind: NoticeKind::Began, bytes }), now);
+            self.ring.push(
+                Item::Notice(Notice {
+                    kind: NoticeKind::Began,
+                    bytes,
+                }),
+                now,
+            );
         }
     }
 
@@ -72,7 +78,13 @@ impl Stream {
     pub fn end(&mut self, notice: Bytes, now: Instant) {
         self.live = false;
         self.forget();
-        self.ring.push(Item::Notice(Notice { kind: NoticeKind::Ended, bytes: notice }), now);
+        self.ring.push(
+            Item::Notice(Notice {
+                kind: NoticeKind::Ended,
+                bytes: notice,
+            }),
+            now,
+        );
     }
 
     /// Takes a published message; false if it was left out (a picture before any keyframe).
@@ -97,7 +109,10 @@ impl Stream {
     /// frame that follows.
     pub fn join(&self) -> (Cursor, Vec<WireMessage>) {
         let head = self.ring.head();
-        let key = self.ring.newest_key().filter(|key| head - key <= self.gop_cache as u64);
+        let key = self
+            .ring
+            .newest_key()
+            .filter(|key| head - key <= self.gop_cache as u64);
         let cursor = match key {
             Some(key) => Cursor::at(key),
             None if self.has_video => Cursor::waiting_for_key(head),
@@ -111,7 +126,11 @@ impl Stream {
     pub(super) fn resume(&self, past: u64) -> (u64, bool, Vec<WireMessage>) {
         let head = self.ring.head();
         if !self.live {
-            return (head.saturating_sub(1).max(self.ring.base()).max(past), false, Vec::new());
+            return (
+                head.saturating_sub(1).max(self.ring.base()).max(past),
+                false,
+                Vec::new(),
+            );
         }
         match self.ring.newest_key().filter(|&key| key >= past) {
             Some(key) => (key, false, self.prelude(Some(key))),
@@ -125,7 +144,10 @@ impl Stream {
         let mut messages = self.prelude(key);
         if let Some(key) = key {
             messages.extend(
-                self.ring.items_from(key).filter_map(Item::frame).map(|frame| frame.message.clone()),
+                self.ring
+                    .items_from(key)
+                    .filter_map(Item::frame)
+                    .map(|frame| frame.message.clone()),
             );
         }
         messages
@@ -142,7 +164,11 @@ impl Stream {
         let at = key
             .and_then(|key| self.ring.get(key)?.frame())
             .map_or(self.newest, |frame| frame.message.timestamp());
-        self.metadata.iter().chain(self.headers.values()).map(|frame| frame.message.restamped(at)).collect()
+        self.metadata
+            .iter()
+            .chain(self.headers.values())
+            .map(|frame| frame.message.restamped(at))
+            .collect()
     }
 
     fn admit_video(&mut self, kind: FrameKind) -> bool {
@@ -165,7 +191,13 @@ impl Stream {
     fn keep_config(&mut self, slot: HeaderSlot, frame: &Frame) {
         match self.headers.get(&slot) {
             // What lies before a changed header cannot be decoded with the new one: begin no player there.
-            Some(kept) if !kept.message.payload().flatten().eq(frame.message.payload().flatten()) => {
+            Some(kept)
+                if !kept
+                    .message
+                    .payload()
+                    .flatten()
+                    .eq(frame.message.payload().flatten()) =>
+            {
                 self.ring.forget_key();
             }
             None if self.headers.len() >= limits::STREAM_HEADERS => return,
@@ -198,12 +230,18 @@ mod tests {
         stream.push(message(MediaKind::Video, at, payload), Instant::ZERO)
     }
     fn payloads(messages: &[WireMessage]) -> Vec<Vec<u8>> {
-        messages.iter().map(|m| m.payload().flatten().copied().collect()).collect()
+        messages
+            .iter()
+            .map(|m| m.payload().flatten().copied().collect())
+            .collect()
     }
     fn live(gop_cache: usize) -> Stream {
         let mut stream = Stream::new(gop_cache);
         stream.begin(None, Instant::ZERO);
-        stream.push(message(MediaKind::Data, 0, b"\x02\x00\x0aonMetaData\x05"), Instant::ZERO);
+        stream.push(
+            message(MediaKind::Data, 0, b"\x02\x00\x0aonMetaData\x05"),
+            Instant::ZERO,
+        );
         video(&mut stream, 0, VIDEO_CONFIG);
         stream
     }
@@ -218,7 +256,10 @@ mod tests {
         let (cursor, prelude) = stream.join();
         assert_eq!(cursor.next(), stream.ring().head() - 2);
         assert_eq!(payloads(&prelude)[1], VIDEO_CONFIG);
-        assert!(prelude.iter().all(|m| m.timestamp() == Timestamp(120)), "headers carry the GOP's time");
+        assert!(
+            prelude.iter().all(|m| m.timestamp() == Timestamp(120)),
+            "headers carry the GOP's time"
+        );
         assert_eq!(stream.snapshot().len(), 4);
     }
 
@@ -245,7 +286,10 @@ mod tests {
         let mut stream = live(100);
         video(&mut stream, 40, KEY);
         video(&mut stream, 50, VIDEO_CONFIG);
-        assert!(!stream.join().0.is_waiting_for_key(), "the same header again changes nothing");
+        assert!(
+            !stream.join().0.is_waiting_for_key(),
+            "the same header again changes nothing"
+        );
         video(&mut stream, 60, &[0x17, 0, 0, 0, 0, 2]);
         assert!(stream.join().0.is_waiting_for_key());
         video(&mut stream, 80, KEY);
@@ -260,7 +304,11 @@ mod tests {
         let (cursor, prelude) = stream.join();
         assert_eq!((cursor.next(), prelude.len()), (stream.ring().head(), 0));
         assert!(!cursor.is_waiting_for_key());
-        assert_eq!(stream.resume(0).0, stream.ring().head() - 1, "a laggard still hears the last word");
+        assert_eq!(
+            stream.resume(0).0,
+            stream.ring().head() - 1,
+            "a laggard still hears the last word"
+        );
         stream.clear_if_ended();
         assert_eq!(stream.ring().bytes(), 0);
     }
@@ -277,6 +325,12 @@ mod tests {
         let mut huge = VIDEO_CONFIG.to_vec();
         huge.resize(limits::HEADER_BYTES + 1, 0);
         video(&mut stream, 0, &huge);
-        assert!(stream.join().1.iter().all(|m| m.payload_len() <= limits::HEADER_BYTES));
+        assert!(
+            stream
+                .join()
+                .1
+                .iter()
+                .all(|m| m.payload_len() <= limits::HEADER_BYTES)
+        );
     }
 }

@@ -22,7 +22,9 @@ use super::shard::Shard;
 use crate::limits;
 use crate::media::directory::StreamKey;
 use crate::rtmp::session::MessageStreamId;
-use crate::rtmp::session::server::{Event, ServerSession, SessionConfig, SessionError, play_stopped};
+use crate::rtmp::session::server::{
+    Event, ServerSession, SessionConfig, SessionError, play_stopped,
+};
 use crate::runtime::{Conn, Runtime, SocketAddr, Task};
 use crate::time::Instant;
 
@@ -297,7 +299,9 @@ impl<R: Runtime> Connection<R> {
             Ok(0) => Err(Close::PeerLeft),
             Ok(len) => {
                 self.deadlines.last_input = now;
-                Ok(self.session.handle_input(now, &scratch[..len.min(scratch.len())]))
+                Ok(self
+                    .session
+                    .handle_input(now, &scratch[..len.min(scratch.len())]))
             }
             Err(error) => Err(Close::Io(error.kind())),
         }
@@ -346,13 +350,18 @@ impl<R: Runtime> Connection<R> {
                     self.session.confirm_pause(stream, paused);
                 }
             }
-            Event::Receive { stream, audio, video } => {
+            Event::Receive {
+                stream,
+                audio,
+                video,
+            } => {
                 if let Some(Role::Play(play)) = self.roles.get(&stream) {
                     play.set_wanted(audio, video);
                 }
             }
             Event::SeekRequested { stream, .. } => {
-                self.session.reject_seek(stream, "a live stream cannot be sought in");
+                self.session
+                    .reject_seek(stream, "a live stream cannot be sought in");
             }
             _ => {}
         }
@@ -362,7 +371,11 @@ impl<R: Runtime> Connection<R> {
     async fn publish(&mut self, stream: MessageStreamId, name: &str) -> Result<(), Close> {
         let key = StreamKey::new(&self.app, name);
         if name.is_empty() {
-            self.session.reject_publish(stream, "NetStream.Publish.BadName", "a stream needs a name");
+            self.session.reject_publish(
+                stream,
+                "NetStream.Publish.BadName",
+                "a stream needs a name",
+            );
             return Err(Close::Refused("publish without a stream name".into()));
         }
         match Publication::claim(&self.shard, self.party(key.clone())).await {
@@ -374,7 +387,8 @@ impl<R: Runtime> Connection<R> {
             }
             None => {
                 let description = format!("{key} is being published already");
-                self.session.reject_publish(stream, "NetStream.Publish.BadName", &description);
+                self.session
+                    .reject_publish(stream, "NetStream.Publish.BadName", &description);
                 Err(Close::Refused(description))
             }
         }
@@ -382,19 +396,32 @@ impl<R: Runtime> Connection<R> {
 
     fn play(&mut self, stream: MessageStreamId, name: &str) {
         if name.is_empty() {
-            self.session.reject_play(stream, "NetStream.Play.StreamNotFound", "a stream needs a name");
+            self.session.reject_play(
+                stream,
+                "NetStream.Play.StreamNotFound",
+                "a stream needs a name",
+            );
             return;
         }
         let key = StreamKey::new(&self.app, name);
         tracing::info!(connection = self.id, peer = %self.peer, stream = %key, "plays");
         self.session.accept_play(stream);
         self.queue_replies();
-        let play = Play::attach(&self.shard, self.party(key), Rc::clone(&self.outbox), stream);
+        let play = Play::attach(
+            &self.shard,
+            self.party(key),
+            Rc::clone(&self.outbox),
+            stream,
+        );
         self.roles.insert(stream, Role::Play(play)); // the GOP follows in the same write as the replies
     }
 
     fn party(&self, stream: StreamKey) -> Party {
-        Party { stream, connection: self.id, peer: self.peer }
+        Party {
+            stream,
+            connection: self.id,
+            peer: self.peer,
+        }
     }
 
     /// The read batch is complete.
@@ -409,7 +436,11 @@ impl<R: Runtime> Connection<R> {
     fn enter_stage(&mut self) {
         let stage = if !self.session.is_established() {
             Stage::Handshake
-        } else if self.roles.values().any(|role| matches!(role, Role::Publish(_))) {
+        } else if self
+            .roles
+            .values()
+            .any(|role| matches!(role, Role::Publish(_)))
+        {
             Stage::Publish
         } else if self.roles.is_empty() {
             Stage::Command
@@ -451,7 +482,9 @@ impl<R: Runtime> Connection<R> {
         if !played {
             self.outbox.flush(now);
         }
-        self.outbox.failed().map_or(Ok(()), |kind| Err(Close::Io(kind)))
+        self.outbox
+            .failed()
+            .map_or(Ok(()), |kind| Err(Close::Io(kind)))
     }
 
     /// A graceful stop: publishers and players are told, players get what is in the ring before.
@@ -494,7 +527,11 @@ impl<R: Runtime> Connection<R> {
     /// not turn our last words into a reset.
     async fn finish(mut self, close: Close) {
         let runtime = self.shard.runtime().clone();
-        runtime.trace(format_args!("shard {}: connection {} ends: {close}", self.shard.id(), self.id));
+        runtime.trace(format_args!(
+            "shard {}: connection {} ends: {close}",
+            self.shard.id(),
+            self.id
+        ));
         let (connection, peer, sent) = (self.id, self.peer, self.outbox.sent());
         match &close {
             Close::Protocol(_) | Close::Late(_) | Close::Refused(_) => {
@@ -527,7 +564,10 @@ impl<R: Runtime> Connection<R> {
         if self.outbox.failed().is_some() {
             return Poll::Ready(());
         }
-        if self.outbox.is_empty() && !std::mem::replace(told, true) && self.conn.shutdown_write().is_err() {
+        if self.outbox.is_empty()
+            && !std::mem::replace(told, true)
+            && self.conn.shutdown_write().is_err()
+        {
             return Poll::Ready(());
         }
         let scratch = &mut *self.shard.scratch().borrow_mut();

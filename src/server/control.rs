@@ -10,16 +10,30 @@ use crate::runtime::mailbox::Sender;
 use crate::runtime::{Runtime, Task};
 
 /// Runs the control side until a stop has drained every shard. The listeners are closed as soon as the stop comes.
-pub async fn run<R: Runtime>(runtime: R, plan: ControlPlan<R::Socket>, listeners: Vec<R::Listener>) {
-    let ControlPlan { mut inbox, shards, settings } = plan;
+pub async fn run<R: Runtime>(
+    runtime: R,
+    plan: ControlPlan<R::Socket>,
+    listeners: Vec<R::Listener>,
+) {
+    let ControlPlan {
+        mut inbox,
+        shards,
+        settings,
+    } = plan;
     let turn = Rc::new(Turn::default());
     let mut acceptors: Vec<Task<()>> = listeners
         .into_iter()
         .map(|listener| {
-            runtime.spawn("accept", accept(runtime.clone(), listener, shards.clone(), Rc::clone(&turn)))
+            runtime.spawn(
+                "accept",
+                accept(runtime.clone(), listener, shards.clone(), Rc::clone(&turn)),
+            )
         })
         .collect();
-    let mut control = Control { directory: Directory::default(), shards };
+    let mut control = Control {
+        directory: Directory::default(),
+        shards,
+    };
     let mut running = control.shards.len();
     let mut batch = Vec::new();
     while running > 0 {
@@ -72,13 +86,21 @@ async fn accept<R: Runtime>(
         match runtime.accept(&listener).await {
             Ok((socket, peer)) => {
                 let (shard, connection) = turn.take(shards.len());
-                runtime.trace(format_args!("control: connection {connection} to shard {shard}"));
-                shards[shard].post(ShardMessage::Accepted { socket, peer, connection });
+                runtime.trace(format_args!(
+                    "control: connection {connection} to shard {shard}"
+                ));
+                shards[shard].post(ShardMessage::Accepted {
+                    socket,
+                    peer,
+                    connection,
+                });
             }
             Err(error) => {
                 // A peer that gave up in the queue, or no file descriptor left: neither may end the server.
                 tracing::warn!(%error, "accept failed; trying again in {:?}", limits::ACCEPT_BACKOFF);
-                runtime.sleep_until(runtime.now() + limits::ACCEPT_BACKOFF).await;
+                runtime
+                    .sleep_until(runtime.now() + limits::ACCEPT_BACKOFF)
+                    .await;
             }
         }
     }
@@ -92,8 +114,14 @@ struct Control<S> {
 impl<S: Send + 'static> Control<S> {
     fn direct(&mut self, message: ControlMessage) {
         match message {
-            ControlMessage::Publish { request, key, shard } => self.publish(request, key, shard),
-            ControlMessage::Unpublish { key, publication } => self.directory.unpublish(&key, publication),
+            ControlMessage::Publish {
+                request,
+                key,
+                shard,
+            } => self.publish(request, key, shard),
+            ControlMessage::Unpublish { key, publication } => {
+                self.directory.unpublish(&key, publication)
+            }
             ControlMessage::Subscribe { key, subscriber } => self.subscribe(key, subscriber),
             ControlMessage::Unsubscribe { key, subscriber } => self.unsubscribe(key, subscriber),
             ControlMessage::Drained { .. } | ControlMessage::Stop => {}
@@ -102,7 +130,12 @@ impl<S: Send + 'static> Control<S> {
 
     fn publish(&mut self, request: u64, key: StreamKey, shard: ShardId) {
         let answer = match self.directory.publish(&key, shard) {
-            Ok((lease, audience)) => ShardMessage::Granted { request, key, lease, audience },
+            Ok((lease, audience)) => ShardMessage::Granted {
+                request,
+                key,
+                lease,
+                audience,
+            },
             Err(_) => ShardMessage::Refused { request },
         };
         self.shards[shard].post(answer);
@@ -111,14 +144,22 @@ impl<S: Send + 'static> Control<S> {
     fn subscribe(&mut self, key: StreamKey, subscriber: Subscriber) {
         if let Some(lease) = self.directory.subscribe(&key, subscriber) {
             let publication = lease.publication;
-            self.shards[lease.shard].post(ShardMessage::Subscribed { key, publication, subscriber });
+            self.shards[lease.shard].post(ShardMessage::Subscribed {
+                key,
+                publication,
+                subscriber,
+            });
         }
     }
 
     fn unsubscribe(&mut self, key: StreamKey, subscriber: Subscriber) {
         if let Some(lease) = self.directory.unsubscribe(&key, subscriber) {
             let publication = lease.publication;
-            self.shards[lease.shard].post(ShardMessage::Unsubscribed { key, publication, subscriber });
+            self.shards[lease.shard].post(ShardMessage::Unsubscribed {
+                key,
+                publication,
+                subscriber,
+            });
         }
     }
 }

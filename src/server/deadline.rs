@@ -41,7 +41,13 @@ pub(super) struct Deadlines {
 
 impl Deadlines {
     pub(super) fn new(now: Instant) -> Self {
-        Self { stage: Stage::Handshake, since: now, last_input: now, last_ping: now, blocked_since: None }
+        Self {
+            stage: Stage::Handshake,
+            since: now,
+            last_input: now,
+            last_ping: now,
+            blocked_since: None,
+        }
     }
 
     /// The stage is `stage` from `now` on (or still).
@@ -59,19 +65,24 @@ impl Deadlines {
                 self.since + limits::HANDSHAKE_TIME,
                 Due::Close("no complete handshake within the handshake time"),
             ),
-            Stage::Command => {
-                (self.since + limits::COMMAND_TIME, Due::Close("neither publish nor play within the command time"))
-            }
+            Stage::Command => (
+                self.since + limits::COMMAND_TIME,
+                Due::Close("neither publish nor play within the command time"),
+            ),
             Stage::Publish => (
                 self.last_input.max(self.since) + limits::PUBLISHER_IDLE,
                 Due::Close("the publisher has been silent for the idle time"),
             ),
-            Stage::Play => (self.last_input.max(self.last_ping) + limits::PING_INTERVAL, Due::Ping),
+            Stage::Play => (
+                self.last_input.max(self.last_ping) + limits::PING_INTERVAL,
+                Due::Ping,
+            ),
         };
         match self.blocked_since.map(|since| since + limits::WRITE_STALL) {
-            Some(at) if at < staged.0 => {
-                (at, Due::Close("the peer has taken nothing from us for the stall time"))
-            }
+            Some(at) if at < staged.0 => (
+                at,
+                Due::Close("the peer has taken nothing from us for the stall time"),
+            ),
             _ => staged,
         }
     }
@@ -104,10 +115,18 @@ mod tests {
         deadlines.last_input = at(50);
         assert_eq!(deadlines.next().0, at(50) + limits::PUBLISHER_IDLE);
         deadlines.enter(Stage::Play, at(51));
-        assert_eq!(deadlines.next(), (at(50) + limits::PING_INTERVAL, Due::Ping));
+        assert_eq!(
+            deadlines.next(),
+            (at(50) + limits::PING_INTERVAL, Due::Ping)
+        );
         deadlines.last_ping = at(80);
-        assert_eq!(deadlines.next(), (at(80) + limits::PING_INTERVAL, Due::Ping));
+        assert_eq!(
+            deadlines.next(),
+            (at(80) + limits::PING_INTERVAL, Due::Ping)
+        );
         deadlines.blocked_since = Some(at(60));
-        assert!(matches!(deadlines.next(), (due, Due::Close(_)) if due == at(60) + limits::WRITE_STALL));
+        assert!(
+            matches!(deadlines.next(), (due, Due::Close(_)) if due == at(60) + limits::WRITE_STALL)
+        );
     }
 }

@@ -47,7 +47,10 @@ impl Event {
     /// Who, and which stream.
     pub fn party(&self) -> &Party {
         match self {
-            Self::PublishStart(p) | Self::PublishStop(p) | Self::PlayStart(p) | Self::PlayStop(p) => p,
+            Self::PublishStart(p)
+            | Self::PublishStop(p)
+            | Self::PlayStart(p)
+            | Self::PlayStop(p) => p,
         }
     }
 }
@@ -55,7 +58,14 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let party = self.party();
-        write!(f, "{} {} by connection {} ({})", self.name(), party.stream, party.connection, party.peer)
+        write!(
+            f,
+            "{} {} by connection {} ({})",
+            self.name(),
+            party.stream,
+            party.connection,
+            party.peer
+        )
     }
 }
 

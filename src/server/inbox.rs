@@ -14,18 +14,39 @@ use crate::runtime::Runtime;
 impl<R: Runtime> Shard<R> {
     pub(super) fn handle(&self, message: ShardMessage<R::Socket>) {
         match message {
-            ShardMessage::Accepted { socket, peer, connection } => self.accepted(socket, peer, connection),
-            ShardMessage::Granted { request, key, lease, audience } => {
+            ShardMessage::Accepted {
+                socket,
+                peer,
+                connection,
+            } => self.accepted(socket, peer, connection),
+            ShardMessage::Granted {
+                request,
+                key,
+                lease,
+                audience,
+            } => {
                 self.granted(request, &key, lease, audience);
             }
             ShardMessage::Refused { request } => self.refused(request),
-            ShardMessage::Subscribed { key, publication, subscriber } => {
+            ShardMessage::Subscribed {
+                key,
+                publication,
+                subscriber,
+            } => {
                 self.subscribed(&key, publication, subscriber);
             }
-            ShardMessage::Unsubscribed { key, publication, subscriber } => {
+            ShardMessage::Unsubscribed {
+                key,
+                publication,
+                subscriber,
+            } => {
                 self.unsubscribed(&key, publication, subscriber);
             }
-            ShardMessage::Snapshot { route, fresh, messages } => self.snapshot(&route, fresh, messages),
+            ShardMessage::Snapshot {
+                route,
+                fresh,
+                messages,
+            } => self.snapshot(&route, fresh, messages),
             ShardMessage::Frames { route, messages } => self.frames(&route, messages),
             ShardMessage::MetadataCleared { route } => {
                 if let Some(stream) = self.routed(&route, true) {
@@ -43,7 +64,8 @@ impl<R: Runtime> Shard<R> {
         let stream = self.known_stream(&route.key)?;
         let fits = {
             let state = stream.state.borrow();
-            let ours = state.subscription == Some(route.subscription) && route.publication >= state.newest;
+            let ours =
+                state.subscription == Some(route.subscription) && route.publication >= state.newest;
             ours && match state.source {
                 Source::None => !current,
                 Source::Remote { publication } => !current || publication == route.publication,
@@ -65,10 +87,13 @@ impl<R: Runtime> Shard<R> {
             if !known {
                 self.end_remote(&stream.key, state);
             }
-            state.source = Source::Remote { publication: route.publication };
+            state.source = Source::Remote {
+                publication: route.publication,
+            };
             state.newest = route.publication;
             let chunk_size = self.settings().chunk_size;
-            let notice = fresh.then(|| notice_for(NoticeKind::Began, 1, stream.key.as_str(), chunk_size));
+            let notice =
+                fresh.then(|| notice_for(NoticeKind::Began, 1, stream.key.as_str(), chunk_size));
             state.media.begin(notice, now);
             for message in messages {
                 state.media.push(message, now);
@@ -100,7 +125,12 @@ impl<R: Runtime> Shard<R> {
     pub(super) fn end_remote(&self, key: &StreamKey, state: &mut State<R::Conn>) {
         if let Source::Remote { .. } = state.source {
             state.source = Source::None;
-            let notice = notice_for(NoticeKind::Ended, 1, key.as_str(), self.settings().chunk_size);
+            let notice = notice_for(
+                NoticeKind::Ended,
+                1,
+                key.as_str(),
+                self.settings().chunk_size,
+            );
             state.media.end(notice, self.runtime().now());
         }
     }

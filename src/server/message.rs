@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use super::event::{ConnectionId, EventSink};
 use super::Settings;
-use crate::media::directory::{Lease, PublicationId, ShardId, StreamKey, Subscriber, SubscriptionId};
+use super::event::{ConnectionId, EventSink};
+use crate::media::directory::{
+    Lease, PublicationId, ShardId, StreamKey, Subscriber, SubscriptionId,
+};
 use crate::rtmp::wire::WireMessage;
 use crate::runtime::SocketAddr;
 use crate::runtime::mailbox::{CONTROL, Receiver, Sender, mailbox};
@@ -184,7 +186,12 @@ pub fn world<S: Send + 'static>(shards: usize, settings: Settings, events: Event
     let settings = Arc::new(settings);
     let control: Receiver<ControlMessage> = mailbox();
     let inboxes: Vec<Receiver<ShardMessage<S>>> = (0..shards.max(1)).map(|_| mailbox()).collect();
-    let to_shards = |lane| inboxes.iter().map(|inbox| inbox.sender(lane)).collect::<Vec<_>>();
+    let to_shards = |lane| {
+        inboxes
+            .iter()
+            .map(|inbox| inbox.sender(lane))
+            .collect::<Vec<_>>()
+    };
     let from_control = to_shards(CONTROL);
     let peers: Vec<_> = (0..inboxes.len()).map(to_shards).collect();
     let plans = inboxes
@@ -202,7 +209,11 @@ pub fn world<S: Send + 'static>(shards: usize, settings: Settings, events: Event
         .collect();
     World {
         stop: StopHandle(control.sender(CONTROL)),
-        control: ControlPlan { inbox: control, shards: from_control, settings },
+        control: ControlPlan {
+            inbox: control,
+            shards: from_control,
+            settings,
+        },
         shards: plans,
     }
 }
@@ -221,4 +232,3 @@ pub struct Census {
     /// Questions to the directory without an answer.
     pub requests: usize,
 }
-

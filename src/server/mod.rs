@@ -23,7 +23,6 @@ mod stream;
 
 #[cfg(feature = "production")]
 //mod builder;
-
 #[cfg(feature = "production")]
 //pub use builder::{Builder, Server, StartError};
 pub use event::{Event, EventSink};

@@ -75,7 +75,10 @@ impl<C: Conn> Outbox<C> {
 
     /// Queues the rest of a message that was cut by a short write: it goes before everything else.
     pub(super) fn queue_torn(&self, rest: Bytes) {
-        debug_assert!(self.pending.borrow().is_empty(), "frames are written only behind an empty queue");
+        debug_assert!(
+            self.pending.borrow().is_empty(),
+            "frames are written only behind an empty queue"
+        );
         self.pending.borrow_mut().push_front(rest);
     }
 
@@ -178,7 +181,11 @@ impl<C: Conn> Outbox<C> {
         if pending.is_empty() {
             self.replies.set(0);
         }
-        if full && self.is_blocked(now) { Flushed::Shut(taken) } else { Flushed::Open(taken) }
+        if full && self.is_blocked(now) {
+            Flushed::Shut(taken)
+        } else {
+            Flushed::Open(taken)
+        }
     }
 
     /// After a short write: registers the connection's task for the writable edge, unless it has come already.

@@ -90,7 +90,9 @@ impl<C: Conn> Player<C> {
         };
         match flushed {
             Flushed::Shut(_) => Delivery::Stuck,
-            Flushed::Open(_) if self.outbox.is_empty() && self.cursor.next() == media.ring().head() => {
+            Flushed::Open(_)
+                if self.outbox.is_empty() && self.cursor.next() == media.ring().head() =>
+            {
                 Delivery::CaughtUp
             }
             Flushed::Open(_) => Delivery::Behind,
@@ -121,7 +123,9 @@ impl<C: Conn> Player<C> {
     fn write_wanted(&mut self, media: &Stream, now: Instant) -> Flushed {
         let mut probe = self.cursor.clone();
         let items = media.ring().items_from(self.cursor.next());
-        let flushed = self.outbox.write(now, items.filter(|item| probe.step(item)).map(Item::bytes));
+        let flushed = self
+            .outbox
+            .write(now, items.filter(|item| probe.step(item)).map(Item::bytes));
         let (Flushed::Open(mut taken) | Flushed::Shut(mut taken)) = flushed;
         while let Some(item) = media.ring().get(self.cursor.next()) {
             let mut after = self.cursor.clone();
@@ -141,7 +145,13 @@ impl<C: Conn> Player<C> {
     }
 
     /// A player on another message stream than 1: its headers are its own, the payloads are shared.
-    fn write_rebuilt(&mut self, media: &Stream, key: &str, chunk_size: u32, now: Instant) -> Flushed {
+    fn write_rebuilt(
+        &mut self,
+        media: &Stream,
+        key: &str,
+        chunk_size: u32,
+        now: Instant,
+    ) -> Flushed {
         if self.outbox.is_empty() {
             let mut made = 0;
             while let Some(item) = media.ring().get(self.cursor.next())
@@ -150,9 +160,16 @@ impl<C: Conn> Player<C> {
                 if self.cursor.step(item) {
                     made += 1;
                     match item {
-                        Item::Frame(frame) => queue_message(&self.outbox, self.stream, &frame.message),
+                        Item::Frame(frame) => {
+                            queue_message(&self.outbox, self.stream, &frame.message)
+                        }
                         Item::Notice(notice) => {
-                            self.outbox.queue(notice_for(notice.kind, self.stream, key, chunk_size));
+                            self.outbox.queue(notice_for(
+                                notice.kind,
+                                self.stream,
+                                key,
+                                chunk_size,
+                            ));
                         }
                     }
                 }
@@ -179,7 +196,12 @@ fn queue_message<C: Conn>(outbox: &Outbox<C>, stream: MessageStreamId, message: 
 }
 
 /// What a player on `stream` is told about its publisher.
-pub(super) fn notice_for(kind: NoticeKind, stream: MessageStreamId, key: &str, chunk_size: u32) -> Bytes {
+pub(super) fn notice_for(
+    kind: NoticeKind,
+    stream: MessageStreamId,
+    key: &str,
+    chunk_size: u32,
+) -> Bytes {
     match kind {
         NoticeKind::Began => publisher_began(stream, key, chunk_size).into(),
         NoticeKind::Ended => publisher_ended(stream, key, chunk_size).into(),
@@ -233,7 +255,11 @@ async fn pump<R: Runtime>(stream: Weak<LiveStream<R::Conn>>, runtime: R) {
         let Some(stream) = stream.upgrade().filter(|stream| !stream.closed.get()) else {
             return Poll::Ready(());
         };
-        stream.pump_waker.borrow_mut().get_or_insert_with(|| cx.waker().clone()).clone_from(cx.waker());
+        stream
+            .pump_waker
+            .borrow_mut()
+            .get_or_insert_with(|| cx.waker().clone())
+            .clone_from(cx.waker());
         let state = &mut *stream.state.borrow_mut();
         if !state.pass.active && state.pass.again {
             state.begin_pass();
@@ -248,7 +274,13 @@ async fn pump<R: Runtime>(stream: Weak<LiveStream<R::Conn>>, runtime: R) {
 
 impl<C: Conn> State<C> {
     fn begin_pass(&mut self) {
-        self.pass = Pass { active: true, at: 0, head: self.media.ring().head(), again: false, laggards: false };
+        self.pass = Pass {
+            active: true,
+            at: 0,
+            head: self.media.ring().head(),
+            again: false,
+            laggards: false,
+        };
     }
 
     /// Asks for a pass by the pump, for callers that may not write to sockets themselves.
@@ -303,13 +335,23 @@ impl<R: Runtime> Play<R> {
             let mut state = stream.state.borrow_mut();
             let (cursor, prelude) = state.media.join();
             queue_prelude(&outbox, message_stream, &prelude);
-            let slot = state.players.insert(Player { outbox, cursor, stream: message_stream });
+            let slot = state.players.insert(Player {
+                outbox,
+                cursor,
+                stream: message_stream,
+            });
             state.slots = state.slots.max(slot + 1);
             slot
         };
         shard.subscribe(&stream);
         shard.emit(Event::PlayStart(party.clone()));
-        Self { shard: shard.clone(), stream, slot, message_stream, party }
+        Self {
+            shard: shard.clone(),
+            stream,
+            slot,
+            message_stream,
+            party,
+        }
     }
 
     /// Gives this player what one write holds.

@@ -69,8 +69,17 @@ impl<R: Runtime> Publication<R> {
     pub(super) async fn claim(shard: &Shard<R>, party: Party) -> Option<Self> {
         let request = shard.next_request();
         // From here on dropping `claim` (the connection died while it waited) takes the question back.
-        let mut claim = Self { shard: shard.clone(), request, party, granted: None };
-        shard.requests().waiting.borrow_mut().insert(request, Request::default());
+        let mut claim = Self {
+            shard: shard.clone(),
+            request,
+            party,
+            granted: None,
+        };
+        shard
+            .requests()
+            .waiting
+            .borrow_mut()
+            .insert(request, Request::default());
         shard.tell_control(ControlMessage::Publish {
             request,
             key: claim.party.stream.clone(),
@@ -79,11 +88,17 @@ impl<R: Runtime> Publication<R> {
         let answer = poll_fn(|cx| {
             let mut waiting = shard.requests().waiting.borrow_mut();
             match waiting.get_mut(&request) {
-                Some(Request { answer: None, waker }) => {
+                Some(Request {
+                    answer: None,
+                    waker,
+                }) => {
                     *waker = Some(cx.waker().clone());
                     Poll::Pending
                 }
-                Some(Request { answer: Some(answer), .. }) => Poll::Ready(*answer),
+                Some(Request {
+                    answer: Some(answer),
+                    ..
+                }) => Poll::Ready(*answer),
                 None => Poll::Ready(Answer::Taken),
             }
         })
@@ -103,7 +118,9 @@ impl<R: Runtime> Publication<R> {
             return;
         };
         let state = &mut *stream.state.borrow_mut();
-        let listened = state.local(*publication).is_some_and(|local| !local.audience.is_empty());
+        let listened = state
+            .local(*publication)
+            .is_some_and(|local| !local.audience.is_empty());
         let copy = listened.then(|| message.clone());
         if state.media.push(message, self.shard.runtime().now())
             && let (Some(copy), Some(local)) = (copy, state.local(*publication))
@@ -117,7 +134,9 @@ impl<R: Runtime> Publication<R> {
         self.deliver(); // what came before it
         if let Some((publication, stream)) = &self.granted {
             stream.state.borrow_mut().media.clear_metadata();
-            self.shard.tell_audience(stream, *publication, |route| ShardMessage::MetadataCleared { route });
+            self.shard.tell_audience(stream, *publication, |route| {
+                ShardMessage::MetadataCleared { route }
+            });
         }
     }
 
@@ -137,7 +156,12 @@ impl<R: Runtime> Publication<R> {
 
 impl<R: Runtime> Drop for Publication<R> {
     fn drop(&mut self) {
-        let asked = self.shard.requests().waiting.borrow_mut().remove(&self.request);
+        let asked = self
+            .shard
+            .requests()
+            .waiting
+            .borrow_mut()
+            .remove(&self.request);
         let unclaimed = match asked.and_then(|request| request.answer) {
             Some(Answer::Granted(publication)) => Some(publication), // granted, but we died before we knew
             _ => None,
@@ -161,9 +185,15 @@ impl<R: Runtime> Shard<R> {
         lease: Lease,
         audience: Vec<Subscriber>,
     ) {
-        if !self.requests().answer(request, Answer::Granted(lease.publication)) {
+        if !self
+            .requests()
+            .answer(request, Answer::Granted(lease.publication))
+        {
             // The connection went while it waited.
-            self.tell_control(ControlMessage::Unpublish { key: key.clone(), publication: lease.publication });
+            self.tell_control(ControlMessage::Unpublish {
+                key: key.clone(),
+                publication: lease.publication,
+            });
             return;
         }
         let stream = self.stream(key);
@@ -175,13 +205,26 @@ impl<R: Runtime> Shard<R> {
             let audience = audience
                 .into_iter()
                 .filter(|subscriber| subscriber.shard != self.id())
-                .map(|subscriber| Listener { subscriber, lags: false })
+                .map(|subscriber| Listener {
+                    subscriber,
+                    lags: false,
+                })
                 .collect();
             state.newest = lease.publication;
-            state.source =
-                Source::Local(Local { publication: lease.publication, audience, batch: Vec::new() });
+            state.source = Source::Local(Local {
+                publication: lease.publication,
+                audience,
+                batch: Vec::new(),
+            });
             let told = !state.players.is_empty();
-            let notice = told.then(|| notice_for(NoticeKind::Began, 1, key.as_str(), self.settings().chunk_size));
+            let notice = told.then(|| {
+                notice_for(
+                    NoticeKind::Began,
+                    1,
+                    key.as_str(),
+                    self.settings().chunk_size,
+                )
+            });
             state.media.begin(notice, now);
         }
         self.tell_audience(&stream, lease.publication, |route| ShardMessage::Snapshot {
@@ -198,7 +241,12 @@ impl<R: Runtime> Shard<R> {
     }
 
     /// Another shard has players of a stream that is published here.
-    pub(super) fn subscribed(&self, key: &StreamKey, publication: PublicationId, subscriber: Subscriber) {
+    pub(super) fn subscribed(
+        &self,
+        key: &StreamKey,
+        publication: PublicationId,
+        subscriber: Subscriber,
+    ) {
         if subscriber.shard == self.id() {
             return; // our own players read our own ring
         }
@@ -211,18 +259,41 @@ impl<R: Runtime> Shard<R> {
         let Some(local) = state.local(publication) else {
             return;
         };
-        local.audience.retain(|listener| listener.subscriber.shard != subscriber.shard);
-        local.audience.push(Listener { subscriber, lags: false });
-        let route = Route { key: key.clone(), publication, subscription: subscriber.subscription };
-        self.tell_shard(subscriber.shard, ShardMessage::Snapshot { route, fresh: false, messages });
+        local
+            .audience
+            .retain(|listener| listener.subscriber.shard != subscriber.shard);
+        local.audience.push(Listener {
+            subscriber,
+            lags: false,
+        });
+        let route = Route {
+            key: key.clone(),
+            publication,
+            subscription: subscriber.subscription,
+        };
+        self.tell_shard(
+            subscriber.shard,
+            ShardMessage::Snapshot {
+                route,
+                fresh: false,
+                messages,
+            },
+        );
     }
 
     /// Another shard has no players any more.
-    pub(super) fn unsubscribed(&self, key: &StreamKey, publication: PublicationId, subscriber: Subscriber) {
+    pub(super) fn unsubscribed(
+        &self,
+        key: &StreamKey,
+        publication: PublicationId,
+        subscriber: Subscriber,
+    ) {
         if let Some(stream) = self.known_stream(key)
             && let Some(local) = stream.state.borrow_mut().local(publication)
         {
-            local.audience.retain(|listener| listener.subscriber != subscriber);
+            local
+                .audience
+                .retain(|listener| listener.subscriber != subscriber);
         }
     }
 
@@ -239,12 +310,29 @@ impl<R: Runtime> Shard<R> {
         for listener in &mut local.audience {
             let subscriber = listener.subscriber;
             let backlog = self.backlog_of(subscriber.shard);
-            let route = Route { key: stream.key.clone(), publication, subscription: subscriber.subscription };
+            let route = Route {
+                key: stream.key.clone(),
+                publication,
+                subscription: subscriber.subscription,
+            };
             if !listener.lags && backlog < limits::MAILBOX_BACKLOG {
-                self.tell_shard(subscriber.shard, ShardMessage::Frames { route, messages: batch.clone() });
+                self.tell_shard(
+                    subscriber.shard,
+                    ShardMessage::Frames {
+                        route,
+                        messages: batch.clone(),
+                    },
+                );
             } else if backlog < limits::MAILBOX_BACKLOG / 2 {
                 let messages = state.media.snapshot();
-                self.tell_shard(subscriber.shard, ShardMessage::Snapshot { route, fresh: false, messages });
+                self.tell_shard(
+                    subscriber.shard,
+                    ShardMessage::Snapshot {
+                        route,
+                        fresh: false,
+                        messages,
+                    },
+                );
                 listener.lags = false;
             } else {
                 listener.lags = true;
@@ -260,8 +348,11 @@ impl<R: Runtime> Shard<R> {
     ) {
         if let Some(local) = stream.state.borrow_mut().local(publication) {
             for Listener { subscriber, .. } in &local.audience {
-                let route =
-                    Route { key: stream.key.clone(), publication, subscription: subscriber.subscription };
+                let route = Route {
+                    key: stream.key.clone(),
+                    publication,
+                    subscription: subscriber.subscription,
+                };
                 self.tell_shard(subscriber.shard, message(route));
             }
         }
@@ -276,12 +367,20 @@ impl<R: Runtime> Shard<R> {
             let ours = state.local(publication).is_some();
             if ours {
                 state.source = Source::None;
-                let notice = notice_for(NoticeKind::Ended, 1, stream.key.as_str(), self.settings().chunk_size);
+                let notice = notice_for(
+                    NoticeKind::Ended,
+                    1,
+                    stream.key.as_str(),
+                    self.settings().chunk_size,
+                );
                 state.media.end(notice, self.runtime().now());
             }
             ours && !state.players.is_empty()
         };
-        self.tell_control(ControlMessage::Unpublish { key: stream.key.clone(), publication });
+        self.tell_control(ControlMessage::Unpublish {
+            key: stream.key.clone(),
+            publication,
+        });
         if told {
             // Not here: this runs when a connection is dropped, perhaps by a panic.
             stream.state.borrow_mut().request_pass();

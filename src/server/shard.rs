@@ -98,7 +98,10 @@ impl<R: Runtime> Shard<R> {
         let streams = self.0.streams.borrow();
         let states = streams.values().map(|stream| stream.state.borrow());
         let (players, ring_bytes) = states.fold((0, 0), |(players, bytes), state| {
-            (players + state.players.len(), bytes + state.media.ring().bytes())
+            (
+                players + state.players.len(),
+                bytes + state.media.ring().bytes(),
+            )
         });
         Census {
             connections: self.0.connections.borrow().len(),
@@ -111,7 +114,8 @@ impl<R: Runtime> Shard<R> {
 
     /// Serves a new connection.
     pub(super) fn accepted(&self, socket: R::Socket, peer: SocketAddr, id: ConnectionId) {
-        if self.0.connections.borrow().len() >= limits::CONNECTIONS_PER_SHARD || self.0.draining.get().is_some()
+        if self.0.connections.borrow().len() >= limits::CONNECTIONS_PER_SHARD
+            || self.0.draining.get().is_some()
         {
             tracing::warn!(connection = id, %peer, "refused: this shard serves as many connections as it may");
             return;
@@ -119,14 +123,19 @@ impl<R: Runtime> Shard<R> {
         match self.0.runtime.adopt(socket) {
             Ok(conn) => {
                 let handle = Rc::new(Handle::default());
-                self.0.connections.borrow_mut().insert(id, Rc::clone(&handle));
+                self.0
+                    .connections
+                    .borrow_mut()
+                    .insert(id, Rc::clone(&handle));
                 let task = self.0.runtime.spawn(
                     "connection",
                     connection::serve(self.clone(), Rc::new(conn), Rc::clone(&handle), id, peer),
                 );
                 handle.keep(task);
             }
-            Err(error) => tracing::info!(connection = id, %peer, %error, "gone before it was served"),
+            Err(error) => {
+                tracing::info!(connection = id, %peer, %error, "gone before it was served")
+            }
         }
     }
 
@@ -182,7 +191,10 @@ impl<R: Runtime> Shard<R> {
     fn close_all(&self) {
         let left = std::mem::take(&mut *self.0.connections.borrow_mut());
         for (id, handle) in left {
-            tracing::warn!(connection = id, "cut off: it did not leave within the drain time");
+            tracing::warn!(
+                connection = id,
+                "cut off: it did not leave within the drain time"
+            );
             handle.cancel();
         }
     }
@@ -191,9 +203,9 @@ impl<R: Runtime> Shard<R> {
     pub(super) fn stream(&self, key: &StreamKey) -> Rc<LiveStream<R::Conn>> {
         let mut streams = self.0.streams.borrow_mut();
         let settings = &self.0.settings;
-        let stream = streams
-            .entry(key.clone())
-            .or_insert_with(|| LiveStream::new(key.clone(), settings.chunk_size, settings.gop_cache));
+        let stream = streams.entry(key.clone()).or_insert_with(|| {
+            LiveStream::new(key.clone(), settings.chunk_size, settings.gop_cache)
+        });
         Rc::clone(stream)
     }
 
@@ -209,8 +221,14 @@ impl<R: Runtime> Shard<R> {
             let subscription = self.0.next_subscription.get();
             self.0.next_subscription.set(subscription + 1);
             state.subscription = Some(subscription);
-            let subscriber = Subscriber { shard: self.0.id, subscription };
-            self.tell_control(ControlMessage::Subscribe { key: stream.key.clone(), subscriber });
+            let subscriber = Subscriber {
+                shard: self.0.id,
+                subscription,
+            };
+            self.tell_control(ControlMessage::Subscribe {
+                key: stream.key.clone(),
+                subscriber,
+            });
         }
     }
 
@@ -221,8 +239,14 @@ impl<R: Runtime> Shard<R> {
             if state.players.is_empty()
                 && let Some(subscription) = state.subscription.take()
             {
-                let subscriber = Subscriber { shard: self.0.id, subscription };
-                self.tell_control(ControlMessage::Unsubscribe { key: stream.key.clone(), subscriber });
+                let subscriber = Subscriber {
+                    shard: self.0.id,
+                    subscription,
+                };
+                self.tell_control(ControlMessage::Unsubscribe {
+                    key: stream.key.clone(),
+                    subscriber,
+                });
             }
         }
         self.forget_if_unused(stream);
@@ -280,7 +304,9 @@ impl<R: Runtime> Shard<R> {
     }
 
     pub(super) fn emit(&self, event: Event) {
-        self.0.runtime.trace(format_args!("shard {}: {event}", self.0.id));
+        self.0
+            .runtime
+            .trace(format_args!("shard {}: {event}", self.0.id));
         self.0.events.emit(&event);
     }
 }
