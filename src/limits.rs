@@ -42,6 +42,8 @@ pub const NAME_BYTES: usize = 1_024;
 pub const WINDOW_ACK_SIZE_DEFAULT: u32 = 2_500_000;
 /// The peer bandwidth we announce (RTMP 1.0 §5.4.5), limit type 2 (dynamic).
 pub const PEER_BANDWIDTH_DEFAULT: u32 = 2_500_000;
+/// The smallest window or bandwidth that may be configured: below it a peer would acknowledge every packet.
+pub const WINDOW_MIN: u32 = 1_024;
 /// Bytes of replies that may wait for a peer that does not read: hundreds of replies.
 pub const REPLY_BYTES: usize = 256 * 1024;
 
@@ -53,12 +55,16 @@ pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 pub const COMMAND_TIME: Duration = Duration::from_secs(15);
 /// How long a publisher may be silent before it is taken for dead. Encoders send audio every 20–50 ms.
 pub const PUBLISHER_IDLE: Duration = Duration::from_secs(30);
+/// After so long without a byte from a player it is pinged: TCP then finds out whether its host is still there.
+pub const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a player's socket may take nothing while we have something for it.
 pub const WRITE_STALL: Duration = Duration::from_secs(30);
 /// How long we wait for the peer's FIN after ours, so that unread input does not turn our last words into a RST.
 pub const LINGER: Duration = Duration::from_secs(2);
 /// How long a graceful stop waits for connections to drain, unless configured.
 pub const DRAIN_DEFAULT: Duration = Duration::from_secs(5);
+/// The longest drain that may be configured: service managers kill a stopping program much earlier (systemd: 90 s).
+pub const DRAIN_MAX: Duration = Duration::from_secs(600);
 /// The pause after a failed accept (out of file descriptors): long enough not to spin, short enough not to be felt.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
@@ -66,6 +72,8 @@ pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Frames a stream's ring holds at most: the predecessor's GOP cache default; about 70 s of 30 fps with audio.
 pub const RING_FRAMES_DEFAULT: usize = 5_000;
+/// Frames a stream's ring may be configured to hold: its index then takes some megabytes a stream.
+pub const RING_FRAMES_MAX: usize = 100_000;
 /// Bytes a stream's ring holds at most: 10 s at 25 Mbit/s.
 pub const RING_BYTES: usize = 32 * 1024 * 1024;
 /// How far back the ring reaches behind the newest GOP, so that a briefly slow player loses nothing.
@@ -103,6 +111,9 @@ const _: () = {
     assert!(MESSAGE_BYTES as usize <= PARTIAL_BYTES);
     assert!(PRE_CONNECT_BYTES > 3_073 + COMMAND_BYTES as usize / 2);
     assert!((MESSAGE_BYTES as usize) < RING_BYTES);
+    assert!(RING_FRAMES_DEFAULT <= RING_FRAMES_MAX);
+    assert!(WINDOW_MIN <= WINDOW_ACK_SIZE_DEFAULT && WINDOW_MIN <= PEER_BANDWIDTH_DEFAULT);
+    assert!(DRAIN_DEFAULT.as_secs() <= DRAIN_MAX.as_secs());
     assert!(SCRATCH_BYTES >= 4_096);
     assert!(GATHER_SLICES <= 1_024);
     assert!(MESSAGE_BYTES < 0x0100_0000);

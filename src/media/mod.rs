@@ -1,1 +1,9 @@
-//! Streaming without IO.
+//! Streaming without IO: what a payload is, the ring of wire-ready frames, one live stream, the directory of names.
+//!
+//! Nothing in here knows a socket, a clock, a thread or a task: `server` feeds it and acts on what it says.
+
+pub mod cursor;
+pub mod directory;
+pub mod frame;
+pub mod ring;
+pub mod stream;

@@ -1,1 +1,59 @@
-//! The shell.
+//! The shell that joins protocol, media and runtime: control thread, data shards, connections, streams.
+//!
+//! ```text
+//!  control ── accepts, hands sockets over round robin, owns the directory of names
+//!     │ mailboxes (publish, play, close: never per frame)
+//!  shard 0 … N-1 ── each: connections (one task each) and streams (one pump each); all `!Send`, no lock
+//!     └─ shard ↔ shard: one message per read batch to each shard that has players of the stream
+//! ```
+//!
+//! Generic over [`crate::runtime::Runtime`]: the same code runs in production and in the simulator.
+
+mod connection;
+pub mod control;
+mod deadline;
+pub mod event;
+mod inbox;
+pub mod message;
+mod outbox;
+mod play;
+mod publish;
+pub mod shard;
+mod stream;
+
+#[cfg(feature = "production")]
+//mod builder;
+#[cfg(feature = "production")]
+//pub use builder::{Builder, Server, StartError};
+pub use event::{Event, EventSink};
+pub use message::{World, world};
+
+use crate::limits;
+use crate::time::Duration;
+
+/// What the server needs to know of its configuration, already valid.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Chunk size of everything we send, 1..=[`limits::CHUNK_SIZE_SEND_MAX`] bytes.
+    pub chunk_size: u32,
+    /// Frames of the past a new player may be given; 0: it begins at the next keyframe.
+    pub gop_cache: usize,
+    /// Set Peer Bandwidth we announce, bytes.
+    pub peer_bandwidth: u32,
+    /// Window Acknowledgement Size we announce, bytes.
+    pub window_ack_size: u32,
+    /// How long a graceful stop waits for connections to drain.
+    pub drain: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            chunk_size: limits::CHUNK_SIZE_DEFAULT,
+            gop_cache: limits::RING_FRAMES_DEFAULT,
+            peer_bandwidth: limits::PEER_BANDWIDTH_DEFAULT,
+            window_ack_size: limits::WINDOW_ACK_SIZE_DEFAULT,
+            drain: limits::DRAIN_DEFAULT,
+        }
+    }
+}

@@ -1,0 +1,590 @@
+//! One connection: a task that reads, lets the protocol session make events of the bytes, acts on them, and
+//! writes replies. Players are written to by their stream's pump; this task takes over only while its socket
+//! was full.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use futures_lite::future::yield_now;
+
+use super::deadline::{Deadlines, Due, Stage};
+use super::event::{ConnectionId, Party};
+use super::outbox::Outbox;
+use super::play::{Delivery, Play};
+use super::publish::Publication;
+use super::shard::Shard;
+use crate::limits;
+use crate::media::directory::StreamKey;
+use crate::rtmp::session::MessageStreamId;
+use crate::rtmp::session::server::{
+    Event, ServerSession, SessionConfig, SessionError, play_stopped,
+};
+use crate::runtime::{Conn, Runtime, SocketAddr, Task};
+use crate::time::Instant;
+
+/// The shard's hold on a connection's task.
+#[derive(Default)]
+pub(super) struct Handle {
+    drain: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+    task: RefCell<Option<Task<()>>>,
+}
+
+impl Handle {
+    pub(super) fn keep(&self, task: Task<()>) {
+        *self.task.borrow_mut() = Some(task);
+    }
+
+    /// The task is ending by itself.
+    pub(super) fn let_go(&self) {
+        if let Some(task) = self.task.borrow_mut().take() {
+            task.detach();
+        }
+    }
+
+    /// Ends the task at once.
+    pub(super) fn cancel(&self) {
+        let task = self.task.borrow_mut().take();
+        drop(task);
+    }
+
+    /// Asks the task to say goodbye.
+    pub(super) fn drain(&self) {
+        self.drain.set(true);
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// Why a connection ended.
+enum Close {
+    /// FIN.
+    PeerLeft,
+    /// The socket failed.
+    Io(io::ErrorKind),
+    /// The peer broke the protocol or a bound.
+    Protocol(SessionError),
+    /// The peer was too slow for a rule.
+    Late(&'static str),
+    /// We turned it away, and told it.
+    Refused(String),
+    /// The server stops.
+    Drained,
+}
+
+impl Close {
+    /// Whether the peer is owed the rest of what we said.
+    fn is_polite(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Drained)
+    }
+}
+
+impl fmt::Display for Close {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PeerLeft => f.write_str("the peer closed it"),
+            Self::Io(kind) => write!(f, "the network broke it: {kind}"),
+            Self::Protocol(error) => write!(f, "{error}"),
+            Self::Late(rule) => write!(f, "the peer was too slow: {rule}"),
+            Self::Refused(what) => write!(f, "refused: {what}"),
+            Self::Drained => f.write_str("the server is stopping"),
+        }
+    }
+}
+
+/// What woke the task.
+enum Wake {
+    Drain,
+    Readable,
+    Writable,
+    Failed(io::ErrorKind),
+    Due(Due),
+    /// A player is behind, its socket open: go on writing.
+    Behind,
+}
+
+/// What a message stream does.
+enum Role<R: Runtime> {
+    Publish(Publication<R>),
+    Play(Play<R>),
+}
+
+struct Connection<R: Runtime> {
+    shard: Shard<R>,
+    conn: Rc<R::Conn>,
+    outbox: Rc<Outbox<R::Conn>>,
+    handle: Rc<Handle>,
+    session: ServerSession,
+    id: ConnectionId,
+    peer: SocketAddr,
+    app: String,
+    roles: BTreeMap<MessageStreamId, Role<R>>,
+    deadlines: Deadlines,
+    /// The timer, and what it was armed for.
+    timer: Option<(Instant, Pin<Box<dyn Future<Output = ()>>>)>,
+    behind: bool,
+}
+
+/// Tells the shard that the task is gone, however it went.
+struct Leave<R: Runtime>(Shard<R>, ConnectionId);
+
+impl<R: Runtime> Drop for Leave<R> {
+    fn drop(&mut self) {
+        self.0.left(self.1);
+    }
+}
+
+/// Serves one connection to its end.
+pub(super) async fn serve<R: Runtime>(
+    shard: Shard<R>,
+    conn: Rc<R::Conn>,
+    handle: Rc<Handle>,
+    id: ConnectionId,
+    peer: SocketAddr,
+) {
+    let _leave = Leave(shard.clone(), id);
+    let runtime = shard.runtime().clone();
+    let settings = shard.settings();
+    let config = SessionConfig {
+        chunk_size: settings.chunk_size,
+        window_ack_size: settings.window_ack_size,
+        peer_bandwidth: settings.peer_bandwidth,
+    };
+    let nonce = runtime.entropy("handshake").u64(..);
+    let mut connection = Connection {
+        outbox: Rc::new(Outbox::new(Rc::clone(&conn))),
+        session: ServerSession::new(config, nonce),
+        deadlines: Deadlines::new(runtime.now()),
+        app: String::new(),
+        roles: BTreeMap::new(),
+        timer: None,
+        behind: false,
+        shard,
+        conn,
+        handle,
+        id,
+        peer,
+    };
+    tracing::debug!(connection = id, %peer, "accepted");
+    let close = match connection.run().await {
+        Ok(never) => match never {},
+        Err(close) => close,
+    };
+    connection.finish(close).await;
+}
+
+impl<R: Runtime> Connection<R> {
+    async fn run(&mut self) -> Result<std::convert::Infallible, Close> {
+        if self.shard.is_draining() {
+            self.handle.drain();
+        }
+        loop {
+            match self.next_wake().await {
+                Wake::Drain => {
+                    self.say_goodbye().await;
+                    return Err(Close::Drained);
+                }
+                Wake::Failed(kind) => return Err(Close::Io(kind)),
+                Wake::Readable => self.read().await?,
+                Wake::Writable => self.outbox.unblock(),
+                Wake::Behind => yield_now().await,
+                Wake::Due(Due::Ping) => {
+                    let now = self.now();
+                    self.session.ping(now);
+                    self.deadlines.last_ping = now;
+                }
+                Wake::Due(Due::Close(rule)) => return Err(Close::Late(rule)),
+            }
+            self.reply()?;
+            self.flush()?;
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.shard.runtime().now()
+    }
+
+    /// Waits for the first of what may happen; the order is fixed, so that a seed replays.
+    async fn next_wake(&mut self) -> Wake {
+        poll_fn(|cx| self.poll_wake(cx)).await
+    }
+
+    fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
+        self.outbox.set_waker(cx.waker());
+        *self.handle.waker.borrow_mut() = Some(cx.waker().clone());
+        if self.handle.drain.replace(false) {
+            return Poll::Ready(Wake::Drain);
+        }
+        if let Some(kind) = self.outbox.failed() {
+            return Poll::Ready(Wake::Failed(kind));
+        }
+        self.deadlines.blocked_since = self.outbox.blocked_since();
+        let (at, due) = self.deadlines.next();
+        if self.now() >= at {
+            return Poll::Ready(Wake::Due(due)); // before reading: a flood of bytes must not put it off
+        }
+        match self.conn.poll_readable(cx) {
+            Poll::Ready(Ok(())) => return Poll::Ready(Wake::Readable),
+            Poll::Ready(Err(error)) => return Poll::Ready(Wake::Failed(error.kind())),
+            Poll::Pending => {}
+        }
+        if self.outbox.blocked_since().is_some() {
+            match self.conn.poll_writable(cx) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Wake::Writable),
+                Poll::Ready(Err(error)) => return Poll::Ready(Wake::Failed(error.kind())),
+                Poll::Pending => {}
+            }
+        }
+        if std::mem::take(&mut self.behind) {
+            return Poll::Ready(Wake::Behind);
+        }
+        self.poll_due(cx).map(Wake::Due)
+    }
+
+    /// Waits for the next deadline.
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
+        loop {
+            let (at, due) = self.deadlines.next();
+            if self.now() >= at {
+                return Poll::Ready(due);
+            }
+            let runtime = self.shard.runtime();
+            let armed = match &mut self.timer {
+                Some((armed, timer)) if *armed <= at => timer,
+                timer => &mut timer.insert((at, Box::pin(runtime.sleep_until(at)))).1,
+            };
+            match armed.as_mut().poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(()) => self.timer = None, // it was armed for an earlier moment: look again
+            }
+        }
+    }
+
+    /// Reads what is there, within this turn's share.
+    async fn read(&mut self) -> Result<(), Close> {
+        for _ in 0..limits::READS_PER_TURN {
+            let parsed = match self.read_once() {
+                Ok(parsed) => parsed,
+                Err(Close::Io(io::ErrorKind::WouldBlock)) => return Ok(()),
+                Err(Close::Io(io::ErrorKind::Interrupted)) => continue,
+                Err(close) => return Err(close),
+            };
+            let acted = self.act().await;
+            self.deliver_batch();
+            self.enter_stage();
+            acted?;
+            if let Err(error) = parsed {
+                self.reply()?;
+                self.flush()?; // perhaps last words
+                return Err(Close::Protocol(error));
+            }
+        }
+        self.reply()?;
+        self.flush()?;
+        yield_now().await;
+        Ok(())
+    }
+
+    fn read_once(&mut self) -> Result<Result<(), SessionError>, Close> {
+        let now = self.now();
+        let scratch = &mut *self.shard.scratch().borrow_mut();
+        match self.conn.try_read(scratch) {
+            Ok(0) => Err(Close::PeerLeft),
+            Ok(len) => {
+                self.deadlines.last_input = now;
+                Ok(self
+                    .session
+                    .handle_input(now, &scratch[..len.min(scratch.len())]))
+            }
+            Err(error) => Err(Close::Io(error.kind())),
+        }
+    }
+
+    /// Acts on what the session made of the bytes.
+    async fn act(&mut self) -> Result<(), Close> {
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                Event::Media { stream, message } => {
+                    if let Some(Role::Publish(publication)) = self.roles.get(&stream) {
+                        publication.push(message);
+                    }
+                }
+                Event::ConnectRequested(request) => {
+                    tracing::debug!(
+                        connection = self.id,
+                        app = request.app,
+                        tc_url = request.tc_url,
+                        flash_ver = request.flash_ver,
+                        "connect"
+                    );
+                    self.app.clone_from(&request.app);
+                    self.session.accept_connect();
+                }
+                Event::PublishRequested { stream, name, .. } => self.publish(stream, &name).await?,
+                Event::PlayRequested { stream, name, .. } => self.play(stream, &name),
+                Event::StreamClosed { stream } => drop(self.roles.remove(&stream)),
+                other => self.steer(&other),
+            }
+        }
+        Ok(())
+    }
+
+    /// What a client may ask of a role that it has.
+    fn steer(&mut self, event: &Event) {
+        match *event {
+            Event::MetadataCleared { stream } => {
+                if let Some(Role::Publish(publication)) = self.roles.get(&stream) {
+                    publication.clear_metadata();
+                }
+            }
+            Event::Paused { stream, paused, .. } => {
+                if let Some(Role::Play(play)) = self.roles.get(&stream) {
+                    play.set_paused(paused);
+                    self.session.confirm_pause(stream, paused);
+                }
+            }
+            Event::Receive {
+                stream,
+                audio,
+                video,
+            } => {
+                if let Some(Role::Play(play)) = self.roles.get(&stream) {
+                    play.set_wanted(audio, video);
+                }
+            }
+            Event::SeekRequested { stream, .. } => {
+                self.session
+                    .reject_seek(stream, "a live stream cannot be sought in");
+            }
+            _ => {}
+        }
+    }
+
+    /// Claims the name first and answers then: OBS loops when a Start is followed by a refusal (SRS #4037).
+    async fn publish(&mut self, stream: MessageStreamId, name: &str) -> Result<(), Close> {
+        let key = StreamKey::new(&self.app, name);
+        if name.is_empty() {
+            self.session.reject_publish(
+                stream,
+                "NetStream.Publish.BadName",
+                "a stream needs a name",
+            );
+            return Err(Close::Refused("publish without a stream name".into()));
+        }
+        match Publication::claim(&self.shard, self.party(key.clone())).await {
+            Some(publication) => {
+                tracing::info!(connection = self.id, peer = %self.peer, stream = %key, "publishes");
+                self.session.accept_publish(stream);
+                self.roles.insert(stream, Role::Publish(publication));
+                Ok(())
+            }
+            None => {
+                let description = format!("{key} is being published already");
+                self.session
+                    .reject_publish(stream, "NetStream.Publish.BadName", &description);
+                Err(Close::Refused(description))
+            }
+        }
+    }
+
+    fn play(&mut self, stream: MessageStreamId, name: &str) {
+        if name.is_empty() {
+            self.session.reject_play(
+                stream,
+                "NetStream.Play.StreamNotFound",
+                "a stream needs a name",
+            );
+            return;
+        }
+        let key = StreamKey::new(&self.app, name);
+        tracing::info!(connection = self.id, peer = %self.peer, stream = %key, "plays");
+        self.session.accept_play(stream);
+        self.queue_replies();
+        let play = Play::attach(
+            &self.shard,
+            self.party(key),
+            Rc::clone(&self.outbox),
+            stream,
+        );
+        self.roles.insert(stream, Role::Play(play)); // the GOP follows in the same write as the replies
+    }
+
+    fn party(&self, stream: StreamKey) -> Party {
+        Party {
+            stream,
+            connection: self.id,
+            peer: self.peer,
+        }
+    }
+
+    /// The read batch is complete.
+    fn deliver_batch(&self) {
+        for role in self.roles.values() {
+            if let Role::Publish(publication) = role {
+                publication.deliver();
+            }
+        }
+    }
+
+    fn enter_stage(&mut self) {
+        let stage = if !self.session.is_established() {
+            Stage::Handshake
+        } else if self
+            .roles
+            .values()
+            .any(|role| matches!(role, Role::Publish(_)))
+        {
+            Stage::Publish
+        } else if self.roles.is_empty() {
+            Stage::Command
+        } else {
+            Stage::Play
+        };
+        let now = self.now();
+        self.deadlines.enter(stage, now);
+    }
+
+    /// Queues the session's replies, within their bound.
+    fn reply(&mut self) -> Result<(), Close> {
+        if self.queue_replies() {
+            Ok(())
+        } else {
+            Err(Close::Late("it asks faster than it reads the answers"))
+        }
+    }
+
+    fn queue_replies(&mut self) -> bool {
+        if self.session.output().is_empty() {
+            return true;
+        }
+        let mut bytes = Vec::new();
+        self.session.take_output(&mut bytes);
+        self.outbox.reply(bytes)
+    }
+
+    /// Writes replies, and what this connection's players have not had.
+    fn flush(&mut self) -> Result<(), Close> {
+        let now = self.now();
+        let mut played = false;
+        for role in self.roles.values() {
+            if let Role::Play(play) = role {
+                played = true;
+                self.behind |= play.deliver(now) == Delivery::Behind;
+            }
+        }
+        if !played {
+            self.outbox.flush(now);
+        }
+        self.outbox
+            .failed()
+            .map_or(Ok(()), |kind| Err(Close::Io(kind)))
+    }
+
+    /// A graceful stop: publishers and players are told, players get what is in the ring before.
+    async fn say_goodbye(&mut self) {
+        const WHY: &str = "the server is stopping";
+        self.catch_up().await;
+        for (stream, role) in std::mem::take(&mut self.roles) {
+            match role {
+                Role::Publish(publication) => {
+                    let key = publication.key().to_owned();
+                    drop(publication);
+                    self.session.end_publish(stream, &format!("{key}: {WHY}"));
+                }
+                Role::Play(play) => {
+                    let chunk_size = self.shard.settings().chunk_size;
+                    let last = play_stopped(play.message_stream(), play.key(), chunk_size);
+                    drop(play);
+                    self.queue_replies();
+                    self.outbox.reply(last);
+                }
+            }
+        }
+        if self.session.is_connected() {
+            self.session.announce_shutdown(WHY);
+        }
+    }
+
+    /// Writes until this connection's players have everything or the socket is full.
+    async fn catch_up(&mut self) {
+        loop {
+            self.behind = false;
+            if self.reply().is_err() || self.flush().is_err() || !self.behind {
+                return;
+            }
+            yield_now().await;
+        }
+    }
+
+    /// Logs the end; a polite one flushes, sends FIN and waits a moment for the peer's, so that unread input does
+    /// not turn our last words into a reset.
+    async fn finish(mut self, close: Close) {
+        let runtime = self.shard.runtime().clone();
+        runtime.trace(format_args!(
+            "shard {}: connection {} ends: {close}",
+            self.shard.id(),
+            self.id
+        ));
+        let (connection, peer, sent) = (self.id, self.peer, self.outbox.sent());
+        match &close {
+            Close::Protocol(_) | Close::Late(_) | Close::Refused(_) => {
+                tracing::warn!(connection, %peer, sent, "closed: {close}");
+            }
+            _ => tracing::info!(connection, %peer, sent, "closed: {close}"),
+        }
+        self.roles.clear();
+        if close.is_polite() {
+            self.queue_replies();
+            let mut patience = Box::pin(runtime.sleep_until(runtime.now() + limits::LINGER));
+            let mut told = false;
+            poll_fn(|cx| {
+                if patience.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                self.poll_linger(cx, &mut told)
+            })
+            .await;
+        }
+    }
+
+    /// Flushes, sends FIN once, then throws away what the peer still sends until its FIN.
+    fn poll_linger(&self, cx: &mut Context<'_>, told: &mut bool) -> Poll<()> {
+        self.outbox.set_waker(cx.waker());
+        if !self.outbox.is_open() && matches!(self.conn.poll_writable(cx), Poll::Ready(Ok(()))) {
+            self.outbox.unblock();
+        }
+        self.outbox.flush(self.now());
+        if self.outbox.failed().is_some() {
+            return Poll::Ready(());
+        }
+        if self.outbox.is_empty()
+            && !std::mem::replace(told, true)
+            && self.conn.shutdown_write().is_err()
+        {
+            return Poll::Ready(());
+        }
+        let scratch = &mut *self.shard.scratch().borrow_mut();
+        for _ in 0..limits::READS_PER_TURN {
+            let Poll::Ready(readable) = self.conn.poll_readable(cx) else {
+                return Poll::Pending;
+            };
+            let read = readable.and_then(|()| self.conn.try_read(scratch));
+            match read {
+                Ok(0) => return Poll::Ready(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Poll::Ready(()),
+            }
+        }
+        cx.waker().wake_by_ref(); // it still sends: the neighbours first
+        Poll::Pending
+    }
+}

@@ -1,0 +1,165 @@
+//! The control side: accepts, hands sockets to the shards round robin, owns the directory, ends the server.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::message::{ControlMessage, ControlPlan, ShardMessage};
+use crate::limits;
+use crate::media::directory::{Directory, ShardId, StreamKey, Subscriber};
+use crate::runtime::mailbox::Sender;
+use crate::runtime::{Runtime, Task};
+
+/// Runs the control side until a stop has drained every shard. The listeners are closed as soon as the stop comes.
+pub async fn run<R: Runtime>(
+    runtime: R,
+    plan: ControlPlan<R::Socket>,
+    listeners: Vec<R::Listener>,
+) {
+    let ControlPlan {
+        mut inbox,
+        shards,
+        settings,
+    } = plan;
+    let turn = Rc::new(Turn::default());
+    let mut acceptors: Vec<Task<()>> = listeners
+        .into_iter()
+        .map(|listener| {
+            runtime.spawn(
+                "accept",
+                accept(runtime.clone(), listener, shards.clone(), Rc::clone(&turn)),
+            )
+        })
+        .collect();
+    let mut control = Control {
+        directory: Directory::default(),
+        shards,
+    };
+    let mut running = control.shards.len();
+    let mut batch = Vec::new();
+    while running > 0 {
+        inbox.recv(&runtime, &mut batch).await;
+        for (_, message) in batch.drain(..) {
+            match message {
+                ControlMessage::Stop if acceptors.is_empty() => {} // asked twice
+                ControlMessage::Stop => {
+                    acceptors.clear(); // dropping the tasks closes the listeners
+                    let deadline = runtime.now() + settings.drain;
+                    runtime.trace(format_args!("control: draining until {deadline}"));
+                    for shard in &control.shards {
+                        shard.post(ShardMessage::Drain { deadline });
+                    }
+                }
+                ControlMessage::Drained { shard } => {
+                    runtime.trace(format_args!("control: shard {shard} drained"));
+                    running -= 1;
+                }
+                other => control.direct(other),
+            }
+        }
+    }
+}
+
+/// Whose turn it is, and how many connections there have been.
+#[derive(Default)]
+struct Turn {
+    next_shard: Cell<usize>,
+    next_connection: Cell<u64>,
+}
+
+impl Turn {
+    fn take(&self, shards: usize) -> (ShardId, u64) {
+        let shard = self.next_shard.get();
+        self.next_shard.set((shard + 1) % shards);
+        let connection = self.next_connection.get();
+        self.next_connection.set(connection + 1);
+        (shard, connection)
+    }
+}
+
+async fn accept<R: Runtime>(
+    runtime: R,
+    listener: R::Listener,
+    shards: Vec<Sender<ShardMessage<R::Socket>>>,
+    turn: Rc<Turn>,
+) {
+    loop {
+        match runtime.accept(&listener).await {
+            Ok((socket, peer)) => {
+                let (shard, connection) = turn.take(shards.len());
+                runtime.trace(format_args!(
+                    "control: connection {connection} to shard {shard}"
+                ));
+                shards[shard].post(ShardMessage::Accepted {
+                    socket,
+                    peer,
+                    connection,
+                });
+            }
+            Err(error) => {
+                // A peer that gave up in the queue, or no file descriptor left: neither may end the server.
+                tracing::warn!(%error, "accept failed; trying again in {:?}", limits::ACCEPT_BACKOFF);
+                runtime
+                    .sleep_until(runtime.now() + limits::ACCEPT_BACKOFF)
+                    .await;
+            }
+        }
+    }
+}
+
+struct Control<S> {
+    directory: Directory,
+    shards: Vec<Sender<ShardMessage<S>>>,
+}
+
+impl<S: Send + 'static> Control<S> {
+    fn direct(&mut self, message: ControlMessage) {
+        match message {
+            ControlMessage::Publish {
+                request,
+                key,
+                shard,
+            } => self.publish(request, key, shard),
+            ControlMessage::Unpublish { key, publication } => {
+                self.directory.unpublish(&key, publication)
+            }
+            ControlMessage::Subscribe { key, subscriber } => self.subscribe(key, subscriber),
+            ControlMessage::Unsubscribe { key, subscriber } => self.unsubscribe(key, subscriber),
+            ControlMessage::Drained { .. } | ControlMessage::Stop => {}
+        }
+    }
+
+    fn publish(&mut self, request: u64, key: StreamKey, shard: ShardId) {
+        let answer = match self.directory.publish(&key, shard) {
+            Ok((lease, audience)) => ShardMessage::Granted {
+                request,
+                key,
+                lease,
+                audience,
+            },
+            Err(_) => ShardMessage::Refused { request },
+        };
+        self.shards[shard].post(answer);
+    }
+
+    fn subscribe(&mut self, key: StreamKey, subscriber: Subscriber) {
+        if let Some(lease) = self.directory.subscribe(&key, subscriber) {
+            let publication = lease.publication;
+            self.shards[lease.shard].post(ShardMessage::Subscribed {
+                key,
+                publication,
+                subscriber,
+            });
+        }
+    }
+
+    fn unsubscribe(&mut self, key: StreamKey, subscriber: Subscriber) {
+        if let Some(lease) = self.directory.unsubscribe(&key, subscriber) {
+            let publication = lease.publication;
+            self.shards[lease.shard].post(ShardMessage::Unsubscribed {
+                key,
+                publication,
+                subscriber,
+            });
+        }
+    }
+}

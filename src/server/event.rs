@@ -1,0 +1,92 @@
+//! What an embedding program hears of: the predecessor's events under their old names, typed.
+
+use core::fmt;
+use std::sync::Arc;
+
+use crate::media::directory::StreamKey;
+use crate::runtime::SocketAddr;
+
+/// A connection's number: unique in a server's life, in order of acceptance.
+pub type ConnectionId = u64;
+
+/// Something happened to a stream. Delivered on the shard's thread: a handler must not block.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// `publish.start`: a publisher was let in.
+    PublishStart(Party),
+    /// `publish.stop`: it has gone, for whatever reason. Exactly one for each start.
+    PublishStop(Party),
+    /// `play.start`: a player was let in, be the stream live or not.
+    PlayStart(Party),
+    /// `play.stop`: it has gone. Exactly one for each start.
+    PlayStop(Party),
+}
+
+/// Who did it, and to which stream.
+#[derive(Clone, Debug)]
+pub struct Party {
+    /// `app/name`.
+    pub stream: StreamKey,
+    /// The connection.
+    pub connection: ConnectionId,
+    /// Its address.
+    pub peer: SocketAddr,
+}
+
+impl Event {
+    /// The predecessor's name of this event, e.g. `publish.start`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::PublishStart(_) => "publish.start",
+            Self::PublishStop(_) => "publish.stop",
+            Self::PlayStart(_) => "play.start",
+            Self::PlayStop(_) => "play.stop",
+        }
+    }
+
+    /// Who, and which stream.
+    pub fn party(&self) -> &Party {
+        match self {
+            Self::PublishStart(p)
+            | Self::PublishStop(p)
+            | Self::PlayStart(p)
+            | Self::PlayStop(p) => p,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let party = self.party();
+        write!(
+            f,
+            "{} {} by connection {} ({})",
+            self.name(),
+            party.stream,
+            party.connection,
+            party.peer
+        )
+    }
+}
+
+/// Where events go; shared by every shard.
+#[derive(Clone)]
+pub struct EventSink(Arc<dyn Fn(&Event) + Send + Sync>);
+
+impl EventSink {
+    /// Sends every event to `handler`.
+    pub fn new(handler: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(handler))
+    }
+
+    pub(super) fn emit(&self, event: &Event) {
+        (self.0)(event);
+    }
+}
+
+impl Default for EventSink {
+    /// Nobody listens.
+    fn default() -> Self {
+        Self::new(|_| ())
+    }
+}

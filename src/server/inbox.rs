@@ -1,0 +1,137 @@
+//! What a shard does with its mail: sockets, the directory's answers, and streams from other shards.
+
+use std::rc::Rc;
+
+use super::message::{Route, ShardMessage};
+use super::play::notice_for;
+use super::shard::Shard;
+use super::stream::{LiveStream, Source, State};
+use crate::media::directory::StreamKey;
+use crate::media::ring::NoticeKind;
+use crate::rtmp::wire::WireMessage;
+use crate::runtime::Runtime;
+
+impl<R: Runtime> Shard<R> {
+    pub(super) fn handle(&self, message: ShardMessage<R::Socket>) {
+        match message {
+            ShardMessage::Accepted {
+                socket,
+                peer,
+                connection,
+            } => self.accepted(socket, peer, connection),
+            ShardMessage::Granted {
+                request,
+                key,
+                lease,
+                audience,
+            } => {
+                self.granted(request, &key, lease, audience);
+            }
+            ShardMessage::Refused { request } => self.refused(request),
+            ShardMessage::Subscribed {
+                key,
+                publication,
+                subscriber,
+            } => {
+                self.subscribed(&key, publication, subscriber);
+            }
+            ShardMessage::Unsubscribed {
+                key,
+                publication,
+                subscriber,
+            } => {
+                self.unsubscribed(&key, publication, subscriber);
+            }
+            ShardMessage::Snapshot {
+                route,
+                fresh,
+                messages,
+            } => self.snapshot(&route, fresh, messages),
+            ShardMessage::Frames { route, messages } => self.frames(&route, messages),
+            ShardMessage::MetadataCleared { route } => {
+                if let Some(stream) = self.routed(&route, true) {
+                    stream.state.borrow_mut().media.clear_metadata();
+                }
+            }
+            ShardMessage::Ended { route } => self.ended(&route),
+            ShardMessage::Drain { deadline } => self.drain(deadline),
+        }
+    }
+
+    /// The stream that `route` means, unless the message was overtaken: by our last player's leaving, by a
+    /// publisher of our own, or (if `current`) by another publication.
+    fn routed(&self, route: &Route, current: bool) -> Option<Rc<LiveStream<R::Conn>>> {
+        let stream = self.known_stream(&route.key)?;
+        let fits = {
+            let state = stream.state.borrow();
+            let ours =
+                state.subscription == Some(route.subscription) && route.publication >= state.newest;
+            ours && match state.source {
+                Source::None => !current,
+                Source::Remote { publication } => !current || publication == route.publication,
+                Source::Local(_) => false,
+            }
+        };
+        fits.then_some(stream)
+    }
+
+    /// The beginning of a stream from another shard, or all of it anew after we lagged.
+    fn snapshot(&self, route: &Route, fresh: bool, messages: Vec<WireMessage>) {
+        let Some(stream) = self.routed(route, false) else {
+            return;
+        };
+        {
+            let now = self.runtime().now();
+            let state = &mut *stream.state.borrow_mut();
+            let known = matches!(state.source, Source::Remote { publication } if publication == route.publication);
+            if !known {
+                self.end_remote(&stream.key, state);
+            }
+            state.source = Source::Remote {
+                publication: route.publication,
+            };
+            state.newest = route.publication;
+            let chunk_size = self.settings().chunk_size;
+            let notice =
+                fresh.then(|| notice_for(NoticeKind::Began, 1, stream.key.as_str(), chunk_size));
+            state.media.begin(notice, now);
+            for message in messages {
+                state.media.push(message, now);
+            }
+        }
+        stream.deliver_new(self.runtime());
+    }
+
+    fn frames(&self, route: &Route, messages: Vec<WireMessage>) {
+        let Some(stream) = self.routed(route, true) else {
+            return;
+        };
+        let now = self.runtime().now();
+        for message in messages {
+            stream.state.borrow_mut().media.push(message, now);
+        }
+        stream.deliver_new(self.runtime());
+    }
+
+    fn ended(&self, route: &Route) {
+        let Some(stream) = self.routed(route, true) else {
+            return;
+        };
+        self.end_remote(&stream.key, &mut stream.state.borrow_mut());
+        stream.deliver_new(self.runtime());
+    }
+
+    /// If the stream came from another shard: it does not any more, and the players are told.
+    pub(super) fn end_remote(&self, key: &StreamKey, state: &mut State<R::Conn>) {
+        if let Source::Remote { .. } = state.source {
+            state.source = Source::None;
+            let notice = notice_for(
+                NoticeKind::Ended,
+                1,
+                key.as_str(),
+                self.settings().chunk_size,
+            );
+            state.media.end(notice, self.runtime().now());
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! What control and shards say to each other, and the mailboxes between them.
+
+use std::sync::Arc;
+
+use super::Settings;
+use super::event::{ConnectionId, EventSink};
+use crate::media::directory::{
+    Lease, PublicationId, ShardId, StreamKey, Subscriber, SubscriptionId,
+};
+use crate::rtmp::wire::WireMessage;
+use crate::runtime::SocketAddr;
+use crate::runtime::mailbox::{CONTROL, Receiver, Sender, mailbox};
+use crate::time::Instant;
+
+/// One question of a shard's connection to the directory; numbered by the shard.
+pub(super) type RequestId = u64;
+
+/// To a shard.
+pub enum ShardMessage<S> {
+    /// From control: an accepted socket, to be served here.
+    Accepted {
+        /// The socket.
+        socket: S,
+        /// Its peer.
+        peer: SocketAddr,
+        /// Its number.
+        connection: ConnectionId,
+    },
+    /// From control: the name is leased to the asker.
+    Granted {
+        /// The question.
+        request: RequestId,
+        /// The stream.
+        key: StreamKey,
+        /// The lease.
+        lease: Lease,
+        /// The shards that have players already.
+        audience: Vec<Subscriber>,
+    },
+    /// From control: the name is taken.
+    Refused {
+        /// The question.
+        request: RequestId,
+    },
+    /// From control to the publisher's shard: a shard has players now.
+    Subscribed {
+        /// The stream.
+        key: StreamKey,
+        /// The lease it is published under, as far as control knew.
+        publication: PublicationId,
+        /// Who.
+        subscriber: Subscriber,
+    },
+    /// From control to the publisher's shard: a shard has no players any more.
+    Unsubscribed {
+        /// The stream.
+        key: StreamKey,
+        /// The lease it is published under, as far as control knew.
+        publication: PublicationId,
+        /// Who.
+        subscriber: Subscriber,
+    },
+    /// From the publisher's shard: the stream up to now.
+    Snapshot {
+        /// Where it goes.
+        route: Route,
+        /// Whether the publisher has only just come (players that waited are told).
+        fresh: bool,
+        /// Headers, then the newest GOP.
+        messages: Vec<WireMessage>,
+    },
+    /// From the publisher's shard: one read batch.
+    Frames {
+        /// Where it goes.
+        route: Route,
+        /// In order.
+        messages: Vec<WireMessage>,
+    },
+    /// From the publisher's shard: `@clearDataFrame`.
+    MetadataCleared {
+        /// Where it goes.
+        route: Route,
+    },
+    /// From the publisher's shard: the publisher has gone.
+    Ended {
+        /// Where it goes.
+        route: Route,
+    },
+    /// From control: say goodbye to everybody; whoever is left at `deadline` is cut off.
+    Drain {
+        /// When patience ends.
+        deadline: Instant,
+    },
+}
+
+/// Which subscription's copy of which publication a message belongs to: a message whose numbers are not the
+/// current ones was overtaken by a close and is dropped.
+#[derive(Clone, Debug)]
+pub struct Route {
+    pub(super) key: StreamKey,
+    pub(super) publication: PublicationId,
+    pub(super) subscription: SubscriptionId,
+}
+
+/// To control.
+pub enum ControlMessage {
+    /// A connection wants to publish.
+    Publish {
+        /// To be repeated in the answer.
+        request: RequestId,
+        /// The stream.
+        key: StreamKey,
+        /// Who asks.
+        shard: ShardId,
+    },
+    /// A publisher has gone.
+    Unpublish {
+        /// The stream.
+        key: StreamKey,
+        /// Its lease.
+        publication: PublicationId,
+    },
+    /// A shard has its first player of a stream.
+    Subscribe {
+        /// The stream.
+        key: StreamKey,
+        /// Who.
+        subscriber: Subscriber,
+    },
+    /// A shard has lost its last player of a stream.
+    Unsubscribe {
+        /// The stream.
+        key: StreamKey,
+        /// Who.
+        subscriber: Subscriber,
+    },
+    /// A shard has drained and gone.
+    Drained {
+        /// Who.
+        shard: ShardId,
+    },
+    /// From whoever started the server: stop gracefully.
+    Stop,
+}
+
+/// A server before it runs: give each plan to a thread (or, in the simulator, to a virtual one).
+pub struct World<S> {
+    /// For [`super::control::run`].
+    pub control: ControlPlan<S>,
+    /// For [`super::shard::Shard::new`], one each.
+    pub shards: Vec<ShardPlan<S>>,
+    /// Stops it all.
+    pub stop: StopHandle,
+}
+
+/// What the control thread needs.
+pub struct ControlPlan<S> {
+    pub(super) inbox: Receiver<ControlMessage>,
+    pub(super) shards: Vec<Sender<ShardMessage<S>>>,
+    pub(super) settings: Arc<Settings>,
+}
+
+/// What one shard needs.
+pub struct ShardPlan<S> {
+    pub(super) id: ShardId,
+    pub(super) inbox: Receiver<ShardMessage<S>>,
+    pub(super) peers: Vec<Sender<ShardMessage<S>>>,
+    pub(super) control: Sender<ControlMessage>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) events: EventSink,
+}
+
+/// Asks a running server to stop gracefully; clone freely, use from any thread.
+#[derive(Clone)]
+pub struct StopHandle(Sender<ControlMessage>);
+
+impl StopHandle {
+    /// Stops accepting, tells everybody, drains, ends. Asking twice is asking once.
+    pub fn stop(&self) {
+        self.0.post(ControlMessage::Stop);
+    }
+}
+
+/// Plans a server of `shards` data shards (at least 1) and joins them by mailboxes.
+pub fn world<S: Send + 'static>(shards: usize, settings: Settings, events: EventSink) -> World<S> {
+    let settings = Arc::new(settings);
+    let control: Receiver<ControlMessage> = mailbox();
+    let inboxes: Vec<Receiver<ShardMessage<S>>> = (0..shards.max(1)).map(|_| mailbox()).collect();
+    let to_shards = |lane| {
+        inboxes
+            .iter()
+            .map(|inbox| inbox.sender(lane))
+            .collect::<Vec<_>>()
+    };
+    let from_control = to_shards(CONTROL);
+    let peers: Vec<_> = (0..inboxes.len()).map(to_shards).collect();
+    let plans = inboxes
+        .into_iter()
+        .zip(peers)
+        .enumerate()
+        .map(|(id, (inbox, peers))| ShardPlan {
+            id,
+            inbox,
+            peers,
+            control: control.sender(id),
+            settings: Arc::clone(&settings),
+            events: events.clone(),
+        })
+        .collect();
+    World {
+        stop: StopHandle(control.sender(CONTROL)),
+        control: ControlPlan {
+            inbox: control,
+            shards: from_control,
+            settings,
+        },
+        shards: plans,
+    }
+}
+
+/// What a shard holds right now; all zero when everybody has gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Census {
+    /// Connections served.
+    pub connections: usize,
+    /// Streams known: published here or played here.
+    pub streams: usize,
+    /// Players attached.
+    pub players: usize,
+    /// Bytes in rings.
+    pub ring_bytes: usize,
+    /// Questions to the directory without an answer.
+    pub requests: usize,
+}

@@ -1,0 +1,214 @@
+//! What a connection has still to be written before the next frame: replies, a joiner's headers, the rest of a
+//! torn write. Shared by the connection's task and by the pumps of the streams it plays, so that whole messages
+//! never mix.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+use bytes::{Buf, Bytes};
+
+use crate::limits;
+use crate::runtime::Conn;
+use crate::time::Instant;
+
+/// A connection's way out.
+pub(super) struct Outbox<C> {
+    conn: Rc<C>,
+    waker: RefCell<Option<Waker>>,
+    pending: RefCell<VecDeque<Bytes>>,
+    /// Bytes of replies in `pending`, bounded; reset when it has run empty.
+    replies: Cell<usize>,
+    blocked_since: Cell<Option<Instant>>,
+    failed: Cell<Option<io::ErrorKind>>,
+    sent: Cell<u64>,
+}
+
+/// How a write went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Flushed {
+    /// So many bytes beyond `pending` (the caller's slices) were taken, and the socket may take more.
+    Open(usize),
+    /// So many bytes beyond `pending` were taken, and the socket is full or dead: the connection's own task is
+    /// woken when there is something to do.
+    Shut(usize),
+}
+
+impl<C: Conn> Outbox<C> {
+    pub(super) fn new(conn: Rc<C>) -> Self {
+        Self {
+            conn,
+            waker: RefCell::new(None),
+            pending: RefCell::new(VecDeque::new()),
+            replies: Cell::new(0),
+            blocked_since: Cell::new(None),
+            failed: Cell::new(None),
+            sent: Cell::new(0),
+        }
+    }
+
+    /// Who is woken when a full socket takes bytes again: the connection's task.
+    pub(super) fn set_waker(&self, waker: &Waker) {
+        let mut mine = self.waker.borrow_mut();
+        match &mut *mine {
+            Some(known) => known.clone_from(waker),
+            None => *mine = Some(waker.clone()),
+        }
+    }
+
+    /// Queues a reply, behind everything that is queued. False if the peer lets too many pile up.
+    pub(super) fn reply(&self, bytes: Vec<u8>) -> bool {
+        let replies = self.replies.get() + bytes.len();
+        self.replies.set(replies);
+        self.queue(Bytes::from(bytes));
+        replies <= limits::REPLY_BYTES
+    }
+
+    /// Queues bytes of whole messages.
+    pub(super) fn queue(&self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.pending.borrow_mut().push_back(bytes);
+        }
+    }
+
+    /// Queues the rest of a message that was cut by a short write: it goes before everything else.
+    pub(super) fn queue_torn(&self, rest: Bytes) {
+        debug_assert!(
+            self.pending.borrow().is_empty(),
+            "frames are written only behind an empty queue"
+        );
+        self.pending.borrow_mut().push_front(rest);
+    }
+
+    /// Whether nothing is queued.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pending.borrow().is_empty()
+    }
+
+    /// Whether a write is worth a try.
+    pub(super) fn is_open(&self) -> bool {
+        self.blocked_since.get().is_none() && self.failed.get().is_none()
+    }
+
+    /// Since when the socket has taken nothing, if it is full.
+    pub(super) fn blocked_since(&self) -> Option<Instant> {
+        self.blocked_since.get()
+    }
+
+    /// The socket reported that it takes bytes again.
+    pub(super) fn unblock(&self) {
+        self.blocked_since.set(None);
+    }
+
+    /// The error that ended writing.
+    pub(super) fn failed(&self) -> Option<io::ErrorKind> {
+        self.failed.get()
+    }
+
+    /// Bytes written since the start.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.get()
+    }
+
+    /// Writes what is queued.
+    pub(super) fn flush(&self, now: Instant) -> Flushed {
+        loop {
+            if self.is_empty() {
+                return Flushed::Open(0);
+            }
+            match self.write(now, std::iter::empty()) {
+                Flushed::Open(_) => {}
+                shut @ Flushed::Shut(_) => return shut,
+            }
+        }
+    }
+
+    /// One `writev` of what is queued and, behind it, as much of `more` as fits into one.
+    pub(super) fn write<'a>(&self, now: Instant, more: impl Iterator<Item = &'a [u8]>) -> Flushed {
+        if !self.is_open() {
+            return Flushed::Shut(0);
+        }
+        let mut pending = self.pending.borrow_mut();
+        let mut slices = [IoSlice::new(&[]); limits::GATHER_SLICES];
+        let (mut used, mut wanted) = (0, 0);
+        let mut add = |bytes| {
+            slices[used] = IoSlice::new(bytes);
+            used += 1;
+            wanted += bytes.len();
+            used < limits::GATHER_SLICES && wanted < limits::GATHER_BYTES
+        };
+        let room = pending.iter().all(|bytes| add(bytes));
+        if room {
+            for bytes in more {
+                if !add(bytes) {
+                    break;
+                }
+            }
+        }
+        let result = self.conn.try_writev(&slices[..used]);
+        self.wrote(now, &mut pending, result, wanted)
+    }
+
+    fn wrote(
+        &self,
+        now: Instant,
+        pending: &mut VecDeque<Bytes>,
+        result: io::Result<usize>,
+        wanted: usize,
+    ) -> Flushed {
+        let mut taken = match result {
+            Ok(taken) => taken,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Flushed::Open(0),
+            Err(error) => {
+                self.fail(error.kind());
+                return Flushed::Shut(0);
+            }
+        };
+        self.sent.set(self.sent.get() + taken as u64);
+        let full = taken < wanted;
+        while let Some(first) = pending.front_mut() {
+            if first.len() > taken {
+                first.advance(taken);
+                taken = 0;
+                break;
+            }
+            taken -= first.len();
+            pending.pop_front();
+        }
+        if pending.is_empty() {
+            self.replies.set(0);
+        }
+        if full && self.is_blocked(now) {
+            Flushed::Shut(taken)
+        } else {
+            Flushed::Open(taken)
+        }
+    }
+
+    /// After a short write: registers the connection's task for the writable edge, unless it has come already.
+    fn is_blocked(&self, now: Instant) -> bool {
+        let waker = self.waker.borrow();
+        let waker = waker.as_ref().unwrap_or(Waker::noop());
+        match self.conn.poll_writable(&mut Context::from_waker(waker)) {
+            std::task::Poll::Ready(Ok(())) => false,
+            std::task::Poll::Ready(Err(error)) => {
+                self.fail(error.kind());
+                true
+            }
+            std::task::Poll::Pending => {
+                self.blocked_since.set(Some(now));
+                true
+            }
+        }
+    }
+
+    fn fail(&self, error: io::ErrorKind) {
+        self.failed.set(Some(error));
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+}

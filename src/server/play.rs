@@ -1,0 +1,405 @@
+//! Players and the pump: every player of a stream holds a place in its ring and is written to directly, with no
+//! queue, no copy and no task wake of its own.
+//!
+//! A pass walks all players. Its first [`limits::PUMP_PLAYERS`] are served in the turn of whoever brought the
+//! frames, the rest in slices by the stream's pump task, so that a huge stream delays its neighbours by about a
+//! millisecond. Frames that arrive during a pass leave merged in the next.
+
+use std::future::poll_fn;
+use std::rc::{Rc, Weak};
+use std::task::Poll;
+
+use bytes::Bytes;
+
+use super::event::{Event, Party};
+use super::outbox::{Flushed, Outbox};
+use super::shard::Shard;
+use super::stream::{LiveStream, State};
+use crate::limits;
+use crate::media::cursor::Cursor;
+use crate::media::directory::StreamKey;
+use crate::media::ring::{Item, NoticeKind};
+use crate::media::stream::Stream;
+use crate::rtmp::session::MessageStreamId;
+use crate::rtmp::session::server::{publisher_began, publisher_ended};
+use crate::rtmp::wire::WireMessage;
+use crate::runtime::{Conn, Runtime};
+use crate::time::Instant;
+
+/// One player of a stream.
+pub(super) struct Player<C> {
+    outbox: Rc<Outbox<C>>,
+    cursor: Cursor,
+    stream: MessageStreamId,
+}
+
+/// How far the current walk over the players has come.
+#[derive(Default)]
+pub(super) struct Pass {
+    active: bool,
+    /// The next slot to serve.
+    at: usize,
+    /// The ring's head when the pass began.
+    head: u64,
+    /// Somebody open still has something to get.
+    again: bool,
+    /// Somebody has not had everything, open or not.
+    laggards: bool,
+}
+
+/// How a visit to one player went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Delivery {
+    /// It has everything.
+    CaughtUp,
+    /// It took what one write holds, and there is more.
+    Behind,
+    /// It takes nothing now; its own task is woken when it does.
+    Stuck,
+}
+
+/// The rewritten messages of a player on another message stream than 1 are made some at a time.
+const REBUILT_AT_ONCE: usize = limits::GATHER_SLICES / 2;
+
+impl<C: Conn> Player<C> {
+    /// Gives the player what one write holds.
+    fn deliver(&mut self, media: &Stream, key: &str, chunk_size: u32, now: Instant) -> Delivery {
+        if !self.outbox.is_open() {
+            return Delivery::Stuck;
+        }
+        if self.cursor.is_paused() || self.cursor.next() < media.ring().base() {
+            if self.outbox.flush(now) != Flushed::Open(0) {
+                return Delivery::Stuck;
+            }
+            if self.cursor.is_paused() {
+                return Delivery::Stuck;
+            }
+            if let Some(prelude) = self.cursor.catch_up(media) {
+                queue_prelude(&self.outbox, self.stream, &prelude);
+            }
+        }
+        if self.outbox.is_empty() && self.cursor.next() == media.ring().head() {
+            return Delivery::CaughtUp;
+        }
+        let flushed = if self.stream != 1 {
+            self.write_rebuilt(media, key, chunk_size, now)
+        } else if self.cursor.takes_all() {
+            self.write_all(media, now)
+        } else {
+            self.write_wanted(media, now)
+        };
+        match flushed {
+            Flushed::Shut(_) => Delivery::Stuck,
+            Flushed::Open(_)
+                if self.outbox.is_empty() && self.cursor.next() == media.ring().head() =>
+            {
+                Delivery::CaughtUp
+            }
+            Flushed::Open(_) => Delivery::Behind,
+        }
+    }
+
+    fn write_all(&mut self, media: &Stream, now: Instant) -> Flushed {
+        let items = media.ring().items_from(self.cursor.next());
+        let flushed = self.outbox.write(now, items.map(Item::bytes));
+        let (Flushed::Open(mut taken) | Flushed::Shut(mut taken)) = flushed;
+        let mut count = 0;
+        for item in media.ring().items_from(self.cursor.next()) {
+            if taken == 0 {
+                break;
+            }
+            count += 1;
+            let len = item.bytes().len();
+            if taken < len {
+                self.outbox.queue_torn(item.rest(taken));
+                break;
+            }
+            taken -= len;
+        }
+        self.cursor.advance(count);
+        flushed
+    }
+
+    fn write_wanted(&mut self, media: &Stream, now: Instant) -> Flushed {
+        let mut probe = self.cursor.clone();
+        let items = media.ring().items_from(self.cursor.next());
+        let flushed = self
+            .outbox
+            .write(now, items.filter(|item| probe.step(item)).map(Item::bytes));
+        let (Flushed::Open(mut taken) | Flushed::Shut(mut taken)) = flushed;
+        while let Some(item) = media.ring().get(self.cursor.next()) {
+            let mut after = self.cursor.clone();
+            if after.step(item) {
+                let len = item.bytes().len();
+                if taken == 0 {
+                    break;
+                }
+                if taken < len {
+                    self.outbox.queue_torn(item.rest(taken));
+                }
+                taken = taken.saturating_sub(len);
+            }
+            self.cursor = after;
+        }
+        flushed
+    }
+
+    /// A player on another message stream than 1: its headers are its own, the payloads are shared.
+    fn write_rebuilt(
+        &mut self,
+        media: &Stream,
+        key: &str,
+        chunk_size: u32,
+        now: Instant,
+    ) -> Flushed {
+        if self.outbox.is_empty() {
+            let mut made = 0;
+            while let Some(item) = media.ring().get(self.cursor.next())
+                && made < REBUILT_AT_ONCE
+            {
+                if self.cursor.step(item) {
+                    made += 1;
+                    match item {
+                        Item::Frame(frame) => {
+                            queue_message(&self.outbox, self.stream, &frame.message)
+                        }
+                        Item::Notice(notice) => {
+                            self.outbox.queue(notice_for(
+                                notice.kind,
+                                self.stream,
+                                key,
+                                chunk_size,
+                            ));
+                        }
+                    }
+                }
+            }
+        }
+        self.outbox.flush(now)
+    }
+}
+
+fn queue_prelude<C: Conn>(outbox: &Outbox<C>, stream: MessageStreamId, prelude: &[WireMessage]) {
+    for message in prelude {
+        queue_message(outbox, stream, message);
+    }
+}
+
+fn queue_message<C: Conn>(outbox: &Outbox<C>, stream: MessageStreamId, message: &WireMessage) {
+    if stream == 1 {
+        outbox.queue(message.shared(0));
+    } else {
+        let (header, len) = message.header_for(stream);
+        outbox.queue(Bytes::copy_from_slice(&header[..len]));
+        outbox.queue(message.shared(message.header_len()));
+    }
+}
+
+/// What a player on `stream` is told about its publisher.
+pub(super) fn notice_for(
+    kind: NoticeKind,
+    stream: MessageStreamId,
+    key: &str,
+    chunk_size: u32,
+) -> Bytes {
+    match kind {
+        NoticeKind::Began => publisher_began(stream, key, chunk_size).into(),
+        NoticeKind::Ended => publisher_ended(stream, key, chunk_size).into(),
+    }
+}
+
+impl<C: Conn> LiveStream<C> {
+    /// New items are in the ring: serves the first players at once, and leaves the rest to the pump.
+    pub(super) fn deliver_new<R: Runtime<Conn = C>>(self: &Rc<Self>, runtime: &R) {
+        let now = runtime.now();
+        let more = {
+            let state = &mut *self.state.borrow_mut();
+            if state.pass.active {
+                return; // the pump is at it, and will see that the head has moved
+            }
+            if state.players.is_empty() {
+                state.media.clear_if_ended();
+                return;
+            }
+            state.begin_pass();
+            state.serve(&self.key, self.chunk_size, now)
+        };
+        if more {
+            self.wake_pump(runtime);
+        }
+    }
+
+    /// Serves one player, in its own connection's turn.
+    fn deliver_to(&self, slot: usize, now: Instant) -> Delivery {
+        let state = &mut *self.state.borrow_mut();
+        match state.players.get_mut(slot) {
+            Some(player) => player.deliver(&state.media, self.key.as_str(), self.chunk_size, now),
+            None => Delivery::CaughtUp,
+        }
+    }
+
+    /// Has the pump run soon; spawns it if there is none yet.
+    pub(super) fn wake_pump<R: Runtime<Conn = C>>(self: &Rc<Self>, runtime: &R) {
+        if self.pump.borrow().is_none() {
+            let task = runtime.spawn("pump", pump(Rc::downgrade(self), runtime.clone()));
+            *self.pump.borrow_mut() = Some(task);
+        } else if let Some(waker) = &*self.pump_waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// The pump: a slice of players each time it is woken, until the pass is over.
+async fn pump<R: Runtime>(stream: Weak<LiveStream<R::Conn>>, runtime: R) {
+    poll_fn(|cx| {
+        let Some(stream) = stream.upgrade().filter(|stream| !stream.closed.get()) else {
+            return Poll::Ready(());
+        };
+        stream
+            .pump_waker
+            .borrow_mut()
+            .get_or_insert_with(|| cx.waker().clone())
+            .clone_from(cx.waker());
+        let state = &mut *stream.state.borrow_mut();
+        if !state.pass.active && state.pass.again {
+            state.begin_pass();
+        }
+        if state.pass.active && state.serve(&stream.key, stream.chunk_size, runtime.now()) {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+impl<C: Conn> State<C> {
+    fn begin_pass(&mut self) {
+        self.pass = Pass {
+            active: true,
+            at: 0,
+            head: self.media.ring().head(),
+            again: false,
+            laggards: false,
+        };
+    }
+
+    /// Asks for a pass by the pump, for callers that may not write to sockets themselves.
+    pub(super) fn request_pass(&mut self) {
+        self.pass.again = true;
+    }
+
+    /// Serves the next slice of players; true if the pump is to come again.
+    fn serve(&mut self, key: &StreamKey, chunk_size: u32, now: Instant) -> bool {
+        let mut served = 0;
+        while self.pass.at < self.slots && served < limits::PUMP_PLAYERS {
+            if let Some(player) = self.players.get_mut(self.pass.at) {
+                served += 1;
+                let delivery = player.deliver(&self.media, key.as_str(), chunk_size, now);
+                self.pass.again |= delivery == Delivery::Behind;
+                self.pass.laggards |= delivery != Delivery::CaughtUp;
+            }
+            self.pass.at += 1;
+        }
+        if self.pass.at < self.slots {
+            return true;
+        }
+        self.pass.active = false;
+        self.pass.again |= self.pass.head != self.media.ring().head();
+        if !self.pass.again && !self.pass.laggards {
+            self.media.clear_if_ended();
+        }
+        self.pass.again
+    }
+}
+
+/// A connection's part in a stream it plays; dropping it detaches the player.
+pub(super) struct Play<R: Runtime> {
+    shard: Shard<R>,
+    stream: Rc<LiveStream<R::Conn>>,
+    slot: usize,
+    message_stream: MessageStreamId,
+    party: Party,
+}
+
+impl<R: Runtime> Play<R> {
+    /// Attaches a player: headers and metadata are queued behind the replies in `outbox`, the newest GOP follows
+    /// from the ring.
+    pub(super) fn attach(
+        shard: &Shard<R>,
+        party: Party,
+        outbox: Rc<Outbox<R::Conn>>,
+        message_stream: MessageStreamId,
+    ) -> Self {
+        let stream = shard.stream(&party.stream);
+        let slot = {
+            let mut state = stream.state.borrow_mut();
+            let (cursor, prelude) = state.media.join();
+            queue_prelude(&outbox, message_stream, &prelude);
+            let slot = state.players.insert(Player {
+                outbox,
+                cursor,
+                stream: message_stream,
+            });
+            state.slots = state.slots.max(slot + 1);
+            slot
+        };
+        shard.subscribe(&stream);
+        shard.emit(Event::PlayStart(party.clone()));
+        Self {
+            shard: shard.clone(),
+            stream,
+            slot,
+            message_stream,
+            party,
+        }
+    }
+
+    /// Gives this player what one write holds.
+    pub(super) fn deliver(&self, now: Instant) -> Delivery {
+        self.stream.deliver_to(self.slot, now)
+    }
+
+    /// `pause`.
+    pub(super) fn set_paused(&self, paused: bool) {
+        let state = &mut *self.stream.state.borrow_mut();
+        if let Some(player) = state.players.get_mut(self.slot) {
+            let prelude = player.cursor.set_paused(paused, &state.media);
+            queue_prelude(&player.outbox, player.stream, &prelude);
+        }
+    }
+
+    /// `receiveAudio`, `receiveVideo`.
+    pub(super) fn set_wanted(&self, audio: Option<bool>, video: Option<bool>) {
+        if let Some(player) = self.stream.state.borrow_mut().players.get_mut(self.slot) {
+            player.cursor.set_wanted(audio, video);
+        }
+    }
+
+    /// `app/name`.
+    pub(super) fn key(&self) -> &str {
+        self.party.stream.as_str()
+    }
+
+    /// The message stream it plays on.
+    pub(super) fn message_stream(&self) -> MessageStreamId {
+        self.message_stream
+    }
+}
+
+impl<R: Runtime> Drop for Play<R> {
+    fn drop(&mut self) {
+        let player = self.stream.state.borrow_mut().players.try_remove(self.slot);
+        if let Some(player) = player
+            && player.cursor.jumps() > 0
+        {
+            tracing::info!(
+                connection = self.party.connection,
+                stream = %self.party.stream,
+                jumps = player.cursor.jumps(),
+                "the player was too slow for the stream and lost frames"
+            );
+        }
+        self.shard.unsubscribe_if_idle(&self.stream);
+        self.shard.emit(Event::PlayStop(self.party.clone()));
+    }
+}

@@ -1,0 +1,391 @@
+//! Publications: a lease of a name, its messages to the players here and, a batch at a time, to other shards.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use super::event::{Event, Party};
+use super::message::{ControlMessage, RequestId, Route, ShardMessage};
+use super::play::notice_for;
+use super::shard::Shard;
+use super::stream::{Listener, LiveStream, Local, Source};
+use crate::limits;
+use crate::media::directory::{Lease, PublicationId, StreamKey, Subscriber};
+use crate::media::ring::NoticeKind;
+use crate::rtmp::wire::WireMessage;
+use crate::runtime::Runtime;
+
+/// The shard's questions to the directory that are not answered yet.
+#[derive(Default)]
+pub(super) struct Requests {
+    waiting: RefCell<BTreeMap<RequestId, Request>>,
+}
+
+#[derive(Default)]
+struct Request {
+    answer: Option<Answer>,
+    waker: Option<Waker>,
+}
+
+/// The directory's word.
+#[derive(Clone, Copy)]
+enum Answer {
+    Granted(PublicationId),
+    Taken,
+}
+
+impl Requests {
+    pub(super) fn len(&self) -> usize {
+        self.waiting.borrow().len()
+    }
+
+    fn answer(&self, request: RequestId, answer: Answer) -> bool {
+        let waker = match self.waiting.borrow_mut().get_mut(&request) {
+            Some(waiting) => {
+                waiting.answer = Some(answer);
+                waiting.waker.take()
+            }
+            None => return false,
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+}
+
+/// A connection's right to publish; dropping it gives the lease back and tells the players.
+pub(super) struct Publication<R: Runtime> {
+    shard: Shard<R>,
+    request: RequestId,
+    party: Party,
+    granted: Option<(PublicationId, Rc<LiveStream<R::Conn>>)>,
+}
+
+impl<R: Runtime> Publication<R> {
+    /// Asks the directory for the name; `None` if somebody else publishes it.
+    pub(super) async fn claim(shard: &Shard<R>, party: Party) -> Option<Self> {
+        let request = shard.next_request();
+        // From here on dropping `claim` (the connection died while it waited) takes the question back.
+        let mut claim = Self {
+            shard: shard.clone(),
+            request,
+            party,
+            granted: None,
+        };
+        shard
+            .requests()
+            .waiting
+            .borrow_mut()
+            .insert(request, Request::default());
+        shard.tell_control(ControlMessage::Publish {
+            request,
+            key: claim.party.stream.clone(),
+            shard: shard.id(),
+        });
+        let answer = poll_fn(|cx| {
+            let mut waiting = shard.requests().waiting.borrow_mut();
+            match waiting.get_mut(&request) {
+                Some(Request {
+                    answer: None,
+                    waker,
+                }) => {
+                    *waker = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+                Some(Request {
+                    answer: Some(answer),
+                    ..
+                }) => Poll::Ready(*answer),
+                None => Poll::Ready(Answer::Taken),
+            }
+        })
+        .await;
+        let Answer::Granted(publication) = answer else {
+            return None;
+        };
+        shard.requests().waiting.borrow_mut().remove(&request);
+        claim.granted = Some((publication, shard.stream(&claim.party.stream)));
+        shard.emit(Event::PublishStart(claim.party.clone()));
+        Some(claim)
+    }
+
+    /// Takes one message of this read batch.
+    pub(super) fn push(&self, message: WireMessage) {
+        let Some((publication, stream)) = &self.granted else {
+            return;
+        };
+        let state = &mut *stream.state.borrow_mut();
+        let listened = state
+            .local(*publication)
+            .is_some_and(|local| !local.audience.is_empty());
+        let copy = listened.then(|| message.clone());
+        if state.media.push(message, self.shard.runtime().now())
+            && let (Some(copy), Some(local)) = (copy, state.local(*publication))
+        {
+            local.batch.push(copy);
+        }
+    }
+
+    /// `@clearDataFrame`.
+    pub(super) fn clear_metadata(&self) {
+        self.deliver(); // what came before it
+        if let Some((publication, stream)) = &self.granted {
+            stream.state.borrow_mut().media.clear_metadata();
+            self.shard.tell_audience(stream, *publication, |route| {
+                ShardMessage::MetadataCleared { route }
+            });
+        }
+    }
+
+    /// The read batch is complete: sends it to other shards and to the players here.
+    pub(super) fn deliver(&self) {
+        if let Some((publication, stream)) = &self.granted {
+            self.shard.send_batch(stream, *publication);
+            stream.deliver_new(self.shard.runtime());
+        }
+    }
+
+    /// `app/name`.
+    pub(super) fn key(&self) -> &str {
+        self.party.stream.as_str()
+    }
+}
+
+impl<R: Runtime> Drop for Publication<R> {
+    fn drop(&mut self) {
+        let asked = self
+            .shard
+            .requests()
+            .waiting
+            .borrow_mut()
+            .remove(&self.request);
+        let unclaimed = match asked.and_then(|request| request.answer) {
+            Some(Answer::Granted(publication)) => Some(publication), // granted, but we died before we knew
+            _ => None,
+        };
+        if let Some((publication, stream)) = self.granted.take() {
+            self.shard.end_publication(&stream, publication);
+            self.shard.emit(Event::PublishStop(self.party.clone()));
+        } else if let Some(publication) = unclaimed {
+            let stream = self.shard.stream(&self.party.stream);
+            self.shard.end_publication(&stream, publication);
+        }
+    }
+}
+
+impl<R: Runtime> Shard<R> {
+    /// The directory leased `key` to the asker of `request`.
+    pub(super) fn granted(
+        &self,
+        request: RequestId,
+        key: &StreamKey,
+        lease: Lease,
+        audience: Vec<Subscriber>,
+    ) {
+        if !self
+            .requests()
+            .answer(request, Answer::Granted(lease.publication))
+        {
+            // The connection went while it waited.
+            self.tell_control(ControlMessage::Unpublish {
+                key: key.clone(),
+                publication: lease.publication,
+            });
+            return;
+        }
+        let stream = self.stream(key);
+        {
+            let now = self.runtime().now();
+            let state = &mut *stream.state.borrow_mut();
+            // A lease elsewhere has ended, or this one would not be granted: its last word may still be on its way.
+            self.end_remote(&stream.key, state);
+            let audience = audience
+                .into_iter()
+                .filter(|subscriber| subscriber.shard != self.id())
+                .map(|subscriber| Listener {
+                    subscriber,
+                    lags: false,
+                })
+                .collect();
+            state.newest = lease.publication;
+            state.source = Source::Local(Local {
+                publication: lease.publication,
+                audience,
+                batch: Vec::new(),
+            });
+            let told = !state.players.is_empty();
+            let notice = told.then(|| {
+                notice_for(
+                    NoticeKind::Began,
+                    1,
+                    key.as_str(),
+                    self.settings().chunk_size,
+                )
+            });
+            state.media.begin(notice, now);
+        }
+        self.tell_audience(&stream, lease.publication, |route| ShardMessage::Snapshot {
+            route,
+            fresh: true,
+            messages: Vec::new(),
+        });
+        stream.deliver_new(self.runtime());
+    }
+
+    /// The name is taken.
+    pub(super) fn refused(&self, request: RequestId) {
+        self.requests().answer(request, Answer::Taken);
+    }
+
+    /// Another shard has players of a stream that is published here.
+    pub(super) fn subscribed(
+        &self,
+        key: &StreamKey,
+        publication: PublicationId,
+        subscriber: Subscriber,
+    ) {
+        if subscriber.shard == self.id() {
+            return; // our own players read our own ring
+        }
+        let Some(stream) = self.known_stream(key) else {
+            return; // the publisher has gone meanwhile
+        };
+        self.send_batch(&stream, publication); // the snapshot holds it already: it must not come twice
+        let state = &mut *stream.state.borrow_mut();
+        let messages = state.media.snapshot();
+        let Some(local) = state.local(publication) else {
+            return;
+        };
+        local
+            .audience
+            .retain(|listener| listener.subscriber.shard != subscriber.shard);
+        local.audience.push(Listener {
+            subscriber,
+            lags: false,
+        });
+        let route = Route {
+            key: key.clone(),
+            publication,
+            subscription: subscriber.subscription,
+        };
+        self.tell_shard(
+            subscriber.shard,
+            ShardMessage::Snapshot {
+                route,
+                fresh: false,
+                messages,
+            },
+        );
+    }
+
+    /// Another shard has no players any more.
+    pub(super) fn unsubscribed(
+        &self,
+        key: &StreamKey,
+        publication: PublicationId,
+        subscriber: Subscriber,
+    ) {
+        if let Some(stream) = self.known_stream(key)
+            && let Some(local) = stream.state.borrow_mut().local(publication)
+        {
+            local
+                .audience
+                .retain(|listener| listener.subscriber != subscriber);
+        }
+    }
+
+    /// One message per read batch to each shard that has players.
+    fn send_batch(&self, stream: &LiveStream<R::Conn>, publication: PublicationId) {
+        let state = &mut *stream.state.borrow_mut();
+        let Source::Local(local) = &mut state.source else {
+            return;
+        };
+        if local.publication != publication || local.batch.is_empty() {
+            return;
+        }
+        let batch = std::mem::take(&mut local.batch);
+        for listener in &mut local.audience {
+            let subscriber = listener.subscriber;
+            let backlog = self.backlog_of(subscriber.shard);
+            let route = Route {
+                key: stream.key.clone(),
+                publication,
+                subscription: subscriber.subscription,
+            };
+            if !listener.lags && backlog < limits::MAILBOX_BACKLOG {
+                self.tell_shard(
+                    subscriber.shard,
+                    ShardMessage::Frames {
+                        route,
+                        messages: batch.clone(),
+                    },
+                );
+            } else if backlog < limits::MAILBOX_BACKLOG / 2 {
+                let messages = state.media.snapshot();
+                self.tell_shard(
+                    subscriber.shard,
+                    ShardMessage::Snapshot {
+                        route,
+                        fresh: false,
+                        messages,
+                    },
+                );
+                listener.lags = false;
+            } else {
+                listener.lags = true;
+            }
+        }
+    }
+
+    fn tell_audience(
+        &self,
+        stream: &LiveStream<R::Conn>,
+        publication: PublicationId,
+        message: impl Fn(Route) -> ShardMessage<R::Socket>,
+    ) {
+        if let Some(local) = stream.state.borrow_mut().local(publication) {
+            for Listener { subscriber, .. } in &local.audience {
+                let route = Route {
+                    key: stream.key.clone(),
+                    publication,
+                    subscription: subscriber.subscription,
+                };
+                self.tell_shard(subscriber.shard, message(route));
+            }
+        }
+    }
+
+    /// A publication of this shard is over: the players here and elsewhere are told, the lease goes back.
+    fn end_publication(&self, stream: &Rc<LiveStream<R::Conn>>, publication: PublicationId) {
+        self.send_batch(stream, publication);
+        self.tell_audience(stream, publication, |route| ShardMessage::Ended { route });
+        let told = {
+            let state = &mut *stream.state.borrow_mut();
+            let ours = state.local(publication).is_some();
+            if ours {
+                state.source = Source::None;
+                let notice = notice_for(
+                    NoticeKind::Ended,
+                    1,
+                    stream.key.as_str(),
+                    self.settings().chunk_size,
+                );
+                state.media.end(notice, self.runtime().now());
+            }
+            ours && !state.players.is_empty()
+        };
+        self.tell_control(ControlMessage::Unpublish {
+            key: stream.key.clone(),
+            publication,
+        });
+        if told {
+            // Not here: this runs when a connection is dropped, perhaps by a panic.
+            stream.state.borrow_mut().request_pass();
+            stream.wake_pump(self.runtime());
+        }
+        self.forget_if_unused(stream);
+    }
+}

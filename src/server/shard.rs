@@ -1,0 +1,312 @@
+//! One data shard: its connections, its streams, its mailbox. Everything in here lives on one thread.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use super::Settings;
+use super::connection::{self, Handle};
+use super::event::{ConnectionId, Event, EventSink};
+use super::message::{Census, ControlMessage, RequestId, ShardMessage, ShardPlan};
+use super::publish::Requests;
+use super::stream::LiveStream;
+use crate::limits;
+use crate::media::directory::{ShardId, StreamKey, Subscriber, SubscriptionId};
+use crate::runtime::mailbox::{Receiver, Sender};
+use crate::runtime::{Runtime, SocketAddr};
+use crate::time::Instant;
+
+/// A data shard; clones are the same shard.
+pub struct Shard<R: Runtime>(Rc<Inner<R>>);
+
+impl<R: Runtime> Clone for Shard<R> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+struct Inner<R: Runtime> {
+    runtime: R,
+    id: ShardId,
+    settings: Arc<Settings>,
+    events: EventSink,
+    control: Sender<ControlMessage>,
+    peers: Vec<Sender<ShardMessage<R::Socket>>>,
+    inbox: RefCell<Option<Receiver<ShardMessage<R::Socket>>>>,
+    streams: RefCell<BTreeMap<StreamKey, Rc<LiveStream<R::Conn>>>>,
+    connections: RefCell<BTreeMap<ConnectionId, Rc<Handle>>>,
+    requests: Requests,
+    scratch: RefCell<Vec<u8>>,
+    next_request: Cell<RequestId>,
+    next_subscription: Cell<SubscriptionId>,
+    /// Set by a graceful stop: when whoever is left is cut off.
+    draining: Cell<Option<Instant>>,
+    /// Woken when a connection has ended.
+    idle: RefCell<Option<Waker>>,
+}
+
+impl<R: Runtime> Shard<R> {
+    /// The shard that `plan` describes, on `runtime`.
+    pub fn new(runtime: R, plan: ShardPlan<R::Socket>) -> Self {
+        Self(Rc::new(Inner {
+            runtime,
+            id: plan.id,
+            settings: plan.settings,
+            events: plan.events,
+            control: plan.control,
+            peers: plan.peers,
+            inbox: RefCell::new(Some(plan.inbox)),
+            streams: RefCell::default(),
+            connections: RefCell::default(),
+            requests: Requests::default(),
+            scratch: RefCell::new(vec![0; limits::SCRATCH_BYTES]),
+            next_request: Cell::new(0),
+            next_subscription: Cell::new(0),
+            draining: Cell::new(None),
+            idle: RefCell::new(None),
+        }))
+    }
+
+    /// Serves until a graceful stop has drained the shard.
+    pub async fn run(self) {
+        let Some(mut inbox) = self.0.inbox.borrow_mut().take() else {
+            return; // it runs already
+        };
+        let mail = {
+            let shard = self.clone();
+            self.0.runtime.spawn("inbox", async move {
+                let mut batch = Vec::new();
+                loop {
+                    inbox.recv(&shard.0.runtime, &mut batch).await;
+                    for (_, message) in batch.drain(..) {
+                        shard.handle(message);
+                    }
+                }
+            })
+        };
+        self.drained().await;
+        self.close_all();
+        drop(mail);
+        self.tell_control(ControlMessage::Drained { shard: self.0.id });
+    }
+
+    /// What the shard holds right now.
+    pub fn census(&self) -> Census {
+        let streams = self.0.streams.borrow();
+        let states = streams.values().map(|stream| stream.state.borrow());
+        let (players, ring_bytes) = states.fold((0, 0), |(players, bytes), state| {
+            (
+                players + state.players.len(),
+                bytes + state.media.ring().bytes(),
+            )
+        });
+        Census {
+            connections: self.0.connections.borrow().len(),
+            streams: streams.len(),
+            players,
+            ring_bytes,
+            requests: self.0.requests.len(),
+        }
+    }
+
+    /// Serves a new connection.
+    pub(super) fn accepted(&self, socket: R::Socket, peer: SocketAddr, id: ConnectionId) {
+        if self.0.connections.borrow().len() >= limits::CONNECTIONS_PER_SHARD
+            || self.0.draining.get().is_some()
+        {
+            tracing::warn!(connection = id, %peer, "refused: this shard serves as many connections as it may");
+            return;
+        }
+        match self.0.runtime.adopt(socket) {
+            Ok(conn) => {
+                let handle = Rc::new(Handle::default());
+                self.0
+                    .connections
+                    .borrow_mut()
+                    .insert(id, Rc::clone(&handle));
+                let task = self.0.runtime.spawn(
+                    "connection",
+                    connection::serve(self.clone(), Rc::new(conn), Rc::clone(&handle), id, peer),
+                );
+                handle.keep(task);
+            }
+            Err(error) => {
+                tracing::info!(connection = id, %peer, %error, "gone before it was served")
+            }
+        }
+    }
+
+    /// A connection's task has ended.
+    pub(super) fn left(&self, id: ConnectionId) {
+        let handle = self.0.connections.borrow_mut().remove(&id);
+        if let Some(handle) = handle {
+            handle.let_go();
+        }
+        if self.0.connections.borrow().is_empty()
+            && let Some(waker) = self.0.idle.borrow_mut().take()
+        {
+            waker.wake();
+        }
+    }
+
+    /// Tells every connection that the server stops; patience ends at `deadline`.
+    pub(super) fn drain(&self, deadline: Instant) {
+        self.0.draining.set(Some(deadline));
+        for handle in self.0.connections.borrow().values() {
+            handle.drain();
+        }
+        if let Some(waker) = self.0.idle.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Whether a graceful stop is under way.
+    pub(super) fn is_draining(&self) -> bool {
+        self.0.draining.get().is_some()
+    }
+
+    /// Waits for a graceful stop, and then until everybody has gone or patience has ended.
+    async fn drained(&self) {
+        let mut patience = None;
+        poll_fn(|cx| {
+            let Some(deadline) = self.0.draining.get() else {
+                *self.0.idle.borrow_mut() = Some(cx.waker().clone());
+                return Poll::Pending;
+            };
+            if self.0.connections.borrow().is_empty() {
+                return Poll::Ready(());
+            }
+            *self.0.idle.borrow_mut() = Some(cx.waker().clone());
+            let sleep =
+                patience.get_or_insert_with(|| Box::pin(self.0.runtime.sleep_until(deadline)));
+            sleep.as_mut().poll(cx)
+        })
+        .await;
+    }
+
+    /// Cuts off whoever is left.
+    fn close_all(&self) {
+        let left = std::mem::take(&mut *self.0.connections.borrow_mut());
+        for (id, handle) in left {
+            tracing::warn!(
+                connection = id,
+                "cut off: it did not leave within the drain time"
+            );
+            handle.cancel();
+        }
+    }
+
+    /// The stream of this name, made if it is not known yet.
+    pub(super) fn stream(&self, key: &StreamKey) -> Rc<LiveStream<R::Conn>> {
+        let mut streams = self.0.streams.borrow_mut();
+        let settings = &self.0.settings;
+        let stream = streams.entry(key.clone()).or_insert_with(|| {
+            LiveStream::new(key.clone(), settings.chunk_size, settings.gop_cache)
+        });
+        Rc::clone(stream)
+    }
+
+    /// The stream of this name, if it is known.
+    pub(super) fn known_stream(&self, key: &StreamKey) -> Option<Rc<LiveStream<R::Conn>>> {
+        self.0.streams.borrow().get(key).cloned()
+    }
+
+    /// The first player has come: asks the directory for the stream.
+    pub(super) fn subscribe(&self, stream: &LiveStream<R::Conn>) {
+        let state = &mut *stream.state.borrow_mut();
+        if state.subscription.is_none() {
+            let subscription = self.0.next_subscription.get();
+            self.0.next_subscription.set(subscription + 1);
+            state.subscription = Some(subscription);
+            let subscriber = Subscriber {
+                shard: self.0.id,
+                subscription,
+            };
+            self.tell_control(ControlMessage::Subscribe {
+                key: stream.key.clone(),
+                subscriber,
+            });
+        }
+    }
+
+    /// The last player has gone: takes the wish back, and lets go of the stream if nobody publishes it here.
+    pub(super) fn unsubscribe_if_idle(&self, stream: &Rc<LiveStream<R::Conn>>) {
+        {
+            let state = &mut *stream.state.borrow_mut();
+            if state.players.is_empty()
+                && let Some(subscription) = state.subscription.take()
+            {
+                let subscriber = Subscriber {
+                    shard: self.0.id,
+                    subscription,
+                };
+                self.tell_control(ControlMessage::Unsubscribe {
+                    key: stream.key.clone(),
+                    subscriber,
+                });
+            }
+        }
+        self.forget_if_unused(stream);
+    }
+
+    /// Lets go of a stream that nobody publishes or plays here.
+    pub(super) fn forget_if_unused(&self, stream: &Rc<LiveStream<R::Conn>>) {
+        if !stream.state.borrow().is_unused() || stream.closed.replace(true) {
+            return;
+        }
+        self.0.streams.borrow_mut().remove(&stream.key);
+        stream.pump.borrow_mut().take();
+    }
+
+    pub(super) fn runtime(&self) -> &R {
+        &self.0.runtime
+    }
+
+    pub(super) fn id(&self) -> ShardId {
+        self.0.id
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(super) fn requests(&self) -> &Requests {
+        &self.0.requests
+    }
+
+    pub(super) fn next_request(&self) -> RequestId {
+        let request = self.0.next_request.get();
+        self.0.next_request.set(request + 1);
+        request
+    }
+
+    /// The shard's one read buffer; never held across an await.
+    pub(super) fn scratch(&self) -> &RefCell<Vec<u8>> {
+        &self.0.scratch
+    }
+
+    pub(super) fn tell_control(&self, message: ControlMessage) {
+        self.0.control.post(message);
+    }
+
+    pub(super) fn tell_shard(&self, shard: ShardId, message: ShardMessage<R::Socket>) {
+        if let Some(peer) = self.0.peers.get(shard) {
+            peer.post(message);
+        }
+    }
+
+    /// Messages that wait in the mailbox of `shard`.
+    pub(super) fn backlog_of(&self, shard: ShardId) -> usize {
+        self.0.peers.get(shard).map_or(0, Sender::backlog)
+    }
+
+    pub(super) fn emit(&self, event: Event) {
+        self.0
+            .runtime
+            .trace(format_args!("shard {}: {event}", self.0.id));
+        self.0.events.emit(&event);
+    }
+}

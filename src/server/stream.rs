@@ -1,0 +1,104 @@
+//! One live stream on one shard: its media, its players, where it comes from, and the shards it goes to.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::Waker;
+
+use slab::Slab;
+
+use super::play::{Pass, Player};
+use crate::media::directory::{PublicationId, StreamKey, Subscriber, SubscriptionId};
+use crate::media::stream::Stream;
+use crate::rtmp::wire::WireMessage;
+use crate::runtime::Task;
+
+/// A stream that is published or played on this shard.
+pub(super) struct LiveStream<C> {
+    pub(super) key: StreamKey,
+    /// Chunk size of everything we send.
+    pub(super) chunk_size: u32,
+    pub(super) state: RefCell<State<C>>,
+    /// The pump's task, once it was needed, and its waker.
+    pub(super) pump: RefCell<Option<Task<()>>>,
+    pub(super) pump_waker: RefCell<Option<Waker>>,
+    /// Set when the shard has let go of it: a pump or guard that still holds it does nothing more.
+    pub(super) closed: Cell<bool>,
+}
+
+pub(super) struct State<C> {
+    pub(super) media: Stream,
+    pub(super) source: Source,
+    /// The newest lease this shard has heard of: what still arrives of an older one is late and dropped.
+    pub(super) newest: PublicationId,
+    /// Our standing wish to the directory, while there are players.
+    pub(super) subscription: Option<SubscriptionId>,
+    pub(super) players: Slab<Player<C>>,
+    /// One above the highest slot ever used in `players`.
+    pub(super) slots: usize,
+    pub(super) pass: Pass,
+}
+
+/// Where the stream's messages come from.
+pub(super) enum Source {
+    /// Nobody publishes, as far as this shard knows.
+    None,
+    /// A connection of this shard.
+    Local(Local),
+    /// Another shard.
+    Remote {
+        /// Its lease.
+        publication: PublicationId,
+    },
+}
+
+/// A publication of this shard.
+pub(super) struct Local {
+    pub(super) publication: PublicationId,
+    /// Shards with players; never this one.
+    pub(super) audience: Vec<Listener>,
+    /// What came in this read batch and was not yet sent to the audience.
+    pub(super) batch: Vec<WireMessage>,
+}
+
+/// Another shard that gets a local publication.
+pub(super) struct Listener {
+    pub(super) subscriber: Subscriber,
+    /// Its mailbox was full: it gets a snapshot when there is room again.
+    pub(super) lags: bool,
+}
+
+impl<C> LiveStream<C> {
+    pub(super) fn new(key: StreamKey, chunk_size: u32, gop_cache: usize) -> Rc<Self> {
+        Rc::new(Self {
+            key,
+            chunk_size,
+            state: RefCell::new(State {
+                media: Stream::new(gop_cache),
+                source: Source::None,
+                newest: 0,
+                subscription: None,
+                players: Slab::new(),
+                slots: 0,
+                pass: Pass::default(),
+            }),
+            pump: RefCell::new(None),
+            pump_waker: RefCell::new(None),
+            closed: Cell::new(false),
+        })
+    }
+}
+
+impl<C> State<C> {
+    /// Whether nobody needs the stream here any more.
+    pub(super) fn is_unused(&self) -> bool {
+        self.players.is_empty() && !matches!(self.source, Source::Local(_))
+    }
+
+    /// The local publication, if it is `publication`.
+    pub(super) fn local(&mut self, publication: PublicationId) -> Option<&mut Local> {
+        match &mut self.source {
+            Source::Local(local) if local.publication == publication => Some(local),
+            _ => None,
+        }
+    }
+}

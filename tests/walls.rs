@@ -1,0 +1,522 @@
+//! The walls between the rooms, checked on the source text: who may name whom, and how long things may get.
+//!
+//! Clippy's fences (`.clippy.toml`) know what a name resolves to; these know where it stands. Code under
+//! `#[cfg(test)]`, comments and strings are free.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "these tests read the source tree, and fail by panicking"
+)]
+
+#[path = "walls/lexer.rs"]
+mod lexer;
+
+use std::fs;
+use std::path::Path;
+
+/// Lines of a file without its tests.
+const FILE_LINES: usize = 800;
+/// Lines of a function.
+const FUNCTION_LINES: usize = 70;
+
+/// Which rooms of the crate a room may name. `lib.rs` and `main.rs` may name all.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("time", &[]),
+    ("limits", &["time"]),
+    ("config", &["limits", "time"]),
+    ("rtmp", &["limits", "time"]),
+    ("media", &["rtmp", "limits", "time"]),
+    ("runtime", &["limits", "time"]),
+    (
+        "server",
+        &["media", "rtmp", "runtime", "config", "limits", "time"],
+    ),
+    ("cli", &["config", "limits", "time"]),
+];
+
+/// Something that may be named only at home.
+struct Fence {
+    /// A path (and everything below it), or a single word wherever it stands in a path.
+    names: &'static [&'static str],
+    /// Where it is checked.
+    within: &'static [&'static str],
+    /// Where it is at home.
+    except: &'static [&'static str],
+    /// What to do instead.
+    why: &'static str,
+}
+
+const SANS_IO: &[&str] = &["src/rtmp/", "src/media/"];
+const ROOT: &[&str] = &["src/"];
+const BOTH: &[&str] = &["src/", "sim/src/"];
+const RUNTIME: &[&str] = &["src/runtime/"];
+
+const FENCES: &[Fence] = &[
+    Fence {
+        names: &["std::net", "std::fs", "std::thread", "std::time"],
+        within: ROOT,
+        except: RUNTIME,
+        why: "sockets, files, threads and clocks come from the runtime; addresses are core::net, times crate::time",
+    },
+    Fence {
+        names: &["std::process", "std::env"],
+        within: ROOT,
+        except: &["src/runtime/", "src/main.rs"],
+        why: "the process belongs to main and the runtime",
+    },
+    Fence {
+        names: &[
+            "smol",
+            "async_io",
+            "async_net",
+            "async_signal",
+            "async_channel",
+            "rustix",
+            "socket2",
+            "getrandom",
+        ],
+        within: BOTH,
+        except: RUNTIME,
+        why: "the real world is the runtime's",
+    },
+    Fence {
+        names: &[
+            "std::net",
+            "std::thread",
+            "std::time::Instant",
+            "std::time::SystemTime",
+        ],
+        within: &["sim/src/"],
+        // The command line may measure how long a sweep takes, and read its files.
+        except: &["sim/src/main.rs"],
+        why: "the simulator has turmoil's net and clock, and one thread",
+    },
+    Fence {
+        names: &["tokio", "turmoil"],
+        within: &["src/", "tests/", "benches/"],
+        except: &[],
+        why: "tokio and turmoil live in sim/",
+    },
+    Fence {
+        names: &["clap"],
+        within: ROOT,
+        except: &["src/cli.rs"],
+        why: "the command line is cli.rs",
+    },
+    Fence {
+        names: &[
+            "tracing_subscriber",
+            "println",
+            "eprintln",
+            "print",
+            "eprint",
+        ],
+        within: ROOT,
+        except: &["src/main.rs"],
+        why: "a library logs through tracing; the binary decides where it goes",
+    },
+    Fence {
+        names: &["HashMap", "HashSet", "RandomState", "hash_map", "hash_set"],
+        within: BOTH,
+        except: &[],
+        why: "their order differs from run to run; use BTreeMap, Slab or a sorted Vec",
+    },
+    Fence {
+        names: &[
+            "async",
+            "await",
+            "core::future",
+            "std::future",
+            "core::task",
+            "std::task",
+            "async_task",
+            "futures_lite",
+            "Waker",
+        ],
+        within: SANS_IO,
+        except: &[],
+        why: "rtmp and media are sans-IO: bytes in, events out",
+    },
+    Fence {
+        names: &[
+            "Mutex",
+            "RwLock",
+            "Condvar",
+            "mpsc",
+            "OnceLock",
+            "LazyLock",
+            "std::sync::atomic",
+            "core::sync::atomic",
+            "RefCell",
+            "thread_local",
+        ],
+        within: SANS_IO,
+        except: &[],
+        why: "rtmp and media are plain values behind &mut",
+    },
+    Fence {
+        names: &["unsafe"],
+        within: BOTH,
+        except: RUNTIME,
+        why: "only the runtime may need it, each with its safety argument",
+    },
+    Fence {
+        names: &[
+            "futures_lite::future::race",
+            "tokio::select",
+            "smol::future::race",
+        ],
+        within: BOTH,
+        except: &[],
+        why: "who wins would not come from the seed; poll in a written order",
+    },
+];
+
+/// The module path of a file below its crate's `src/`; empty for the crate's roots.
+fn module(file: &str) -> Vec<String> {
+    let inner = file.split_once("src/").map_or(file, |(_, inner)| inner);
+    let stem = inner.trim_end_matches(".rs");
+    let mut segments: Vec<String> = stem.split('/').map(str::to_owned).collect();
+    if matches!(
+        segments.last().map(String::as_str),
+        Some("mod" | "lib" | "main")
+    ) {
+        segments.pop();
+    }
+    segments
+}
+
+/// A path from the crate's root: `super` and `self` taken away.
+fn resolved(module: &[String], segments: &[String]) -> Vec<String> {
+    let mut base = module.to_vec();
+    let mut rest = segments;
+    if !matches!(rest.first().map(String::as_str), Some("super" | "self")) {
+        return segments.to_vec();
+    }
+    while let Some((first, tail)) = rest.split_first() {
+        match first.as_str() {
+            "super" => drop(base.pop()),
+            "self" => {}
+            _ => break,
+        }
+        rest = tail;
+    }
+    base.insert(0, "crate".to_owned());
+    base.extend_from_slice(rest);
+    base
+}
+
+fn names(path: &[String], name: &str) -> bool {
+    if !name.contains("::") {
+        return path.iter().any(|segment| segment == name);
+    }
+    let wanted: Vec<&str> = name.split("::").collect();
+    path.len() >= wanted.len() && path.iter().zip(&wanted).all(|(a, b)| a == b)
+}
+
+/// Everything in `text` that its place does not allow, each as `file:line: what: why`.
+fn offences(file: &str, text: &str) -> Vec<String> {
+    let code = lexer::without_tests(&lexer::blank(text));
+    let mut found = Vec::new();
+    let module = module(file);
+    let room = module
+        .first()
+        .filter(|_| file.starts_with("src/") && file != "src/main.rs");
+    let may = room.map(|room| ROOMS.iter().find(|(name, _)| name == room));
+    if may == Some(None) {
+        found.push(format!(
+            "{file}: a new room; say in tests/walls.rs whom it may name"
+        ));
+    }
+    for path in lexer::paths(&code) {
+        let segments = resolved(&module, &path.segments);
+        if let (Some(Some((room, may))), [root, other, ..]) = (may, &segments[..])
+            && root == "crate"
+            && ROOMS.iter().any(|(name, _)| name == other)
+            && other != room
+            && !may.contains(&other.as_str())
+        {
+            let line = path.line;
+            found.push(format!("{file}:{line}: {room} must not name {other}"));
+        }
+        for fence in FENCES {
+            let checked = fence.within.iter().any(|place| file.starts_with(place));
+            let at_home = fence.except.iter().any(|place| file.starts_with(place));
+            let name = fence.names.iter().find(|name| names(&segments, name));
+            if let (true, false, Some(name)) = (checked, at_home, name) {
+                found.push(format!("{file}:{}: {name}: {}", path.line, fence.why));
+            }
+        }
+    }
+    found.extend(too_long(file, &code));
+    found
+}
+
+fn too_long(file: &str, code: &str) -> Vec<String> {
+    // Blanked tests leave empty lines at the end; comments count, as a reader has to pass them.
+    let lines = code.trim_end().lines().count();
+    let mut found = Vec::new();
+    if lines > FILE_LINES {
+        found.push(format!("{file}: {lines} lines, more than {FILE_LINES}"));
+    }
+    if file.starts_with("src/") || file.starts_with("sim/src/") {
+        for function in lexer::functions(code) {
+            if function.lines > FUNCTION_LINES {
+                found.push(format!(
+                    "{file}:{}: fn {} has {} lines, more than {FUNCTION_LINES}",
+                    function.line, function.name, function.lines
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// Calls `visit(path from the root, text)` for every Rust file below `dir`, in order.
+fn walk(root: &Path, dir: &str, visit: &mut dyn FnMut(&str, &str)) {
+    let Ok(entries) = fs::read_dir(root.join(dir)) else {
+        return;
+    };
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    for name in names {
+        let path = format!("{dir}/{name}");
+        if root.join(&path).is_dir() {
+            walk(root, &path, visit);
+        } else if path.ends_with(".rs") {
+            visit(&path, &fs::read_to_string(root.join(&path)).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_room_keeps_its_walls() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut files, mut found) = (0, Vec::new());
+    for dir in ["src", "sim/src", "sim/tests", "tests", "benches"] {
+        walk(root, dir, &mut |file, text| {
+            files += 1;
+            found.extend(offences(file, text));
+        });
+    }
+    assert!(
+        files > 10,
+        "found only {files} files: is the source tree here?"
+    );
+    assert!(
+        found.is_empty(),
+        "{} offences:\n{}",
+        found.len(),
+        found.join("\n")
+    );
+}
+
+/// Every package below `root` in a Cargo.lock, dev-dependencies and optional ones included.
+fn closure(lock: &str, root: &str) -> Vec<String> {
+    let lock: toml::Table = lock.parse().unwrap();
+    let packages = lock["package"].as_array().unwrap();
+    let mut reached = vec![root.to_owned()];
+    let mut at = 0;
+    while let Some(name) = reached.get(at).cloned() {
+        at += 1;
+        for package in packages
+            .iter()
+            .filter(|p| p["name"].as_str() == Some(&name))
+        {
+            let below = package.get("dependencies").and_then(|d| d.as_array());
+            for dependency in below.into_iter().flatten() {
+                // "name", or "name version" where there are several.
+                let name = dependency.as_str().unwrap().split(' ').next().unwrap();
+                if !reached.iter().any(|known| known == name) {
+                    reached.push(name.to_owned());
+                }
+            }
+        }
+    }
+    reached
+}
+
+#[test]
+fn the_server_depends_on_no_tokio() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap();
+    let server = closure(&lock, "millstream");
+    assert!(server.iter().any(|name| name == "async-task"), "{server:?}");
+    for banned in ["tokio", "turmoil", "mio"] {
+        assert!(
+            !server.iter().any(|name| name == banned),
+            "millstream depends on {banned}"
+        );
+    }
+    let sim = closure(&lock, "millstream-sim");
+    assert!(
+        sim.iter().any(|name| name == "tokio"),
+        "the check above would find nothing"
+    );
+}
+
+/// File, text, and what must be said of it.
+const PLANTED: &[(&str, &str, &str)] = &[
+    (
+        "src/rtmp/x.rs",
+        "use std::net::TcpStream;",
+        "src/rtmp/x.rs:1: std::net",
+    ),
+    (
+        "src/rtmp/x.rs",
+        "use std::{io, net::{IpAddr, TcpStream}};",
+        "std::net",
+    ),
+    (
+        "src/rtmp/x.rs",
+        "\n\nfn f() { ::std :: fs::read(); }",
+        "src/rtmp/x.rs:3: std::fs",
+    ),
+    (
+        "src/rtmp/x.rs",
+        "use crate::media::Stream;",
+        "rtmp must not name media",
+    ),
+    (
+        "src/rtmp/chunk/x.rs",
+        "use super::super::super::media;",
+        "rtmp must not name media",
+    ),
+    (
+        "src/rtmp/mod.rs",
+        "use super::{time, server::Shard};",
+        "rtmp must not name server",
+    ),
+    (
+        "src/media/x.rs",
+        "type R = crate::runtime::Executor;",
+        "media must not name runtime",
+    ),
+    (
+        "src/media/x.rs",
+        "pub async fn f() {}",
+        "src/media/x.rs:1: async",
+    ),
+    ("src/media/x.rs", "use core::task::Context;", "core::task"),
+    ("src/media/x.rs", "use std::cell::RefCell;", "RefCell"),
+    (
+        "src/time.rs",
+        "use crate::limits;",
+        "time must not name limits",
+    ),
+    (
+        "src/server/x.rs",
+        "let t = std::time::Instant::now();",
+        "std::time",
+    ),
+    ("src/server/x.rs", "use async_io::Async;", "async_io"),
+    (
+        "src/server/x.rs",
+        "use std::collections::HashMap;",
+        "HashMap",
+    ),
+    ("src/server/x.rs", "println!(\"{}\", 1)", "println"),
+    (
+        "src/runtime/x.rs",
+        "use crate::server::Shard;",
+        "runtime must not name server",
+    ),
+    ("src/runtime/x.rs", "use tokio::net::TcpStream;", "tokio"),
+    ("src/novel/x.rs", "", "a new room"),
+    (
+        "sim/src/x.rs",
+        "let t = std::time::Instant::now();",
+        "std::time::Instant",
+    ),
+    ("sim/src/x.rs", "use smol::Timer;", "smol"),
+    ("src/config.rs", "unsafe { }", "unsafe"),
+];
+
+#[test]
+fn planted_offences_are_found() {
+    for (file, text, message) in PLANTED {
+        let found = offences(file, text);
+        assert!(
+            found.iter().any(|offence| offence.contains(message)),
+            "{file}: {text}: {found:?}"
+        );
+    }
+    let long = format!("fn f() {{\n{}}}\n", "    g();\n".repeat(FUNCTION_LINES));
+    assert!(offences("src/time.rs", &long)[0].contains("fn f has 72 lines"));
+    let long = "const A: u8 = 1;\n".repeat(FILE_LINES + 1);
+    assert!(offences("src/time.rs", &long)[0].contains("801 lines"));
+}
+
+/// File and text that nothing must be said of.
+const INNOCENT: &[(&str, &str)] = &[
+    (
+        "src/rtmp/x.rs",
+        "// std::net and HashMap\n/* async /* Mutex */ await */ /// crate::media\nfn f() {}",
+    ),
+    (
+        "src/rtmp/x.rs",
+        "const A: &str = \"std::net \\\" HashMap\"; const B: &str = r#\"async \" Mutex\"#;",
+    ),
+    (
+        "src/rtmp/x.rs",
+        "fn f<'a>(c: char) -> bool { c == '\"' || c == '\\'' || c == '{' } // async",
+    ),
+    (
+        "src/rtmp/x.rs",
+        "use core::net::SocketAddr; use crate::{limits, time::Instant}; use super::wire;",
+    ),
+    (
+        "src/rtmp/x.rs",
+        "fn f() {}\n#[cfg(test)]\nmod tests { use std::fs; fn g() { async {} } }",
+    ),
+    (
+        "src/media/x.rs",
+        "use crate::rtmp::wire; fn synchronous_asynchrony(unsafety: u8) {}",
+    ),
+    (
+        "src/runtime/x.rs",
+        "use std::net::TcpListener; use smol::Async;",
+    ),
+    (
+        "src/main.rs",
+        "use millstream::server; fn main() { std::process::exit(1) }",
+    ),
+    (
+        "src/lib.rs",
+        "pub mod server; pub use crate::server::Server;",
+    ),
+    (
+        "sim/src/x.rs",
+        "use tokio::net; use millstream::server; use crate::time; use std::time::Duration;",
+    ),
+];
+
+#[test]
+fn innocent_text_is_not() {
+    for (file, text) in INNOCENT {
+        assert_eq!(offences(file, text), Vec::<String>::new(), "{file}: {text}");
+    }
+    let tested = format!(
+        "fn f() {{}}\n#[cfg(test)]\nmod tests {{\n{}}}\n",
+        "// a\n".repeat(2_000)
+    );
+    assert_eq!(offences("src/time.rs", &tested), Vec::<String>::new());
+}
+
+#[test]
+fn functions_are_measured_from_fn_to_brace() {
+    let code = lexer::blank(
+        "trait T { fn none(&self) -> [u8; 2]; fn some() {\n let s = \"}\";\n } }\nfn later(a: [u8; 4])\n{\n{ }\n}\n",
+    );
+    let measured: Vec<_> = lexer::functions(&code)
+        .into_iter()
+        .map(|function| (function.name, function.line, function.lines))
+        .collect();
+    assert_eq!(
+        measured,
+        [("some".to_owned(), 1, 3), ("later".to_owned(), 4, 4)]
+    );
+}
