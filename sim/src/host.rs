@@ -266,7 +266,7 @@ pub struct Millstream {
 
 impl Software for Millstream {
     fn boot(&self, sites: Sites) -> Running {
-        use millstream::server::{EventSink, control, shard::Shard, world};
+        use millstream::server::{control, event::EventSink, shard::Shard, world};
 
         let plan = world(sites.shards.len(), self.settings.clone(), EventSink::default());
         let mut shards = Vec::new();
