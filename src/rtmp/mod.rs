@@ -1,4 +1,7 @@
 //! The protocol, without IO: bytes in, events out; commands in, bytes out.
+pub mod amf;
 pub mod chunk;
+pub mod control;
 pub mod session;
+pub mod url;
 pub mod wire;
