@@ -48,6 +48,10 @@ pub const PEER_BANDWIDTH_DEFAULT: u32 = 2_500_000;
 /// Bytes of replies that may wait for a peer that does not read: hundreds of replies.
 pub const REPLY_BYTES: usize = 256 * 1024;
 
+/// AMF0 references followed in one command: none in the field, and each may repeat a command's worth of memory.
+pub const COMMAND_REFERENCES: usize = 8;
+/// FourCCs of one `connect`'s `fourCcList`: Enhanced RTMP knows 12.
+pub const FOUR_CCS: usize = 64;
 /// Messages inside one aggregate (type 22). FMS batches under a second of media: fewer than 200.
 pub const AGGREGATE_MESSAGES: usize = 4_096;
 

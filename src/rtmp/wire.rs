@@ -3,10 +3,21 @@
 //! ```text
 //! [ 12 or 16 bytes: fmt 0 header, message stream 1 ][ ≤ chunk size bytes ][ 1 or 5: fmt 3 ][ ≤ chunk size ] …
 //! ```
+//!
+//! The longer forms carry the extended timestamp, which every fmt 3 header repeats (errata §5.1): so write FFmpeg,
+//! SRS, nginx-rtmp and today's OBS, and every reader but old OBS expects it.
+//!
+//! Each kind has its chunk stream ([`CSID_AUDIO`], [`CSID_DATA`], [`CSID_VIDEO`]), used for nothing else by a server:
+//! as every message here starts with fmt 0, it can follow anything.
 
 use bytes::Bytes;
 
+use super::chunk::{CSID_AUDIO, CSID_DATA, CSID_VIDEO, EXTENDED, MESSAGE_LENGTH_MAX};
+use super::message;
 use crate::time::Timestamp;
+
+/// The message stream the shared bytes are for; clients get it from the first `createStream`.
+const STREAM: u32 = 1;
 
 /// What a published or played message is. RTMP type ids 8, 9, 18.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,6 +28,26 @@ pub enum MediaKind {
     Video,
     /// Type 18 (AMF0 data). A received type 15 has become 18.
     Data,
+}
+
+impl MediaKind {
+    /// Its message type id: 8, 9 or 18.
+    pub const fn type_id(self) -> u8 {
+        match self {
+            Self::Audio => message::AUDIO,
+            Self::Video => message::VIDEO,
+            Self::Data => message::DATA_AMF0,
+        }
+    }
+
+    /// The chunk stream it leaves on. All are below 64: the basic header is one byte.
+    const fn csid(self) -> u8 {
+        match self {
+            Self::Audio => CSID_AUDIO as u8,
+            Self::Video => CSID_VIDEO as u8,
+            Self::Data => CSID_DATA as u8,
+        }
+    }
 }
 
 /// A message ready for the wire; clones share the bytes.
@@ -31,52 +62,255 @@ pub struct WireMessage {
 
 impl WireMessage {
     /// Lays out `payload` (one copy) with chunks of `chunk_size` bytes, for message stream 1.
+    ///
+    /// `payload` holds at most 16,777,215 bytes, what the header's length field can say; the rest of a longer one is
+    /// left out. A `chunk_size` of 0 is taken as 1.
     pub fn new(kind: MediaKind, timestamp: Timestamp, payload: &[u8], chunk_size: u32) -> Self {
-        let _ = (kind, timestamp, payload, chunk_size);
-        todo!()
+        debug_assert!(payload.len() <= MESSAGE_LENGTH_MAX as usize);
+        let length = payload.len().min(MESSAGE_LENGTH_MAX as usize);
+        let payload = payload.get(..length).unwrap_or_default();
+        let mut builder = WireBuilder::new(kind, timestamp, length as u32, chunk_size);
+        builder.push(payload, length);
+        builder.finish()
     }
+
     /// Everything that goes out to a player on message stream 1.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+
     /// Bytes of the first header: 12, or 16 with an extended timestamp.
     pub fn header_len(&self) -> usize {
-        todo!()
+        header_len(self.timestamp)
     }
+
     /// The header for a player on message stream `stream`; the rest is `bytes()[header_len()..]`.
+    ///
+    /// Only the first `usize` bytes of the array count: [`WireMessage::header_len`].
     pub fn header_for(&self, stream: u32) -> ([u8; 16], usize) {
-        let _ = stream;
-        todo!()
+        header(self.kind, self.timestamp, self.payload_len, stream)
     }
+
     /// What it carries.
     pub fn kind(&self) -> MediaKind {
         self.kind
     }
+
     /// Its time.
     pub fn timestamp(&self) -> Timestamp {
         self.timestamp
     }
+
     /// Bytes of payload, without any chunk header.
     pub fn payload_len(&self) -> usize {
         self.payload_len as usize
     }
-    /// The payload in order, a slice per chunk.
+
+    /// The payload in order, a slice per chunk; none for an empty message.
     pub fn payload(&self) -> impl Iterator<Item = &[u8]> {
-        [].into_iter()
+        let chunk = self.chunk_size as usize;
+        // Behind the header, the bytes are runs of one chunk and the fmt 3 header of the next; the last run has none.
+        let body = self.bytes.get(self.header_len()..).unwrap_or_default();
+        body.chunks(chunk + separator_len(self.timestamp))
+            .map(move |run| run.get(..chunk).unwrap_or(run))
     }
+
     /// Copies the first bytes of the payload to `head`; returns how many there were.
     pub fn peek(&self, head: &mut [u8]) -> usize {
-        let _ = head;
-        todo!()
+        let mut filled = 0;
+        for slice in self.payload() {
+            let room = head.get_mut(filled..).unwrap_or_default();
+            if room.is_empty() {
+                break;
+            }
+            let n = room.len().min(slice.len());
+            for (to, from) in room.iter_mut().zip(slice) {
+                *to = *from;
+            }
+            filled += n;
+        }
+        filled
     }
+
     /// The same payload at another time (shares nothing: one copy).
     #[must_use]
     pub fn restamped(&self, timestamp: Timestamp) -> Self {
-        let _ = timestamp;
-        todo!()
+        let mut builder = WireBuilder::new(self.kind, timestamp, self.payload_len, self.chunk_size);
+        let mut left = self.payload_len();
+        for slice in self.payload() {
+            builder.push(slice, left);
+            left -= slice.len();
+        }
+        builder.finish()
     }
+
     /// The chunk size it is laid out with.
     pub fn chunk_size(&self) -> u32 {
         self.chunk_size
     }
+}
+
+/// A [`WireMessage`] under construction: payload comes in pieces, each copied once to where it stays.
+#[derive(Debug)]
+pub(crate) struct WireBuilder {
+    bytes: Vec<u8>,
+    kind: MediaKind,
+    timestamp: Timestamp,
+    payload_len: u32,
+    chunk_size: u32,
+    /// Payload bytes still to come.
+    missing: usize,
+    /// Payload bytes the chunk being written still takes.
+    room: usize,
+}
+
+impl WireBuilder {
+    /// A message of `payload_len` bytes, of which none is here: reserves nothing yet.
+    pub(crate) fn new(
+        kind: MediaKind,
+        timestamp: Timestamp,
+        payload_len: u32,
+        chunk_size: u32,
+    ) -> Self {
+        let chunk_size = chunk_size.max(1);
+        Self {
+            bytes: Vec::new(),
+            kind,
+            timestamp,
+            payload_len,
+            chunk_size,
+            missing: payload_len as usize,
+            room: chunk_size as usize,
+        }
+    }
+
+    /// Payload bytes still to come.
+    pub(crate) fn missing(&self) -> usize {
+        self.missing
+    }
+
+    /// Payload bytes that came.
+    pub(crate) fn received(&self) -> usize {
+        self.payload_len as usize - self.missing
+    }
+
+    /// Bytes of memory held.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Appends `data`, at most [`WireBuilder::missing`] bytes (more are left out). `at_hand` tells how many bytes,
+    /// `data` included, are known to be here already: so much is reserved at once.
+    pub(crate) fn push(&mut self, data: &[u8], at_hand: usize) {
+        let mut data = data.get(..self.missing).unwrap_or(data);
+        let at_hand = at_hand.clamp(data.len(), self.missing.max(data.len()));
+        if self.bytes.is_empty() {
+            self.begin(at_hand);
+        }
+        while !data.is_empty() {
+            if self.room == 0 {
+                self.separate(at_hand);
+            }
+            let (piece, rest) = data.split_at(data.len().min(self.room));
+            if self.bytes.capacity() - self.bytes.len() < piece.len() {
+                self.grow(at_hand);
+            }
+            self.bytes.extend_from_slice(piece);
+            self.room -= piece.len();
+            self.missing -= piece.len();
+            data = rest;
+        }
+    }
+
+    /// The message. All payload must have come.
+    pub(crate) fn finish(mut self) -> WireMessage {
+        debug_assert_eq!(self.missing, 0);
+        if self.bytes.is_empty() {
+            self.begin(0);
+        }
+        WireMessage {
+            // No copy: a `Bytes` takes over the allocation.
+            bytes: Bytes::from(self.bytes),
+            kind: self.kind,
+            timestamp: self.timestamp,
+            payload_len: self.payload_len,
+            chunk_size: self.chunk_size,
+        }
+    }
+
+    fn begin(&mut self, at_hand: usize) {
+        self.bytes
+            .reserve_exact(self.laid_out(at_hand.min(self.missing)));
+        let (header, len) = header(self.kind, self.timestamp, self.payload_len, STREAM);
+        self.bytes
+            .extend_from_slice(header.get(..len).unwrap_or(&header));
+    }
+
+    fn separate(&mut self, at_hand: usize) {
+        let separator = separator(self.kind, self.timestamp);
+        let len = separator_len(self.timestamp);
+        if self.bytes.capacity() - self.bytes.len() < len {
+            self.grow(at_hand);
+        }
+        self.bytes
+            .extend_from_slice(separator.get(..len).unwrap_or(&separator));
+        self.room = self.chunk_size as usize;
+    }
+
+    /// Makes room for the bytes at hand, or doubles, whichever is more; never for more than the message.
+    #[cold]
+    fn grow(&mut self, at_hand: usize) {
+        let received = self.received();
+        let wanted = self.laid_out(received + at_hand).max(2 * self.bytes.len());
+        let target = wanted.min(self.laid_out(self.payload_len as usize));
+        self.bytes
+            .reserve_exact(target.saturating_sub(self.bytes.len()));
+    }
+
+    /// Bytes of the layout up to `payload` bytes of payload.
+    fn laid_out(&self, payload: usize) -> usize {
+        let separators = payload.saturating_sub(1) / self.chunk_size as usize;
+        header_len(self.timestamp) + payload + separators * separator_len(self.timestamp)
+    }
+}
+
+const fn header_len(timestamp: Timestamp) -> usize {
+    if timestamp.0 >= EXTENDED { 16 } else { 12 }
+}
+
+const fn separator_len(timestamp: Timestamp) -> usize {
+    if timestamp.0 >= EXTENDED { 5 } else { 1 }
+}
+
+/// A fmt 0 header and how many bytes of it count.
+fn header(kind: MediaKind, timestamp: Timestamp, length: u32, stream: u32) -> ([u8; 16], usize) {
+    let [_, t0, t1, t2] = timestamp.0.min(EXTENDED).to_be_bytes();
+    let [_, l0, l1, l2] = length.to_be_bytes();
+    let [s0, s1, s2, s3] = stream.to_le_bytes();
+    let [e0, e1, e2, e3] = timestamp.0.to_be_bytes();
+    let header = [
+        kind.csid(),
+        t0,
+        t1,
+        t2,
+        l0,
+        l1,
+        l2,
+        kind.type_id(),
+        s0,
+        s1,
+        s2,
+        s3,
+        e0,
+        e1,
+        e2,
+        e3,
+    ];
+    (header, header_len(timestamp))
+}
+
+/// A fmt 3 header, with the extended timestamp behind it in case it is wanted.
+fn separator(kind: MediaKind, timestamp: Timestamp) -> [u8; 5] {
+    let [e0, e1, e2, e3] = timestamp.0.to_be_bytes();
+    [0xC0 | kind.csid(), e0, e1, e2, e3]
 }

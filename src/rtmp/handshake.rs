@@ -1,0 +1,1 @@
+//! The handshake (RTMP 1.0 §5.2).
