@@ -402,7 +402,8 @@ impl<S: Stage> Actor<S> {
             }
             ClientEvent::Control { .. }
             | ClientEvent::ChunkSize(_)
-            | ClientEvent::Acknowledged(_) => {}
+            | ClientEvent::Acknowledged(_)
+            | ClientEvent::Redirected { .. } => {}
         }
     }
 
