@@ -6,7 +6,7 @@ use crate::faults::FaultConfig;
 use crate::order::OrderKind;
 use crate::scenario::{
     Connect, Expect, FORMAT, LinkChange, LinkEvent, Network, ReadPace, Scenario, Script,
-    SendMedia, ServerConfig, Step, Stream, Within,
+    SendMedia, ServerConfig, Step, Stream,
 };
 use crate::seed::{self, happens};
 
@@ -34,6 +34,7 @@ pub fn scenario(world_seed: u64) -> Scenario {
             FaultConfig::draw(rng)
         },
         network,
+        stop_ms: happens(rng, 0.15).then(|| rng.u64(50..4_000)),
         buggify: if rng.bool() { 0.25 } else { 0.0 },
         clients,
         expect: Expect::default(),
@@ -178,30 +179,4 @@ fn leave(rng: &mut Rng) -> Step {
         1 => Step::HalfClose,
         _ => Step::Close,
     }
-}
-
-/// Added to a scenario without faults: a publisher and a player that must both succeed.
-pub fn witnesses() -> [Script; 2] {
-    let stream = Stream {
-        name: "witness".into(),
-        may_be_refused: false,
-    };
-    let publisher = vec![
-        Step::Connect(Connect::default()),
-        Step::Publish(stream.clone()),
-        Step::SendMedia(SendMedia::default()),
-        Step::Close,
-    ];
-    let player = vec![
-        Step::Connect(Connect::default()),
-        Step::Play(stream),
-        Step::WaitForEnd(Within { within_ms: 60_000 }),
-        Step::Close,
-    ];
-    [("witness-publisher", publisher), ("witness-player", player)].map(|(name, steps)| Script {
-        name: name.into(),
-        host: 0,
-        start_ms: 200,
-        steps,
-    })
 }

@@ -87,6 +87,9 @@ impl Host {
         Driver::new(self.clone(), shared, sites).await_end().await;
         drop(clear);
         self.0.over.set(true);
+        // The machine stays, without the server: turmoil delivers nothing to a host that has ended, so
+        // whoever connects now would hang instead of being refused.
+        core::future::pending::<()>().await;
     }
 
     /// Asks the server to stop gracefully.

@@ -36,6 +36,9 @@ pub struct Scenario {
     /// The links between the hosts.
     #[serde(default)]
     pub network: Network,
+    /// When the server is told to stop, milliseconds; otherwise when all scripts have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_ms: Option<u64>,
     /// Whether rare things happen at the server's `buggify` sites: the chance of each site to be on.
     #[serde(default)]
     pub buggify: f64,

@@ -78,8 +78,8 @@ pub fn run(scenario: &Scenario) -> Report {
 
 /// Runs `scenario` against any `software`, which ends within `drain` once it is stopped.
 pub fn run_software(scenario: &Scenario, software: Rc<dyn Software>, drain: Duration) -> Report {
-    let mut world = World::new(scenario, software);
-    world.live(scenario, drain);
+    let mut world = World::new(scenario, software, drain);
+    world.live(scenario);
     world.report()
 }
 
@@ -91,11 +91,15 @@ struct World {
     /// Scripts that have not ended.
     playing: Rc<Cell<usize>>,
     leftovers: Leftovers,
+    /// When it is told to stop, and by when it must have ended then.
+    stop_at: Option<Duration>,
+    stopped_by: Option<Duration>,
+    drain: Duration,
     broken: bool,
 }
 
 impl World {
-    fn new(scenario: &Scenario, software: Rc<dyn Software>) -> Self {
+    fn new(scenario: &Scenario, software: Rc<dyn Software>, drain: Duration) -> Self {
         let journal = Journal::new();
         let counts = FaultCounts::default();
         let faults = scenario.faults.clone();
@@ -136,6 +140,9 @@ impl World {
             counts,
             playing,
             leftovers: Leftovers::new(),
+            stop_at: scenario.stop_ms.map(Duration::from_millis),
+            stopped_by: None,
+            drain,
             broken: false,
         };
         world.add_clients(scenario);
@@ -169,7 +176,7 @@ impl World {
         }
     }
 
-    fn live(&mut self, scenario: &Scenario, drain: Duration) {
+    fn live(&mut self, scenario: &Scenario) {
         let mut events = scenario.network.events.clone();
         events.sort_by_key(|event| event.at_ms);
         let mut events = events.into_iter().peekable();
@@ -189,7 +196,12 @@ impl World {
             }
         }
         self.settle();
-        self.stop(drain);
+        self.stop();
+        let deadline = self.stopped_by.unwrap_or_default();
+        while !self.host.is_over() && self.sim.elapsed() < deadline && self.step() {}
+        if !self.host.is_over() {
+            self.leftovers.extend(self.host.remains());
+        }
     }
 
     /// One tick of the world; false if it cannot go on.
@@ -204,8 +216,16 @@ impl World {
             let said = text.split_once("panicked").map_or(&*text, |(_, said)| said);
             self.fail("no panic", format!("a host ended: {said}"));
         }
-        if self.host.is_over() {
+        if self.stop_at.is_some_and(|at| self.sim.elapsed() >= at) {
+            self.stop();
+        }
+        if self.host.is_over() && self.stopped_by.is_none() && !self.broken {
             self.broken = true;
+            self.fail("no panic", "the server ended before it was told to".into());
+        }
+        if self.stopped_by.is_some_and(|by| self.sim.elapsed() > by) && !self.host.is_over() {
+            self.broken = true;
+            self.fail("graceful stop", "the server has not ended in time".into());
         }
         !self.broken
     }
@@ -228,19 +248,12 @@ impl World {
         left
     }
 
-    fn stop(&mut self, drain: Duration) {
-        if self.broken && !self.host.is_over() {
-            return;
-        }
-        if self.host.is_over() {
-            return self.fail("no panic", "the server ended before it was told to".into());
-        }
-        self.world_line("the server is told to stop");
-        self.host.stop();
-        let deadline = self.sim.elapsed() + drain + STOP_SLACK;
-        while self.sim.elapsed() < deadline && self.step() {}
-        if !self.host.is_over() {
-            self.leftovers.extend(self.host.remains());
+    /// Tells the server to stop, once.
+    fn stop(&mut self) {
+        if self.stopped_by.is_none() && !self.broken {
+            self.world_line("the server is told to stop");
+            self.host.stop();
+            self.stopped_by = Some(self.sim.elapsed() + self.drain + STOP_SLACK);
         }
     }
 

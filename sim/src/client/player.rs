@@ -69,7 +69,6 @@ struct OnAir {
 struct State {
     established: bool,
     connected: bool,
-    created: bool,
     publishing: bool,
     playing: bool,
     refused: bool,
@@ -176,7 +175,9 @@ impl<S: Stage> Actor<S> {
         self.with_link(|link| link.session.publish(&stream.name));
         if self.config.pipelined {
             // Frames may follow as soon as there is a stream to put them on.
-            let created = |state: &State, _: &Link<S>| state.created || state.refused;
+            let created = |state: &State, link: &Link<S>| {
+                link.session.stream().is_some() || state.refused
+            };
             return self.must("a stream", ANSWER_TIME, created).await;
         }
         let answered = |state: &State, _: &Link<S>| state.publishing || state.refused;
@@ -277,13 +278,15 @@ impl<S: Stage> Actor<S> {
     async fn half_close(&mut self) {
         self.flush().await;
         if let Some(link) = &self.link {
+            self.note(&Observation::LetsGo { why: "half-closes" });
             // It may be over already; then there is nothing left to close.
             let _ = link.conn.shutdown_write();
         }
     }
 
     async fn close(&mut self) {
-        if self.state.created {
+        let stream = self.link.as_ref().and_then(|link| link.session.stream());
+        if stream.is_some() {
             self.close_stream().await;
         }
         self.half_close().await;
@@ -377,7 +380,6 @@ impl<S: Stage> Actor<S> {
                 self.state.connected = true;
                 self.note(&Observation::Connected);
             }
-            ClientEvent::StreamCreated { .. } => self.state.created = true,
             ClientEvent::Refused { code, .. } => {
                 self.state.refused = true;
                 self.note(&Observation::Told { code });
@@ -400,7 +402,8 @@ impl<S: Stage> Actor<S> {
                     payload,
                 });
             }
-            ClientEvent::Control { .. }
+            ClientEvent::StreamCreated { .. }
+            | ClientEvent::Control { .. }
             | ClientEvent::ChunkSize(_)
             | ClientEvent::Acknowledged(_)
             | ClientEvent::Redirected { .. } => {}
@@ -424,7 +427,8 @@ impl<S: Stage> Actor<S> {
             }
             "NetStream.Play.UnpublishNotify" | "NetStream.Play.Stop" => self.state.ended = true,
             "NetStream.Play.PublishNotify" => self.state.ended = false,
-            "NetStream.Unpublish.Success" => {
+            // Sent to whoever closes, too; by then it may have asked anew.
+            "NetStream.Unpublish.Success" if self.state.publishing => {
                 self.note(&Observation::LetsGo { why: "is told so" });
             }
             _ => {}

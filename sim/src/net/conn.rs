@@ -134,6 +134,13 @@ impl SimConn {
         })
     }
 
+    /// For the journal: whoever publishes here holds nothing any more. (A client's own end is its script's to report.)
+    fn server_closes(&self) {
+        if self.end == End::Server {
+            self.net.lets_go(&self.client, "the server closed");
+        }
+    }
+
     /// The waker that turmoil keeps: it wakes whoever waits in either direction.
     fn waker(&self) -> Waker {
         Waker::from(self.waiters.clone())
@@ -309,7 +316,7 @@ impl Conn for SimConn {
         }
         side.fin_sent = true;
         let sent = side.send(FIN, &[]);
-        self.net.lets_go(&self.client, self.end.closed());
+        self.server_closes();
         sent
     }
 
@@ -332,15 +339,17 @@ impl Drop for SimConn {
         }
         let side = self.side.get_mut();
         side.pull(&waker);
-        // Nobody is left to tell if the peer is gone already.
-        if side.ended == Some(Ended::Reset) {
-            return;
+        let tag = if side.abort || !side.inbox.is_empty() {
+            RST
+        } else {
+            FIN
+        };
+        // After a reset nobody is left to tell, and after a FIN there is none to be sent again.
+        let told = side.ended == Some(Ended::Reset) || (tag == FIN && side.fin_sent);
+        if !told {
+            // Fails only if the peer is gone, and then it need not know.
+            let _ = side.send(tag, &[]);
+            self.server_closes();
         }
-        if side.abort || !side.inbox.is_empty() {
-            let _ = side.send(RST, &[]);
-        } else if !side.fin_sent {
-            let _ = side.send(FIN, &[]);
-        }
-        self.net.lets_go(&self.client, self.end.closed());
     }
 }

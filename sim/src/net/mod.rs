@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use millstream::runtime::SocketAddr;
-use millstream::time::Instant;
+use millstream::time::{Duration, Instant};
 use turmoil::net::{TcpListener, TcpStream};
 
 use crate::faults::{ConnFaults, FaultConfig, FaultCounts, between};
@@ -25,6 +25,9 @@ use window::Window;
 /// push back, no FIN is stranded behind a full queue, and no backlog panics the simulation.
 pub const TCP_CAPACITY: usize = 1 << 16;
 
+/// How many ticks an acceptor waits for a client to learn its address; it needs one or two.
+const INTRODUCTION_TICKS: u32 = 10;
+
 /// Now, on the clock that all hosts share.
 pub fn now() -> Instant {
     let elapsed = turmoil::sim_elapsed().unwrap_or_default();
@@ -36,15 +39,6 @@ pub fn now() -> Instant {
 enum End {
     Server,
     Client,
-}
-
-impl End {
-    fn closed(self) -> &'static str {
-        match self {
-            Self::Server => "the server closed",
-            Self::Client => "closed",
-        }
-    }
 }
 
 /// Counts open sockets of the server, wherever they are: with the acceptor, in a mailbox, or on a shard.
@@ -129,12 +123,19 @@ impl Net {
         self.end(stream, faults, client.to_owned(), End::Client, None)
     }
 
-    /// Waits for the next connection.
+    /// Waits for the next connection, and until its client has learned its own address: the connection's dice
+    /// are named after the script, not after a port.
     ///
     /// # Errors
     /// None today; the signature is the sockets'.
     pub async fn accept(&self, listener: &SimListener) -> io::Result<(SimSocket, SocketAddr)> {
         let (stream, peer) = listener.0.accept().await?;
+        for _ in 0..INTRODUCTION_TICKS {
+            if self.0.clients.borrow().contains_key(&peer) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         let token = self.0.sockets.clone();
         Ok((SimSocket { stream, token }, peer))
     }
