@@ -236,7 +236,38 @@ impl Decoder {
     }
 
     /// Reads a chunk's header; false if there is not enough input for it, which is then kept.
+    #[inline]
     fn read_header(&mut self, input: &mut &[u8]) -> Result<bool, ChunkError> {
+        if self.goes_on(input) {
+            *input = input.get(1..).unwrap_or_default();
+            return Ok(true);
+        }
+        self.read_any_header(input)
+    }
+
+    /// Whether the next chunk is the plain one-byte continuation of the one before: most are, and at 128 bytes a
+    /// chunk they are what decoding costs. Then the chunk has begun.
+    #[inline]
+    fn goes_on(&mut self, input: &[u8]) -> bool {
+        let (0, Some(&first)) = (self.carry_len, input.first()) else {
+            return false;
+        };
+        let chunk_size = self.chunk_size as usize;
+        let Some(stream) = self.streams.get(self.current) else {
+            return false;
+        };
+        // The sum: a csid of 64 or more has no one-byte form, and here nothing to equal.
+        if u32::from(first) != 0xC0 + stream.csid || stream.last.extended.is_some() {
+            return false;
+        }
+        let Some(partial) = &stream.partial else {
+            return false;
+        };
+        self.chunk_left = partial.missing().min(chunk_size);
+        true
+    }
+
+    fn read_any_header(&mut self, input: &mut &[u8]) -> Result<bool, ChunkError> {
         let header = if self.carry_len == 0 {
             match self.parse(input)? {
                 Some((header, len)) => {
