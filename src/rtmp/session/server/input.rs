@@ -16,12 +16,13 @@ use crate::time::{Duration, Timestamp};
 impl ServerSession {
     pub(super) fn take_input(&mut self, input: &[u8]) -> Result<(), SessionError> {
         if !self.is_connected() {
-            self.before_connect = self.before_connect.saturating_add(input.len());
+            // What came before this read: how much one read brings is the caller's bound.
             within(
                 self.before_connect,
                 limits::PRE_CONNECT_BYTES,
                 "bytes before `connect` was accepted",
             )?;
+            self.before_connect = self.before_connect.saturating_add(input.len());
         }
         self.process(input)
     }
