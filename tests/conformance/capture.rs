@@ -6,33 +6,33 @@ use serde::Deserialize;
 
 /// One direction of one recorded connection, as an independent decoder saw it.
 #[derive(Debug, Deserialize)]
-pub struct Connection {
-    pub file: String,
-    pub number: u16,
-    pub direction: String,
+pub(crate) struct Connection {
+    pub(crate) file: String,
+    pub(crate) number: u16,
+    pub(crate) direction: String,
     /// Whether it got through the handshake. If not, nothing below is known.
-    pub handshake: bool,
+    pub(crate) handshake: bool,
     #[serde(default)]
-    pub digest: String,
+    pub(crate) digest: String,
     #[serde(default)]
-    pub messages: usize,
+    pub(crate) messages: usize,
     #[serde(default)]
-    pub audio: usize,
+    pub(crate) audio: usize,
     #[serde(default)]
-    pub video: usize,
+    pub(crate) video: usize,
     /// Names of data messages.
     #[serde(default)]
-    pub data: Vec<String>,
+    pub(crate) data: Vec<String>,
     /// Names of commands.
     #[serde(default)]
-    pub commands: Vec<String>,
+    pub(crate) commands: Vec<String>,
     /// `connect`'s application.
     #[serde(default)]
-    pub app: String,
+    pub(crate) app: String,
     /// The name published.
-    pub publish: Option<String>,
+    pub(crate) publish: Option<String>,
     /// The name played.
-    pub play: Option<String>,
+    pub(crate) play: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -45,24 +45,24 @@ fn corpus() -> PathBuf {
     root.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/clients")))
 }
 
-pub fn index() -> Vec<Connection> {
+pub(crate) fn index() -> Vec<Connection> {
     let text = std::fs::read_to_string(corpus().join("index.toml")).unwrap();
     let index: Index = toml::from_str(&text).unwrap();
     index.connection
 }
 
 /// A `.rtmpcap` file behind its first line.
-pub struct Capture(Vec<u8>);
+pub(crate) struct Capture(Vec<u8>);
 
 impl Capture {
-    pub fn load(file: &str) -> Self {
+    pub(crate) fn load(file: &str) -> Self {
         let bytes = std::fs::read(corpus().join(format!("{file}.rtmpcap"))).unwrap();
         let line = bytes.iter().position(|b| *b == b'\n').unwrap();
         Self(bytes[line + 1..].to_vec())
     }
 
     /// All that was sent in this direction of this connection.
-    pub fn bytes(&self, connection: &Connection) -> Vec<u8> {
+    pub(crate) fn bytes(&self, connection: &Connection) -> Vec<u8> {
         let direction = u8::from(connection.direction == "s2c");
         let mut rest = self.0.as_slice();
         let mut bytes = Vec::new();

@@ -15,15 +15,15 @@ use millstream::time::Instant;
 const HANDSHAKE: usize = 1 + 2 * 1_536;
 
 /// A message as the chunk layer gives it.
-pub struct Found {
-    pub type_id: u8,
-    pub stream: u32,
-    pub timestamp: u32,
-    pub payload: Vec<u8>,
+pub(crate) struct Found {
+    pub(crate) type_id: u8,
+    pub(crate) stream: u32,
+    pub(crate) timestamp: u32,
+    pub(crate) payload: Vec<u8>,
 }
 
 /// All complete messages behind the handshake.
-pub fn messages(bytes: &[u8]) -> Vec<Found> {
+pub(crate) fn messages(bytes: &[u8]) -> Vec<Found> {
     let mut decoder = Decoder::new(1_000);
     let mut input = &bytes[HANDSHAKE..];
     let mut found = Vec::new();
@@ -46,7 +46,7 @@ pub fn messages(bytes: &[u8]) -> Vec<Found> {
     found
 }
 
-pub fn digest(messages: &[Found]) -> String {
+pub(crate) fn digest(messages: &[Found]) -> String {
     let mut sha = Sha256::new();
     for message in messages {
         sha.update([message.type_id]);
@@ -62,7 +62,7 @@ pub fn digest(messages: &[Found]) -> String {
     hex
 }
 
-pub fn command_name(message: &Found) -> String {
+pub(crate) fn command_name(message: &Found) -> String {
     Command::decode(message.type_id, &message.payload)
         .unwrap()
         .name
@@ -70,7 +70,7 @@ pub fn command_name(message: &Found) -> String {
 
 /// An event that can be compared.
 #[derive(Debug, PartialEq)]
-pub enum Record {
+pub(crate) enum Record {
     Text(String),
     Media {
         stream: u32,
@@ -80,7 +80,7 @@ pub enum Record {
     },
 }
 
-pub fn texts(records: &[Record]) -> Vec<String> {
+pub(crate) fn texts(records: &[Record]) -> Vec<String> {
     let texts = records.iter().filter_map(|r| match r {
         Record::Text(text) => Some(text.clone()),
         Record::Media { .. } => None,
@@ -88,7 +88,10 @@ pub fn texts(records: &[Record]) -> Vec<String> {
     texts.collect()
 }
 
-pub fn media(records: &[Record], wanted: MediaKind) -> impl Iterator<Item = (u32, &Vec<u8>)> {
+pub(crate) fn media(
+    records: &[Record],
+    wanted: MediaKind,
+) -> impl Iterator<Item = (u32, &Vec<u8>)> {
     records.iter().filter_map(move |record| match record {
         Record::Media {
             kind,
@@ -105,7 +108,7 @@ fn payload(message: &WireMessage) -> Vec<u8> {
 }
 
 /// What a server that grants everything is told.
-pub fn server_events(pieces: &[&[u8]]) -> Vec<Record> {
+pub(crate) fn server_events(pieces: &[&[u8]]) -> Vec<Record> {
     let mut session = ServerSession::new(SessionConfig::default(), 1);
     let mut records = Vec::new();
     for piece in pieces {
@@ -117,7 +120,7 @@ pub fn server_events(pieces: &[&[u8]]) -> Vec<Record> {
 }
 
 /// What a server that refuses every publish is told.
-pub fn refusing_server_events(bytes: &[u8]) -> Vec<Record> {
+pub(crate) fn refusing_server_events(bytes: &[u8]) -> Vec<Record> {
     let mut session = ServerSession::new(SessionConfig::default(), 1);
     let mut records = Vec::new();
     session.handle_input(Instant::ZERO, bytes).unwrap();
@@ -128,7 +131,7 @@ pub fn refusing_server_events(bytes: &[u8]) -> Vec<Record> {
     records
 }
 
-pub fn server_error(bytes: &[u8]) -> Option<SessionError> {
+pub(crate) fn server_error(bytes: &[u8]) -> Option<SessionError> {
     let mut session = ServerSession::new(SessionConfig::default(), 1);
     session.handle_input(Instant::ZERO, bytes).err()
 }
@@ -179,7 +182,7 @@ fn answer(session: &mut ServerSession, grant: bool, records: &mut Vec<Record>) {
 }
 
 /// What our client makes of a recorded server. It asks as FFmpeg and OBS do, so that the replies fit its calls.
-pub fn client_events(pieces: &[&[u8]]) -> Vec<Record> {
+pub(crate) fn client_events(pieces: &[&[u8]]) -> Vec<Record> {
     let config = ClientConfig {
         app: "live".into(),
         tc_url: "rtmp://localhost/live".into(),

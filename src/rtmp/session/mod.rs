@@ -7,6 +7,8 @@ mod flow;
 mod link;
 mod output;
 pub mod server;
+#[cfg(test)]
+mod tests;
 
 pub use error::{Fault, SessionError};
 

@@ -1,6 +1,5 @@
 //! What comes: handshake, control, commands, data, media.
 
-use super::streams::Role;
 use super::{Connection, Event, ServerSession, SessionError};
 use crate::limits;
 use crate::rtmp::amf::{Reader, Value, amf0};
@@ -162,24 +161,6 @@ impl ServerSession {
             self.on_media(stream, message);
         }
         Ok(())
-    }
-
-    /// Forgets what `stream` has queued of the role that was just refused: media, and an end that came on its heels.
-    pub(super) fn forget_role(&mut self, stream: MessageStreamId) {
-        let mut again = false;
-        self.events.retain(|event| {
-            let same = event.stream() == Some(stream);
-            let request = matches!(
-                event,
-                Event::PublishRequested { .. } | Event::PlayRequested { .. }
-            );
-            again |= same && request;
-            again || !same
-        });
-        // A next request that is queued already has a role of its own.
-        if !again {
-            self.streams.set_role(stream, Role::Idle);
-        }
     }
 }
 
