@@ -4,6 +4,8 @@ mod aggregate;
 pub mod client;
 mod error;
 mod flow;
+#[doc(hidden)]
+pub mod fuzz;
 mod link;
 mod output;
 pub mod server;
