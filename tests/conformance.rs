@@ -112,6 +112,32 @@ fn publishers_and_players_are_understood() {
     });
 }
 
+/// What each client waits for before it goes on, as 525 probes of them have it: an answer to every call, on the right
+/// message stream, in the right shape.
+#[test]
+fn clients_get_the_replies_they_wait_for() {
+    each("c2s", |connection, bytes| {
+        let calls = messages(bytes);
+        let calls = calls.iter().filter(|m| m.type_id == 20);
+        let replies = replay::replies(bytes);
+        let answered = |id: f64| replies.iter().filter(|r| r.answers(id)).count();
+        let status = |code: &str| {
+            let found = replies.iter().filter(|r| r.code() == code);
+            found.map(|r| r.stream).collect::<Vec<_>>()
+        };
+        for call in calls.map(replay::command) {
+            let id = call.transaction;
+            match call.name.as_str() {
+                "publish" => assert_eq!(status("NetStream.Publish.Start"), [1]),
+                "play" => assert_eq!(status("NetStream.Play.Start"), [1]),
+                "deleteStream" | "seek" => assert_eq!(answered(id), 0),
+                _ if id == 0.0 => assert_eq!(answered(id), 0, "{}", call.name),
+                _ => assert_eq!(answered(id), 1, "{} {}", connection.file, call.name),
+            }
+        }
+    });
+}
+
 #[test]
 fn published_media_arrives_whole_and_in_order() {
     each("c2s", |connection, bytes| {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
+use millstream::rtmp::amf::Value;
 use millstream::rtmp::chunk::decoder::{Body, Decoder};
 use millstream::rtmp::command::Command;
 use millstream::rtmp::session::client::{ClientConfig, ClientEvent, ClientSession};
@@ -62,10 +63,53 @@ pub(crate) fn digest(messages: &[Found]) -> String {
     hex
 }
 
+pub(crate) fn command(message: &Found) -> Command {
+    Command::decode(message.type_id, &message.payload).unwrap()
+}
+
 pub(crate) fn command_name(message: &Found) -> String {
-    Command::decode(message.type_id, &message.payload)
-        .unwrap()
-        .name
+    command(message).name
+}
+
+/// A command of the server's.
+pub(crate) struct Reply {
+    pub(crate) stream: u32,
+    command: Command,
+}
+
+impl Reply {
+    /// Whether it is the `_result` of call `id`, in its exact shape: name, id, object or null, value.
+    pub(crate) fn answers(&self, id: f64) -> bool {
+        let result = self.command.name == "_result" && self.command.transaction == id;
+        result && self.stream == 0 && self.command.arguments.len() == 1
+    }
+
+    /// The code of an `onStatus`.
+    pub(crate) fn code(&self) -> &str {
+        let info = match self.command.name.as_str() {
+            "onStatus" => self.command.argument(0),
+            _ => &Value::Null,
+        };
+        info.get("code").and_then(Value::as_str).unwrap_or("")
+    }
+}
+
+/// All commands a server that grants everything answers these bytes with.
+pub(crate) fn replies(bytes: &[u8]) -> Vec<Reply> {
+    let mut session = ServerSession::new(SessionConfig::default(), 1);
+    let mut output = Vec::new();
+    for piece in bytes.chunks(10) {
+        session.handle_input(Instant::ZERO, piece).unwrap();
+        answer(&mut session, true, &mut Vec::new());
+        session.take_output(&mut output);
+    }
+    let messages = messages(&output);
+    let commands = messages.iter().filter(|m| m.type_id == 20);
+    let replies = commands.map(|message| Reply {
+        stream: message.stream,
+        command: command(message),
+    });
+    replies.collect()
 }
 
 /// An event that can be compared.
