@@ -2,12 +2,12 @@
 
 use super::streams::Role;
 use super::{Connection, ServerSession};
-use crate::rtmp::amf::{Value, amf0};
+use crate::rtmp::amf::Value;
 use crate::rtmp::chunk::CSID_STREAM;
 use crate::rtmp::control::{Limit, ProtocolControl, UserControl};
 use crate::rtmp::message;
 use crate::rtmp::session::MessageStreamId;
-use crate::rtmp::session::output::info;
+use crate::rtmp::session::output::{info, sample_access};
 use crate::time::Timestamp;
 
 /// Enhanced RTMP info maps: 1 decode, 2 encode, 4 forward. We forward whatever comes.
@@ -115,12 +115,7 @@ impl ServerSession {
             status("NetStream.Play.Reset", "Playing and resetting");
         }
         status("NetStream.Play.Start", "Started playing");
-        // Flash may then look into the samples.
-        let access = amf0::encode_all(&[
-            Value::string("|RtmpSampleAccess"),
-            Value::Boolean(true),
-            Value::Boolean(true),
-        ]);
+        let access = sample_access();
         output.message(
             CSID_STREAM,
             message::DATA_AMF0,
