@@ -31,6 +31,9 @@ pub const PRE_CONNECT_BYTES: usize = 128 * 1024;
 pub const AMF_DEPTH: usize = 32;
 /// How many AMF values one message may hold. `onMetaData` of the chattiest encoder has under 100.
 pub const AMF_VALUES: usize = 4_096;
+/// Bytes that the string and traits references of one AMF3 message may stand for in all. A reference is two bytes
+/// and may repeat 64 KiB, so the values alone would not bound the memory.
+pub const AMF_EXPANDED_BYTES: usize = 256 * 1024;
 
 // ---- Session --------------------------------------------------------------------------------
 
@@ -46,6 +49,13 @@ pub const PEER_BANDWIDTH_DEFAULT: u32 = 2_500_000;
 pub const WINDOW_MIN: u32 = 1_024;
 /// Bytes of replies that may wait for a peer that does not read: hundreds of replies.
 pub const REPLY_BYTES: usize = 256 * 1024;
+
+/// AMF0 references followed in one command: none in the field, and each may repeat a command's worth of memory.
+pub const COMMAND_REFERENCES: usize = 8;
+/// FourCCs of one `connect`'s `fourCcList`: Enhanced RTMP knows 12.
+pub const FOUR_CCS: usize = 64;
+/// Messages inside one aggregate (type 22). FMS batches under a second of media: fewer than 200.
+pub const AGGREGATE_MESSAGES: usize = 4_096;
 
 // ---- Time -----------------------------------------------------------------------------------
 

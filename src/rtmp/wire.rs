@@ -320,3 +320,6 @@ fn separator(kind: MediaKind, timestamp: Timestamp) -> [u8; 5] {
     let [e0, e1, e2, e3] = timestamp.0.to_be_bytes();
     [0xC0 | kind.csid(), e0, e1, e2, e3]
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,10 @@ use core::future::Future;
 use core::task::{Context, Poll};
 use std::io::{self, IoSlice};
 
-pub use async_task::Task;
+/// The handle of a spawned task. Dropping it cancels the task; `detach` lets it run on; awaiting it gives the
+/// result. Awaiting one that may have panicked or been cleared: through `fallible()`, or the awaiter panics too.
+pub type Task<T> = async_task::Task<T, executor::TaskInfo>;
+
 pub use core::net::SocketAddr;
 pub use fastrand::Rng;
 

@@ -116,6 +116,9 @@ enum Role<R: Runtime> {
     Play(Play<R>),
 }
 
+/// A timer, and what it was armed for.
+type Timer = (Instant, Pin<Box<dyn Future<Output = ()>>>);
+
 struct Connection<R: Runtime> {
     shard: Shard<R>,
     conn: Rc<R::Conn>,
@@ -127,8 +130,7 @@ struct Connection<R: Runtime> {
     app: String,
     roles: BTreeMap<MessageStreamId, Role<R>>,
     deadlines: Deadlines,
-    /// The timer, and what it was armed for.
-    timer: Option<(Instant, Pin<Box<dyn Future<Output = ()>>>)>,
+    timer: Option<Timer>,
     behind: bool,
 }
 
@@ -218,7 +220,11 @@ impl<R: Runtime> Connection<R> {
 
     fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
         self.outbox.set_waker(cx.waker());
-        *self.handle.waker.borrow_mut() = Some(cx.waker().clone());
+        self.handle
+            .waker
+            .borrow_mut()
+            .get_or_insert_with(|| cx.waker().clone())
+            .clone_from(cx.waker());
         if self.handle.drain.replace(false) {
             return Poll::Ready(Wake::Drain);
         }
@@ -536,6 +542,9 @@ impl<R: Runtime> Connection<R> {
         match &close {
             Close::Protocol(_) | Close::Late(_) | Close::Refused(_) => {
                 tracing::warn!(connection, %peer, sent, "closed: {close}");
+            }
+            _ if self.roles.is_empty() => {
+                tracing::debug!(connection, %peer, sent, "closed: {close}")
             }
             _ => tracing::info!(connection, %peer, sent, "closed: {close}"),
         }

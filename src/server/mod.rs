@@ -31,6 +31,10 @@ pub use message::{World, world};
 use crate::limits;
 use crate::time::Duration;
 
+/// An accepted socket in production.
+#[cfg(feature = "production")]
+type RawSocket = <crate::runtime::smol::SmolRuntime as crate::runtime::Runtime>::Socket;
+
 /// What the server needs to know of its configuration, already valid.
 #[derive(Clone, Debug)]
 pub struct Settings {

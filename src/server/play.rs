@@ -273,6 +273,14 @@ async fn pump<R: Runtime>(stream: Weak<LiveStream<R::Conn>>, runtime: R) {
 }
 
 impl<C: Conn> State<C> {
+    fn detach(&mut self, slot: usize) -> Option<Player<C>> {
+        let player = self.players.try_remove(slot);
+        if self.players.is_empty() {
+            self.slots = 0;
+        }
+        player
+    }
+
     fn begin_pass(&mut self) {
         self.pass = Pass {
             active: true,
@@ -388,7 +396,7 @@ impl<R: Runtime> Play<R> {
 
 impl<R: Runtime> Drop for Play<R> {
     fn drop(&mut self) {
-        let player = self.stream.state.borrow_mut().players.try_remove(self.slot);
+        let player = self.stream.state.borrow_mut().detach(self.slot);
         if let Some(player) = player
             && player.cursor.jumps() > 0
         {

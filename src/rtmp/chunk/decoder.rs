@@ -16,6 +16,12 @@ use crate::rtmp::wire::{MediaKind, WireBuilder, WireMessage};
 use crate::time::Timestamp;
 
 mod extended;
+mod fuzz;
+#[cfg(test)]
+mod tests;
+
+#[doc(hidden)]
+pub use fuzz::fuzz_decoder;
 
 /// Why a chunk stream cannot be read on. Always the peer's fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

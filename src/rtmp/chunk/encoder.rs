@@ -155,3 +155,6 @@ fn delta(last: &ChunkStream, next: &ChunkStream) -> Option<u32> {
     let leans = next.csid != CSID_CONTROL && next.stream == last.stream && delta < EXTENDED;
     leans.then_some(delta)
 }
+
+#[cfg(test)]
+mod tests;

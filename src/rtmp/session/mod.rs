@@ -1,6 +1,14 @@
-//! The two sides of a session.
+//! The two sides of a session: [`server`] and [`client`], over what they share.
+
+mod aggregate;
 pub mod client;
+mod error;
+mod flow;
+mod link;
+mod output;
 pub mod server;
+
+pub use error::{Fault, SessionError};
 
 /// A message stream's number (RTMP 1.0 §5.3.1.2): 0 is the connection itself.
 pub type MessageStreamId = u32;

@@ -1,0 +1,261 @@
+//! What clients ask, and what is answered without asking the shell.
+
+use super::streams::Role;
+use super::{Connection, Event, ServerSession, SessionError};
+use crate::limits;
+use crate::rtmp::amf::Value;
+use crate::rtmp::command::{Command, PublishKind, Request};
+use crate::rtmp::session::MessageStreamId;
+use crate::rtmp::session::output::info;
+use crate::rtmp::url::{self, Name};
+
+impl ServerSession {
+    pub(super) fn on_command(
+        &mut self,
+        on: MessageStreamId,
+        command: &Command,
+    ) -> Result<(), SessionError> {
+        let request = Request::new(command);
+        if !self.is_connected() {
+            return self.on_command_before_connect(command, request);
+        }
+        match request {
+            Request::CreateStream => {
+                let id = self.streams.create()?;
+                self.reply(command, Value::Number(f64::from(id)));
+            }
+            Request::ReleaseStream | Request::CheckBandwidth => {
+                self.reply(command, Value::Undefined);
+            }
+            Request::FcPublish { name } => self.on_fc_publish(command, name)?,
+            Request::FcUnpublish { name } => self.on_fc_unpublish(command, name)?,
+            Request::FcSubscribe => {
+                self.reply(command, Value::Undefined);
+                let info = info("status", "NetStream.Play.Start", "Subscribed.");
+                self.link.output.notify(0, "onFCSubscribe", Some(info));
+            }
+            // Live streams have none.
+            Request::GetStreamLength => self.reply(command, Value::Number(0.0)),
+            Request::DeleteStream { stream } => {
+                if let Some(stream) = self.streams.meant(stream.unwrap_or(on)) {
+                    let role = self.close_role(stream);
+                    self.tell_unpublished(stream, &role);
+                    self.streams.remove(stream);
+                }
+            }
+            Request::CloseStream => {
+                if let Some(stream) = self.streams.meant(on) {
+                    self.stop(stream);
+                }
+            }
+            Request::Close => {
+                for stream in self.streams.ids() {
+                    self.close_role(stream);
+                    self.streams.remove(stream);
+                }
+            }
+            Request::Publish { name, kind } => self.on_publish(on, name, kind)?,
+            Request::Play { name, start, reset } => self.on_play(on, name, start, reset)?,
+            Request::Pause { paused, position } => self.on_player(on, |stream| Event::Paused {
+                stream,
+                paused,
+                position,
+            }),
+            Request::Seek { position } => {
+                self.on_player(on, |stream| Event::SeekRequested { stream, position });
+            }
+            Request::ReceiveAudio(wanted) => self.on_player(on, |stream| Event::Receive {
+                stream,
+                audio: Some(wanted),
+                video: None,
+            }),
+            Request::ReceiveVideo(wanted) => self.on_player(on, |stream| Event::Receive {
+                stream,
+                audio: None,
+                video: Some(wanted),
+            }),
+            Request::Reply => {}
+            Request::Connect(_) | Request::Unknown => self.refuse(command),
+        }
+        Ok(())
+    }
+
+    fn on_command_before_connect(
+        &mut self,
+        command: &Command,
+        request: Request,
+    ) -> Result<(), SessionError> {
+        match request {
+            Request::Connect(connect) => {
+                bounded(&connect.app, &connect.query)?;
+                self.connection = Connection::Requested {
+                    transaction: command.transaction,
+                    object_encoding: connect.object_encoding,
+                    enhanced: connect.enhanced,
+                };
+                self.events.push_back(Event::ConnectRequested(connect));
+            }
+            Request::Reply => {}
+            _ => self.refuse(command),
+        }
+        Ok(())
+    }
+
+    fn on_publish(
+        &mut self,
+        on: MessageStreamId,
+        name: Option<String>,
+        kind: PublishKind,
+    ) -> Result<(), SessionError> {
+        let Some(name) = name else {
+            if let Some(stream) = self.streams.meant(on) {
+                self.stop(stream);
+            }
+            return Ok(());
+        };
+        let Name { path: name, query } = stream_name(&name)?;
+        let stream = self.streams.meant_or_new(on)?;
+        self.close_role(stream);
+        let role = Role::Publish {
+            name: name.clone(),
+            accepted: false,
+        };
+        self.streams.set_role(stream, role);
+        self.events.push_back(Event::PublishRequested {
+            stream,
+            name,
+            query,
+            kind,
+        });
+        Ok(())
+    }
+
+    fn on_play(
+        &mut self,
+        on: MessageStreamId,
+        name: Option<String>,
+        start: f64,
+        reset: bool,
+    ) -> Result<(), SessionError> {
+        let Some(name) = name else {
+            if let Some(stream) = self.streams.meant(on) {
+                self.stop(stream);
+            }
+            return Ok(());
+        };
+        let Name { path: name, query } = stream_name(&name)?;
+        let stream = self.streams.meant_or_new(on)?;
+        self.close_role(stream);
+        let role = Role::Play {
+            name: name.clone(),
+            reset,
+            accepted: false,
+        };
+        self.streams.set_role(stream, role);
+        self.events.push_back(Event::PlayRequested {
+            stream,
+            name,
+            query,
+            start,
+        });
+        Ok(())
+    }
+
+    /// Remembers the name for onFCPublish, which is due when its publish is accepted.
+    fn on_fc_publish(
+        &mut self,
+        command: &Command,
+        name: Option<String>,
+    ) -> Result<(), SessionError> {
+        self.reply(command, Value::Undefined);
+        let name = stream_name(&name.unwrap_or_default())?.path;
+        if self.announced.len() >= limits::MESSAGE_STREAMS {
+            self.announced.pop_front();
+        }
+        self.announced.push_back(name);
+        Ok(())
+    }
+
+    fn on_fc_unpublish(
+        &mut self,
+        command: &Command,
+        name: Option<String>,
+    ) -> Result<(), SessionError> {
+        let name = stream_name(&name.unwrap_or_default())?.path;
+        if let Some(stream) = self.streams.publishing_name(&name) {
+            self.stop(stream);
+        }
+        self.announced.retain(|announced| *announced != name);
+        self.reply(command, Value::Undefined);
+        let info = info("status", "NetStream.Unpublish.Success", "Unpublished.");
+        self.link.output.notify(0, "onFCUnpublish", Some(info));
+        Ok(())
+    }
+
+    /// Ends what `stream` does and tells the client, which stays.
+    fn stop(&mut self, stream: MessageStreamId) {
+        let role = self.close_role(stream);
+        self.tell_unpublished(stream, &role);
+        if let Role::Play { accepted: true, .. } = role {
+            let output = &mut self.link.output;
+            output.status(stream, "status", "NetStream.Play.Stop", "Stopped playing.");
+        }
+    }
+
+    fn tell_unpublished(&mut self, stream: MessageStreamId, role: &Role) {
+        if let Role::Publish { accepted: true, .. } = role {
+            self.link.output.status(
+                stream,
+                "status",
+                "NetStream.Unpublish.Success",
+                "Unpublished.",
+            );
+        }
+    }
+
+    /// What only a player may ask. Others are not answered: nothing waits for it.
+    fn on_player(&mut self, on: MessageStreamId, event: impl FnOnce(MessageStreamId) -> Event) {
+        let Some(stream) = self.streams.meant(on) else {
+            return;
+        };
+        if let Some(Role::Play { .. }) = self.streams.role(stream) {
+            self.events.push_back(event(stream));
+        }
+    }
+
+    /// `_result` with one value, if the client wants one.
+    fn reply(&mut self, command: &Command, value: Value) {
+        if command.wants_reply() {
+            let output = &mut self.link.output;
+            output.result(command.transaction, Value::Null, value);
+        }
+    }
+
+    /// `_error` to a call that means nothing here, or not now.
+    fn refuse(&mut self, command: &Command) {
+        if command.wants_reply() {
+            let name: String = command.name.chars().take(64).collect();
+            self.link.output.error(
+                command.transaction,
+                "NetConnection.Call.Failed",
+                &format!("No such call now: {name}"),
+            );
+        }
+    }
+}
+
+fn bounded(name: &str, query: &str) -> Result<(), SessionError> {
+    match name.len() + query.len() <= limits::NAME_BYTES {
+        true => Ok(()),
+        false => Err(SessionError::Bound {
+            what: "bytes of an application or stream name",
+            limit: limits::NAME_BYTES,
+        }),
+    }
+}
+
+fn stream_name(raw: &str) -> Result<Name, SessionError> {
+    let name = url::stream_name(raw);
+    bounded(&name.path, &name.query)?;
+    Ok(name)
+}

@@ -1,0 +1,190 @@
+//! What comes: handshake, control, commands, data, media.
+
+use super::streams::Role;
+use super::{Connection, Event, ServerSession, SessionError};
+use crate::limits;
+use crate::rtmp::amf::{Reader, Value, amf0};
+use crate::rtmp::chunk::decoder::{Body, Message};
+use crate::rtmp::command::{Command, CommandError};
+use crate::rtmp::control::UserControl;
+use crate::rtmp::message;
+use crate::rtmp::session::link::Incoming;
+use crate::rtmp::session::{MessageStreamId, aggregate};
+use crate::rtmp::wire::{MediaKind, WireMessage};
+use crate::time::{Duration, Timestamp};
+
+impl ServerSession {
+    pub(super) fn take_input(&mut self, input: &[u8]) -> Result<(), SessionError> {
+        if !self.is_connected() {
+            self.before_connect = self.before_connect.saturating_add(input.len());
+            within(
+                self.before_connect,
+                limits::PRE_CONNECT_BYTES,
+                "bytes before `connect` was accepted",
+            )?;
+        }
+        self.process(input)
+    }
+
+    /// Reads on, up to a `connect` that waits for its answer.
+    pub(super) fn process(&mut self, mut input: &[u8]) -> Result<(), SessionError> {
+        if let Some(handshake) = &mut self.handshake {
+            let out = &mut self.link.output.bytes;
+            if !handshake.handle_input(&mut input, out)? {
+                return Ok(());
+            }
+            self.handshake = None;
+        }
+        loop {
+            match self.connection {
+                Connection::Requested { .. } => {
+                    self.held.extend_from_slice(input);
+                    return Ok(());
+                }
+                Connection::Rejected => return Ok(()),
+                Connection::Expected | Connection::Accepted => {}
+            }
+            let Some(incoming) = self.link.next(&mut input)? else {
+                self.link.acknowledge();
+                return Ok(());
+            };
+            match incoming {
+                Incoming::Message(message) => self.on_message(message)?,
+                Incoming::User(UserControl::PingResponse(sent)) => {
+                    let millis = (self.now.as_millis() as u32).wrapping_sub(sent);
+                    self.round_trip = Some(Duration::from_millis(millis.into()));
+                }
+                Incoming::User(_) | Incoming::Protocol(_) => {}
+            }
+            within(
+                self.link.output.bytes.len(),
+                limits::REPLY_BYTES,
+                "bytes of replies that nobody reads",
+            )?;
+        }
+    }
+
+    fn on_message(&mut self, message: Message) -> Result<(), SessionError> {
+        let Message {
+            type_id,
+            stream,
+            timestamp,
+            ..
+        } = message;
+        match (type_id, message.body) {
+            (_, Body::Wire(message)) => self.on_media(stream, message),
+            (message::COMMAND_AMF0 | message::COMMAND_AMF3, Body::Plain(payload)) => {
+                match Command::decode(type_id, &payload) {
+                    Ok(command) => self.on_command(stream, &command)?,
+                    Err(CommandError::Bound(bound)) => return Err(SessionError::Amf(bound)),
+                    // Malformed: it costs the message only.
+                    Err(CommandError::Name) => {}
+                }
+            }
+            (message::DATA_AMF0 | message::DATA_AMF3, Body::Plain(payload)) => {
+                self.on_data(stream, type_id, timestamp, &payload);
+            }
+            (message::AGGREGATE, Body::Plain(payload)) => {
+                self.on_aggregate(stream, timestamp, &payload)?;
+            }
+            // Shared objects and what nobody has heard of: politely ignored.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Media of a stream that does not publish is ignored: encoders send the rest of a frame behind FCUnpublish.
+    fn on_media(&mut self, stream: MessageStreamId, message: WireMessage) {
+        if let Some(stream) = self.streams.publishing(stream) {
+            self.events.push_back(Event::Media { stream, message });
+        }
+    }
+
+    /// Data is passed on as AMF0 (type 18), whatever is in it; only what frames metadata for storage is taken off.
+    fn on_data(
+        &mut self,
+        stream: MessageStreamId,
+        type_id: u8,
+        timestamp: Timestamp,
+        payload: &[u8],
+    ) {
+        let Some(stream) = self.streams.publishing(stream) else {
+            return;
+        };
+        let payload = match (type_id, payload) {
+            (message::DATA_AMF3, [0, rest @ ..]) => rest,
+            _ => payload,
+        };
+        let mut reader = Reader::new(payload);
+        let first = amf0::decode(&mut reader).map(|value| match value {
+            Value::Amf3(value) => value.into_amf0(),
+            value => value,
+        });
+        let payload = match first.as_ref().ok().and_then(Value::as_str) {
+            Some("@setDataFrame") => reader.rest(),
+            Some("@clearDataFrame") => {
+                self.events.push_back(Event::MetadataCleared { stream });
+                return;
+            }
+            _ => payload,
+        };
+        if !payload.is_empty() {
+            let chunk_size = self.config.chunk_size;
+            let message = WireMessage::new(MediaKind::Data, timestamp, payload, chunk_size);
+            self.events.push_back(Event::Media { stream, message });
+        }
+    }
+
+    fn on_aggregate(
+        &mut self,
+        stream: MessageStreamId,
+        timestamp: Timestamp,
+        payload: &[u8],
+    ) -> Result<(), SessionError> {
+        for (n, part) in aggregate::parts(timestamp, payload).enumerate() {
+            within(
+                n + 1,
+                limits::AGGREGATE_MESSAGES,
+                "messages in an aggregate",
+            )?;
+            let kind = match part.type_id {
+                message::AUDIO => MediaKind::Audio,
+                message::VIDEO => MediaKind::Video,
+                message::DATA_AMF0 | message::DATA_AMF3 => {
+                    self.on_data(stream, part.type_id, part.timestamp, part.payload);
+                    continue;
+                }
+                _ => continue,
+            };
+            let chunk_size = self.config.chunk_size;
+            let message = WireMessage::new(kind, part.timestamp, part.payload, chunk_size);
+            self.on_media(stream, message);
+        }
+        Ok(())
+    }
+
+    /// Forgets what `stream` has queued of the role that was just refused: media, and an end that came on its heels.
+    pub(super) fn forget_role(&mut self, stream: MessageStreamId) {
+        let mut again = false;
+        self.events.retain(|event| {
+            let same = event.stream() == Some(stream);
+            let request = matches!(
+                event,
+                Event::PublishRequested { .. } | Event::PlayRequested { .. }
+            );
+            again |= same && request;
+            again || !same
+        });
+        // A next request that is queued already has a role of its own.
+        if !again {
+            self.streams.set_role(stream, Role::Idle);
+        }
+    }
+}
+
+fn within(value: usize, limit: usize, what: &'static str) -> Result<(), SessionError> {
+    match value <= limit {
+        true => Ok(()),
+        false => Err(SessionError::Bound { what, limit }),
+    }
+}

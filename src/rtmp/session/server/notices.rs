@@ -1,0 +1,77 @@
+//! What all players of a stream are told, as bytes that do not depend on any connection's state.
+//!
+//! They use chunk streams that no session's encoder leans on, and fmt 0 headers only.
+
+use crate::rtmp::amf::{Value, amf0};
+use crate::rtmp::chunk::encoder::Encoder;
+use crate::rtmp::chunk::{CSID_CONTROL, CSID_NOTICE};
+use crate::rtmp::control::UserControl;
+use crate::rtmp::message;
+use crate::rtmp::session::MessageStreamId;
+use crate::rtmp::session::output::info;
+use crate::time::Timestamp;
+
+/// What a player on message stream `stream` is told when its publisher ends: StreamEOF, on which GStreamer leaves, and
+/// onStatus NetStream.Play.UnpublishNotify, on which all others do. Wire bytes.
+pub fn publisher_ended(stream: MessageStreamId, name: &str, chunk_size: u32) -> Vec<u8> {
+    let mut notice = Notice::new(chunk_size);
+    notice.control(UserControl::StreamEof(stream));
+    let description = format!("{name} is unpublished.");
+    notice.status(stream, "NetStream.Play.UnpublishNotify", &description);
+    notice.bytes
+}
+
+/// StreamBegin + NetStream.Play.PublishNotify. Wire bytes.
+pub fn publisher_began(stream: MessageStreamId, name: &str, chunk_size: u32) -> Vec<u8> {
+    let mut notice = Notice::new(chunk_size);
+    notice.control(UserControl::StreamBegin(stream));
+    let description = format!("{name} is published.");
+    notice.status(stream, "NetStream.Play.PublishNotify", &description);
+    notice.bytes
+}
+
+/// NetStream.Play.Stop + StreamEOF: the play itself is over (server stops). Wire bytes.
+pub fn play_stopped(stream: MessageStreamId, name: &str, chunk_size: u32) -> Vec<u8> {
+    let mut notice = Notice::new(chunk_size);
+    let description = format!("Stopped playing {name}.");
+    notice.status(stream, "NetStream.Play.Stop", &description);
+    notice.control(UserControl::StreamEof(stream));
+    notice.bytes
+}
+
+struct Notice {
+    bytes: Vec<u8>,
+    chunk_size: u32,
+}
+
+impl Notice {
+    fn new(chunk_size: u32) -> Self {
+        Self {
+            bytes: Vec::new(),
+            chunk_size,
+        }
+    }
+
+    fn control(&mut self, control: UserControl) {
+        let payload = control.payload();
+        self.message(CSID_CONTROL, message::USER_CONTROL, 0, &payload);
+    }
+
+    fn status(&mut self, stream: MessageStreamId, code: &str, description: &str) {
+        let payload = amf0::encode_all(&[
+            Value::string("onStatus"),
+            Value::Number(0.0),
+            Value::Null,
+            info("status", code, description),
+        ]);
+        self.message(CSID_NOTICE, message::COMMAND_AMF0, stream, &payload);
+    }
+
+    /// A fresh encoder for each message: its first one has a fmt 0 header.
+    fn message(&mut self, csid: u32, type_id: u8, stream: MessageStreamId, payload: &[u8]) {
+        let mut encoder = Encoder::new();
+        encoder.set_chunk_size(self.chunk_size);
+        let out = &mut self.bytes;
+        encoder.encode(out, csid, type_id, stream, Timestamp(0), payload);
+    }
+}

@@ -1,0 +1,294 @@
+//! The library's face: build a server, start it, stop it.
+
+use std::io;
+
+use super::control;
+use super::event::{Event, EventSink};
+use super::message::{ControlPlan, ShardPlan, StopHandle, World, world};
+use super::shard::Shard;
+use super::{RawSocket, Settings};
+use crate::config::{Backend, Config};
+use crate::runtime::launch::{self, Thread};
+use crate::runtime::signals::{Signal, Signals};
+use crate::runtime::{self, Runtime as _, SocketAddr};
+use crate::time::Duration;
+
+/// Why a server did not start. Each says what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {error}{}", hint(error))]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The system gave no thread or no signal handler.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; another program has the port: end it, or choose another port",
+        io::ErrorKind::AddrNotAvailable => "; this machine does not have the address",
+        io::ErrorKind::PermissionDenied => "; a port below 1024 needs more rights: choose another port",
+        _ => "",
+    }
+}
+
+/// A server to be: settings first, then [`Builder::start`].
+#[derive(Default)]
+pub struct Builder {
+    config: Config,
+    listen: Vec<SocketAddr>,
+    events: EventSink,
+    signals: bool,
+}
+
+impl Builder {
+    /// Takes over a whole configuration; what was set before is forgotten, events excepted.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self.listen.clear();
+        self
+    }
+
+    /// Listens on `address`; call it again for more. Without any call: the configuration's, `0.0.0.0:1935`.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen.push(address);
+        self
+    }
+
+    /// Data shards (threads that carry connections); 0: one per core.
+    #[must_use]
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.config.shards = shards;
+        self
+    }
+
+    /// Which backend parks the data shards.
+    #[must_use]
+    pub fn runtime(mut self, backend: Backend) -> Self {
+        self.config.runtime = backend;
+        self
+    }
+
+    /// Chunk size of everything sent, bytes; held within 1..=65,536.
+    #[must_use]
+    pub fn chunk_size(mut self, bytes: u32) -> Self {
+        self.config.chunk_size = bytes.clamp(1, crate::limits::CHUNK_SIZE_SEND_MAX);
+        self
+    }
+
+    /// Frames of the past that a new player may be given; 0: it begins at the next keyframe.
+    #[must_use]
+    pub fn gop_cache(mut self, frames: usize) -> Self {
+        self.config.gop_cache = frames.min(crate::limits::RING_FRAMES_MAX);
+        self
+    }
+
+    /// Set Peer Bandwidth announced to every client, bytes.
+    #[must_use]
+    pub fn peer_bandwidth(mut self, bytes: u32) -> Self {
+        self.config.peer_bandwidth = bytes.max(crate::limits::WINDOW_MIN);
+        self
+    }
+
+    /// Window Acknowledgement Size announced to every client, bytes.
+    #[must_use]
+    pub fn window_ack_size(mut self, bytes: u32) -> Self {
+        self.config.window_ack_size = bytes.max(crate::limits::WINDOW_MIN);
+        self
+    }
+
+    /// How long a graceful stop waits for connections to drain.
+    #[must_use]
+    pub fn drain(mut self, patience: Duration) -> Self {
+        self.config.drain = patience;
+        self
+    }
+
+    /// Calls `handler` for every [`Event`], on the thread where it happens: it must be quick and must not block.
+    #[must_use]
+    pub fn on_event(mut self, handler: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.events = EventSink::new(handler);
+        self
+    }
+
+    /// Stops gracefully on SIGINT or SIGTERM; a second one ends the process at once.
+    #[must_use]
+    pub fn stop_on_signals(mut self) -> Self {
+        self.signals = true;
+        self
+    }
+
+    /// Opens the ports and starts the threads; when it returns, clients can connect.
+    ///
+    /// # Errors
+    /// A port cannot be opened, or the system gives no thread.
+    pub fn start(self) -> Result<Server, StartError> {
+        let Self { config, listen, events, signals } = self;
+        let listen = if listen.is_empty() { config.listen.clone() } else { listen };
+        let mut listeners = Vec::new();
+        let mut addresses = Vec::new();
+        for address in listen {
+            let failed = |error| StartError::Listen { address, error };
+            let listener = launch::listen(address).map_err(failed)?;
+            addresses.push(listener.local_addr().map_err(failed)?);
+            listeners.push(listener);
+        }
+        if let Err(error) = launch::raise_file_limit() {
+            tracing::warn!(%error, "cannot raise the limit of open files; fewer clients will find room");
+        }
+        let shards = if config.shards == 0 { launch::parallelism() } else { config.shards };
+        let World { control, shards, stop } = world::<RawSocket>(shards, settings(&config), events);
+        let mut threads = Vec::new();
+        for plan in shards {
+            threads.push(shard_thread(config.runtime, plan)?);
+        }
+        let signals = if signals { Some(Signals::new()?) } else { None };
+        threads.push(control_thread(control, listeners, signals.map(|signals| (signals, stop.clone())))?);
+        Ok(Server { addresses, stop, threads })
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        chunk_size: config.chunk_size,
+        gop_cache: config.gop_cache,
+        peer_bandwidth: config.peer_bandwidth,
+        window_ack_size: config.window_ack_size,
+        drain: config.drain,
+    }
+}
+
+fn shard_thread(backend: Backend, plan: ShardPlan<RawSocket>) -> io::Result<Thread<io::Result<()>>> {
+    let name = format!("shard-{}", plan.id);
+    launch::spawn_thread(&name, move || match backend {
+        #[cfg(target_os = "linux")]
+        Backend::Shard => runtime::shard::run(|runtime| Shard::new(runtime, plan).run()),
+        // Where our reactor does not exist, the configuration does not offer it; be served all the same.
+        _ => runtime::smol::run(|runtime| Shard::new(runtime, plan).run()),
+    })
+}
+
+fn control_thread(
+    plan: ControlPlan<RawSocket>,
+    listeners: Vec<launch::RawListener>,
+    signals: Option<(Signals, StopHandle)>,
+) -> io::Result<Thread<io::Result<()>>> {
+    launch::spawn_thread("control", move || {
+        runtime::smol::run(|runtime| async move {
+            let mut registered = Vec::new();
+            for listener in listeners {
+                match runtime.listen(listener) {
+                    Ok(listener) => registered.push(listener),
+                    Err(error) => tracing::error!(%error, "a listening socket was lost"),
+                }
+            }
+            let ear = signals.map(|(signals, stop)| runtime.spawn("signals", heed(signals, stop)));
+            control::run(runtime, plan, registered).await;
+            drop(ear);
+        })
+    })
+}
+
+/// The first signal stops gracefully, the second at once.
+async fn heed(mut signals: Signals, stop: StopHandle) {
+    match signals.next().await {
+        Ok(signal) => tracing::info!(?signal, "stopping; a second signal ends at once"),
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be heard any more");
+            return;
+        }
+    }
+    stop.stop();
+    if let Ok(signal) = signals.next().await {
+        // By the shell's convention: 128 and the signal's number.
+        launch::exit_now(match signal {
+            Signal::Interrupt => 130,
+            Signal::Terminate => 143,
+        });
+    }
+}
+
+/// A running server. Dropping it stops it gracefully, without waiting.
+///
+/// # Example
+/// ```
+/// use millstream::{Event, Server};
+///
+/// let server = Server::builder()
+///     .listen("127.0.0.1:0".parse()?) // port 0: any free one
+///     .shards(1)
+///     .chunk_size(60_000)
+///     .gop_cache(5_000)
+///     .on_event(|event| match event {
+///         Event::PublishStart(who) => println!("{} is live", who.stream),
+///         Event::PublishStop(who) => println!("{} has ended", who.stream),
+///         other => println!("{other}"),
+///     })
+///     .start()?;
+///
+/// println!("publish to rtmp://{}/live/test", server.local_addrs()[0]);
+/// // … clients come and go on the server's own threads …
+/// server.stop()?; // tells everybody, drains, ends the threads
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    stop: StopHandle,
+    threads: Vec<Thread<io::Result<()>>>,
+}
+
+impl Server {
+    /// A server to be, with defaults for everything.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Where it listens, as bound: port 0 has become a real one.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Stops it from elsewhere.
+    pub fn stop_handle(&self) -> StopHandle {
+        self.stop.clone()
+    }
+
+    /// Stops accepting, tells publishers and players, drains within the configured bound, and waits for the end.
+    ///
+    /// # Errors
+    /// A thread failed: a defect of ours, or a system without resources.
+    pub fn stop(self) -> io::Result<()> {
+        self.stop.stop();
+        self.wait()
+    }
+
+    /// Waits until it has been stopped: by a signal ([`Builder::stop_on_signals`]) or a [`StopHandle`].
+    ///
+    /// # Errors
+    /// A thread failed: a defect of ours, or a system without resources.
+    pub fn wait(mut self) -> io::Result<()> {
+        let mut result = Ok(());
+        for thread in std::mem::take(&mut self.threads) {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => result = Err(error),
+                Err(panic) => result = Err(io::Error::other(format!("a thread of ours panicked: {panic}"))),
+            }
+        }
+        result
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.stop();
+    }
+}
