@@ -115,8 +115,8 @@ impl Program {
                 panic!(
                     "{} has not ended within {within:?}; it said:\n{}{}",
                     self.name,
-                    self.out(),
-                    self.err()
+                    end_of(&self.out()),
+                    end_of(&self.err())
                 );
             }
             thread::sleep(LOOK);
@@ -131,8 +131,8 @@ impl Program {
             ended.status.success() && ended.err.trim().is_empty(),
             "{name}: {}\n{}{}",
             ended.status,
-            ended.out,
-            ended.err
+            end_of(&ended.out),
+            end_of(&ended.err)
         );
         ended.out
     }
@@ -144,6 +144,12 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// As much of a program's words as helps to read why it failed.
+fn end_of(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
 /// The binary under test, without the environment's settings.
