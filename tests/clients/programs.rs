@@ -33,11 +33,9 @@ pub(crate) fn enhanced_ffmpeg() -> Option<String> {
     }
     let version = Command::new(&program).arg("-version").output().unwrap();
     let version = String::from_utf8_lossy(&version.stdout).into_owned();
-    let number = version
-        .split_whitespace()
-        .nth(2)
-        .unwrap_or_default()
-        .to_owned();
+    // FFmpeg's own builds are called `n7.1`, others `7.1.1-2`.
+    let number = version.split_whitespace().nth(2).unwrap_or_default();
+    let number = number.trim_start_matches('n').to_owned();
     let major: u32 = number
         .split(['.', '-'])
         .next()
@@ -227,7 +225,7 @@ impl Obs {
     }
 }
 
-const GLOBAL: &str = "[General]\nFirstRun=true\nEnableAutoUpdates=false\n\
+const GLOBAL: &str = "[General]\nFirstRun=true\nEnableAutoUpdates=false\nConfirmOnExit=false\n\
     [Basic]\nProfile=Test\nProfileDir=Test\nSceneCollection=Test\nSceneCollectionFile=Test\n";
 const PROFILE: &str = "[General]\nName=Test\n\
     [Video]\nBaseCX=320\nBaseCY=180\nOutputCX=320\nOutputCY=180\nFPSCommon=25 PAL\n\
