@@ -3,7 +3,7 @@
 
 #![cfg(feature = "production")]
 
-mod support;
+mod rtmp_client;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use millstream::config::Backend;
 use millstream::rtmp::wire::MediaKind::{Audio, Data, Video};
 use millstream::{Builder, Server};
-use support::{AUDIO_CONFIG, Client, METADATA, VIDEO_CONFIG, number, picture};
+use rtmp_client::{AUDIO_CONFIG, Client, METADATA, VIDEO_CONFIG, number, picture};
 
 fn builder(backend: Backend, shards: usize) -> Builder {
     Server::builder().listen(([127, 0, 0, 1], 0).into()).runtime(backend).shards(shards)

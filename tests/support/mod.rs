@@ -1,174 +1,200 @@
-//! A blocking RTMP client over a real socket, for tests: the client session, a `TcpStream`, and patience.
+//! What the tests with the real binary share: programs that are waited for with a bound and killed when
+//! dropped, and a server on a port of its own.
 
-#![allow(clippy::disallowed_methods, reason = "a test is outside of the server: it has real sockets and clocks")]
+#![allow(dead_code, reason = "each test crate uses its part")]
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use millstream::rtmp::session::client::{ClientConfig, ClientEvent, ClientSession};
-use millstream::rtmp::wire::MediaKind;
-use millstream::time::Timestamp;
+/// How long a server may take from its start to its banner, on a busy machine.
+const START: Duration = Duration::from_secs(20);
+/// How often a wait looks.
+const LOOK: Duration = Duration::from_millis(10);
 
-/// How long anything may take on a machine that does other things too.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A client, connected and past `connect`.
-pub struct Client {
-    /// The socket.
-    pub socket: TcpStream,
-    /// The protocol.
-    pub session: ClientSession,
-    /// Every event so far that is not media.
-    pub told: Vec<ClientEvent>,
-    /// Every media message so far.
-    pub media: Vec<(MediaKind, Timestamp, Bytes)>,
-    /// The server closed (FIN or RST).
-    pub closed: bool,
+/// A directory of this test's own, below the target directory; not removed, so that a failure can be read.
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("{name}-{}-{number}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    dir
 }
 
-impl Client {
-    /// Connects to application `live` at `address`.
-    pub fn connect(address: SocketAddr) -> Self {
-        let socket = TcpStream::connect(address).expect("the server listens");
-        socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a live socket");
-        socket.set_nodelay(true).expect("a live socket");
-        let config = ClientConfig {
-            app: "live".into(),
-            tc_url: format!("rtmp://{address}/live"),
-            flash_ver: "test".into(),
-            chunk_size: 4_096,
-            digest: false,
-        };
-        let mut session = ClientSession::new(config, 7);
-        session.connect();
-        Self { socket, session, told: Vec::new(), media: Vec::new(), closed: false }
+/// Looks until `found` gives something.
+pub(crate) fn wait_for<T>(what: &str, within: Duration, mut found: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(it) = found() {
+            return it;
+        }
+        assert!(
+            begin.elapsed() < within,
+            "{what} took longer than {within:?}"
+        );
+        thread::sleep(LOOK);
     }
+}
 
-    /// A client that publishes `name`, and was let in.
-    pub fn publisher(address: SocketAddr, name: &str) -> Self {
-        let mut client = Self::connect(address);
-        client.session.publish(name);
-        client.until("publish", |client| client.status("NetStream.Publish.Start"));
-        client
-    }
+/// A program that runs beside the test, its output in files.
+pub(crate) struct Program {
+    name: String,
+    child: Child,
+    out: PathBuf,
+    err: PathBuf,
+}
 
-    /// A client that plays `name`, and was let in.
-    pub fn player(address: SocketAddr, name: &str) -> Self {
-        let mut client = Self::connect(address);
-        client.session.play(name);
-        client.until("play", |client| client.status("NetStream.Play.Start"));
-        client
-    }
+/// What a program left.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
 
-    /// Whether an onStatus with this code has come.
-    pub fn status(&self, code: &str) -> bool {
-        self.statuses(code) > 0
-    }
-
-    /// How often an onStatus with this code has come.
-    pub fn statuses(&self, code: &str) -> usize {
-        let is_it = |event: &&ClientEvent| matches!(event, ClientEvent::Status { code: c, .. } if c == code);
-        self.told.iter().filter(is_it).count()
-    }
-
-    /// Whether we were turned away with this code.
-    pub fn refused(&self, code: &str) -> bool {
-        self.told.iter().any(|event| matches!(event, ClientEvent::Refused { code: c, .. } if c == code))
-            || self.status(code)
-    }
-
-    /// Writes what the session has to say.
-    pub fn flush(&mut self) {
-        let mut bytes = Vec::new();
-        self.session.take_output(&mut bytes);
-        if !bytes.is_empty() && self.socket.write_all(&bytes).is_err() {
-            self.closed = true;
+impl Program {
+    pub(crate) fn start(name: &str, command: &mut Command) -> Self {
+        let dir = scratch(name);
+        let (out, err) = (dir.join("stdout"), dir.join("stderr"));
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(File::create(&out).unwrap())
+            .stderr(File::create(&err).unwrap())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        let name = name.to_owned();
+        Self {
+            name,
+            child,
+            out,
+            err,
         }
     }
 
-    /// Sends one message.
-    pub fn send(&mut self, kind: MediaKind, at: u32, payload: &[u8]) {
-        self.session.send_media(kind, Timestamp(at), payload);
-        self.flush();
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
-    /// Takes one read's worth of what the server said; false if nothing came within 50 ms.
-    pub fn read(&mut self) -> bool {
-        self.flush();
-        let mut buffer = vec![0; 256 * 1024];
-        match self.socket.read(&mut buffer) {
-            Ok(0) => self.closed = true,
-            Ok(len) => {
-                let now = millstream::time::Instant::ZERO;
-                self.session.handle_input(now, &buffer[..len]).expect("the server keeps to the protocol");
+    pub(crate) fn out(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.out).unwrap()).into_owned()
+    }
+
+    pub(crate) fn err(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.err).unwrap()).into_owned()
+    }
+
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Sends `TERM`, `INT`, …; several at once reach it in this order.
+    pub(crate) fn signal(&self, signals: &[&str]) {
+        let kills: Vec<_> = signals
+            .iter()
+            .map(|signal| format!("kill -{signal} {}", self.id()))
+            .collect();
+        let shell = Command::new("sh")
+            .args(["-c", &kills.join(" && ")])
+            .status();
+        assert!(shell.unwrap().success(), "{} is gone already", self.name);
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn ended(mut self, within: Duration) -> Ended {
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                let (out, err) = (self.out(), self.err());
+                return Ended { status, out, err };
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return false,
-            Err(_) => self.closed = true,
-        }
-        while let Some(event) = self.session.poll_event() {
-            match event {
-                // What every player is told for Flash's sake; not the publisher's.
-                ClientEvent::Media { payload, .. } if payload.starts_with(b"\x02\x00\x11|RtmpSampleAccess") => {}
-                ClientEvent::Media { kind, timestamp, payload, .. } => {
-                    self.media.push((kind, timestamp, payload));
-                }
-                other => self.told.push(other),
+            if begin.elapsed() > within {
+                panic!(
+                    "{} has not ended within {within:?}; it said:\n{}{}",
+                    self.name,
+                    end_of(&self.out()),
+                    end_of(&self.err())
+                );
             }
-        }
-        self.flush();
-        !self.closed
-    }
-
-    /// Reads until `done`, or fails the test.
-    pub fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
-        let start = Instant::now();
-        while !done(self) {
-            self.read();
-            assert!(!self.closed || done(self), "the server closed while waiting for {what}: {:?}", self.told);
-            assert!(start.elapsed() < PATIENCE, "no {what} within {PATIENCE:?}: {:?}", self.told);
+            thread::sleep(LOOK);
         }
     }
 
-    /// Reads until the server closes, or fails the test.
-    pub fn until_closed(&mut self) {
-        let start = Instant::now();
-        while !self.closed {
-            self.read();
-            assert!(start.elapsed() < PATIENCE, "not closed within {PATIENCE:?}");
-        }
-    }
-
-    /// The payloads received.
-    pub fn payloads(&self) -> Vec<&[u8]> {
-        self.media.iter().map(|(_, _, payload)| payload.as_ref()).collect()
-    }
-
-    /// Drops the connection by RST.
-    pub fn reset(self) {
-        let socket = socket2::SockRef::from(&self.socket);
-        socket.set_linger(Some(Duration::ZERO)).expect("a live socket");
+    /// Waits until it ends by itself, content and without a word of complaint.
+    pub(crate) fn succeeds(self, within: Duration) -> String {
+        let name = self.name.clone();
+        let ended = self.ended(within);
+        assert!(
+            ended.status.success() && ended.err.trim().is_empty(),
+            "{name}: {}\n{}{}",
+            ended.status,
+            end_of(&ended.out),
+            end_of(&ended.err)
+        );
+        ended.out
     }
 }
 
-/// `onMetaData` with an empty object.
-pub const METADATA: &[u8] = b"\x02\x00\x0aonMetaData\x03\x00\x00\x09";
-/// An AVC sequence header.
-pub const VIDEO_CONFIG: &[u8] = &[0x17, 0, 0, 0, 0, 1, 0x4D, 0x40, 0x1F];
-/// An AAC sequence header.
-pub const AUDIO_CONFIG: &[u8] = &[0xAF, 0, 0x12, 0x10];
-
-/// A picture of `len` bytes whose content is known from `number`; every tenth is a keyframe.
-pub fn picture(number: u32, len: usize) -> Vec<u8> {
-    let mut payload = vec![if number.is_multiple_of(10) { 0x17 } else { 0x27 }, 1, 0, 0, 0];
-    payload.extend_from_slice(&number.to_be_bytes());
-    payload.resize(len.max(payload.len()), number as u8);
-    payload
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended meanwhile; then there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
-/// The number of a [`picture`].
-pub fn number(payload: &[u8]) -> Option<u32> {
-    let is_picture = matches!(payload.first(), Some(0x17 | 0x27)) && payload.get(1) == Some(&1);
-    is_picture.then(|| u32::from_be_bytes([payload[5], payload[6], payload[7], payload[8]]))
+/// As much of a program's words as helps to read why it failed.
+fn end_of(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+/// The binary under test, without the environment's settings.
+pub(crate) fn millstream(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("MILLSTREAM_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments);
+    command
+}
+
+/// A running server on a port of its own.
+pub(crate) struct Server {
+    pub(crate) program: Program,
+    /// `127.0.0.1:port`
+    pub(crate) address: String,
+}
+
+impl Server {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut command = millstream(&["--listen", "127.0.0.1:0"]);
+        command.args(arguments);
+        Self::launch(&mut command)
+    }
+
+    pub(crate) fn launch(command: &mut Command) -> Self {
+        let mut program = Program::start("millstream", command);
+        let address = wait_for("the banner", START, || {
+            assert!(program.runs(), "the server ended: {}", program.err());
+            let out = program.out();
+            // The last line of the banner stands, so the first ones are whole.
+            out.contains("Ctrl-C").then_some(())?;
+            let line = out
+                .lines()
+                .find_map(|line| line.trim().strip_prefix("listens on"))?;
+            Some(line.trim().to_owned())
+        });
+        Self { program, address }
+    }
+
+    /// The URL of a stream.
+    pub(crate) fn url(&self, name: &str) -> String {
+        format!("rtmp://{}/live/{name}", self.address)
+    }
 }
