@@ -14,7 +14,10 @@ use millstream::{Builder, Server};
 use rtmp_client::{AUDIO_CONFIG, Client, METADATA, VIDEO_CONFIG, number, picture};
 
 fn builder(backend: Backend, shards: usize) -> Builder {
-    Server::builder().listen(([127, 0, 0, 1], 0).into()).runtime(backend).shards(shards)
+    Server::builder()
+        .listen(([127, 0, 0, 1], 0).into())
+        .runtime(backend)
+        .shards(shards)
 }
 
 fn start(backend: Backend, shards: usize) -> Server {
@@ -38,7 +41,11 @@ fn send_headers(publisher: &mut Client) {
 
 /// What a player has, as numbers of pictures.
 fn numbers(player: &Client) -> Vec<u32> {
-    player.media.iter().filter_map(|(_, _, payload)| number(payload)).collect()
+    player
+        .media
+        .iter()
+        .filter_map(|(_, _, payload)| number(payload))
+        .collect()
 }
 
 fn has(player: &Client, picture: u32) -> bool {
@@ -53,7 +60,11 @@ fn players_before_and_in_the_middle_get_every_byte() {
         let mut publisher = Client::publisher(address, "one");
         send_headers(&mut publisher);
         for n in 0..25 {
-            publisher.send(Video, n * 40, &picture(n, 70_000 * usize::from(n == 10) + 100));
+            publisher.send(
+                Video,
+                n * 40,
+                &picture(n, 70_000 * usize::from(n == 10) + 100),
+            );
         }
         for player in &mut early {
             player.until("picture 24", |p| has(p, 24));
@@ -64,7 +75,11 @@ fn players_before_and_in_the_middle_get_every_byte() {
         }
         for player in early.iter_mut().chain(&mut late) {
             player.until("the last picture", |p| has(p, 39));
-            assert_eq!(player.payloads()[..3], [METADATA, VIDEO_CONFIG, AUDIO_CONFIG], "headers come first");
+            assert_eq!(
+                player.payloads()[..3],
+                [METADATA, VIDEO_CONFIG, AUDIO_CONFIG],
+                "headers come first"
+            );
             for (_, at, payload) in &player.media[3..] {
                 let n = number(payload).expect("only pictures follow");
                 let len = match n {
@@ -72,14 +87,21 @@ fn players_before_and_in_the_middle_get_every_byte() {
                     ..25 => 100,
                     _ => 500,
                 };
-                assert_eq!((payload.as_ref(), at.0), (picture(n, len).as_slice(), n * 40));
+                assert_eq!(
+                    (payload.as_ref(), at.0),
+                    (picture(n, len).as_slice(), n * 40)
+                );
             }
         }
         for player in &early {
             assert_eq!(numbers(player), (0..40).collect::<Vec<_>>());
         }
         for player in &late {
-            assert_eq!(numbers(player), (20..40).collect::<Vec<_>>(), "from the newest keyframe on");
+            assert_eq!(
+                numbers(player),
+                (20..40).collect::<Vec<_>>(),
+                "from the newest keyframe on"
+            );
         }
         server.stop().expect("a clean end");
     });
@@ -94,11 +116,22 @@ fn a_name_is_published_once_and_free_again_after_a_reset() {
         let mut second = Client::connect(address);
         second.session.publish("name");
         second.until_closed();
-        assert!(second.refused("NetStream.Publish.BadName"), "{:?}", second.told);
-        assert!(!second.status("NetStream.Publish.Start"), "OBS loops when a Start is followed by a refusal");
-        player.until("the publisher", |p| p.status("NetStream.Play.PublishNotify"));
+        assert!(
+            second.refused("NetStream.Publish.BadName"),
+            "{:?}",
+            second.told
+        );
+        assert!(
+            !second.status("NetStream.Publish.Start"),
+            "OBS loops when a Start is followed by a refusal"
+        );
+        player.until("the publisher", |p| {
+            p.status("NetStream.Play.PublishNotify")
+        });
         first.reset();
-        player.until("the publisher's end", |p| p.status("NetStream.Play.UnpublishNotify"));
+        player.until("the publisher's end", |p| {
+            p.status("NetStream.Play.UnpublishNotify")
+        });
         let mut third = Client::publisher(address, "name");
         send_headers(&mut third);
         third.send(Video, 0, &picture(0, 50));
@@ -126,13 +159,22 @@ fn a_player_that_does_not_read_harms_nobody_and_goes_on_at_a_keyframe() {
         assert_eq!(numbers(&quick), (0..PICTURES).collect::<Vec<_>>());
         slow.until("the last picture", |p| has(p, PICTURES - 1));
         let got = numbers(&slow);
-        assert!(got.len() < PICTURES as usize, "it must have lost some, or nothing was tested");
+        assert!(
+            got.len() < PICTURES as usize,
+            "it must have lost some, or nothing was tested"
+        );
         for pair in got.windows(2) {
-            assert!(pair[1] == pair[0] + 1 || pair[1].is_multiple_of(10), "a gap ends at a keyframe: {pair:?}");
+            assert!(
+                pair[1] == pair[0] + 1 || pair[1].is_multiple_of(10),
+                "a gap ends at a keyframe: {pair:?}"
+            );
             assert!(pair[1] > pair[0], "in order: {pair:?}");
         }
         for (_, _, payload) in &slow.media {
-            assert!(number(payload).is_none_or(|n| payload.as_ref() == picture(n, 60_000)), "whole messages only");
+            assert!(
+                number(payload).is_none_or(|n| payload.as_ref() == picture(n, 60_000)),
+                "whole messages only"
+            );
         }
         server.stop().expect("a clean end");
     });
@@ -165,8 +207,13 @@ fn two_streams_on_one_connection_do_not_mix() {
         player.session.play("a");
         player.until("the first play", |p| p.status("NetStream.Play.Start"));
         player.session.play("b");
-        player.until("the second play", |p| p.statuses("NetStream.Play.Start") == 2);
-        let mut publishers = [Client::publisher(address, "a"), Client::publisher(address, "b")];
+        player.until("the second play", |p| {
+            p.statuses("NetStream.Play.Start") == 2
+        });
+        let mut publishers = [
+            Client::publisher(address, "a"),
+            Client::publisher(address, "b"),
+        ];
         for publisher in &mut publishers {
             send_headers(publisher);
         }
@@ -177,7 +224,12 @@ fn two_streams_on_one_connection_do_not_mix() {
         }
         player.until("both ends", |p| has(p, 49) && has(p, 1_049));
         let all = numbers(&player);
-        let of = |range: std::ops::Range<u32>| all.iter().copied().filter(|n| range.contains(n)).collect::<Vec<_>>();
+        let of = |range: std::ops::Range<u32>| {
+            all.iter()
+                .copied()
+                .filter(|n| range.contains(n))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(of(0..1_000), (0..50).collect::<Vec<_>>());
         assert_eq!(of(1_000..2_000), (1_000..1_050).collect::<Vec<_>>());
         server.stop().expect("a clean end");
@@ -192,7 +244,11 @@ fn noise_costs_its_sender_its_connection_and_nobody_else_anything() {
         let mut player = Client::player(address, "calm");
         let mut publisher = Client::publisher(address, "calm");
         send_headers(&mut publisher);
-        for noise in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xFF; 5_000], &[0x16, 3, 1, 2, 0]] {
+        for noise in [
+            &b"GET / HTTP/1.1\r\n\r\n"[..],
+            &[0xFF; 5_000],
+            &[0x16, 3, 1, 2, 0],
+        ] {
             let mut noisy = Client::connect(address);
             noisy.session = millstream::rtmp::session::client::ClientSession::new(
                 millstream::rtmp::session::client::ClientConfig {
@@ -229,11 +285,22 @@ fn a_graceful_stop_tells_everybody_and_ends_in_time() {
         player.until_closed();
         publisher.until_closed();
         assert!(player.status("NetStream.Play.Stop"), "{:?}", player.told);
-        assert!(publisher.status("NetStream.Unpublish.Success"), "{:?}", publisher.told);
+        assert!(
+            publisher.status("NetStream.Unpublish.Success"),
+            "{:?}",
+            publisher.told
+        );
         drop((player, publisher));
         server.wait().expect("a clean end");
-        assert!(begun.elapsed() < Duration::from_secs(4), "took {:?}", begun.elapsed());
-        assert!(std::net::TcpStream::connect(address).is_err(), "nobody listens any more");
+        assert!(
+            begun.elapsed() < Duration::from_secs(4),
+            "took {:?}",
+            begun.elapsed()
+        );
+        assert!(
+            std::net::TcpStream::connect(address).is_err(),
+            "nobody listens any more"
+        );
     });
 }
 

@@ -5,8 +5,8 @@ use fastrand::Rng;
 use crate::faults::FaultConfig;
 use crate::order::OrderKind;
 use crate::scenario::{
-    Connect, Expect, FORMAT, LinkChange, LinkEvent, Network, ReadPace, Scenario, Script,
-    SendMedia, ServerConfig, Step, Stream,
+    Connect, Expect, FORMAT, LinkChange, LinkEvent, Network, ReadPace, Scenario, Script, SendMedia,
+    ServerConfig, Step, Stream,
 };
 use crate::seed::{self, happens};
 

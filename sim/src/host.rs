@@ -113,7 +113,10 @@ impl Host {
         let baseline = self.0.baseline.borrow();
         for (index, site) in self.0.sites.borrow().iter().enumerate() {
             let base = baseline.as_ref().and_then(|counts| counts.get(index));
-            let extra = site.executor().task_count().saturating_sub(*base.unwrap_or(&0));
+            let extra = site
+                .executor()
+                .task_count()
+                .saturating_sub(*base.unwrap_or(&0));
             left.insert(format!("tasks on {}", site.site()), extra as u64);
         }
         left
@@ -241,12 +244,18 @@ impl Driver {
         let baseline = &mut *self.host.0.baseline.borrow_mut();
         baseline.get_or_insert_with(|| {
             let sites = self.host.0.sites.borrow();
-            sites.iter().map(|site| site.executor().task_count()).collect()
+            sites
+                .iter()
+                .map(|site| site.executor().task_count())
+                .collect()
         });
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.sites.iter().filter_map(SimRuntime::next_deadline).min()
+        self.sites
+            .iter()
+            .filter_map(SimRuntime::next_deadline)
+            .min()
     }
 }
 
@@ -271,7 +280,11 @@ impl Software for Millstream {
     fn boot(&self, sites: Sites) -> Running {
         use millstream::server::{control, event::EventSink, shard::Shard, world};
 
-        let plan = world(sites.shards.len(), self.settings.clone(), EventSink::default());
+        let plan = world(
+            sites.shards.len(),
+            self.settings.clone(),
+            EventSink::default(),
+        );
         let mut shards = Vec::new();
         for (runtime, plan) in sites.shards.into_iter().zip(plan.shards) {
             let shard = Shard::new(runtime.clone(), plan);

@@ -135,7 +135,8 @@ fn save(file: &Path, mut scenario: Scenario, report: &Report) -> Result<(), Stri
         outcome: report.outcome(),
         trace_hash: Some(report.trace.hash()),
     };
-    std::fs::write(file, scenario.to_json()?).map_err(|error| format!("{}: {error}", file.display()))
+    std::fs::write(file, scenario.to_json()?)
+        .map_err(|error| format!("{}: {error}", file.display()))
 }
 
 fn sweep(from: u64, seeds: u64) -> u8 {
@@ -158,7 +159,11 @@ fn sweep(from: u64, seeds: u64) -> u8 {
             failed.push(seed);
         }
     }
-    println!("{seeds} seeds, {} failed, {} virtual seconds", failed.len(), lasted.as_secs());
+    println!(
+        "{seeds} seeds, {} failed, {} virtual seconds",
+        failed.len(),
+        lasted.as_secs()
+    );
     for (title, counts) in [("faults fired", fired), ("checks made", exercised)] {
         println!("{title}:");
         for (what, times) in counts {

@@ -184,7 +184,11 @@ impl Broadcast {
             Sort::Audio => self.filled(&[0xaf, 1], 16 + self.size_below(300)),
             Sort::Key => {
                 let most = self.shape.picture_bytes;
-                self.picture(&[0x17, 1, 0, 0, 0], 0x65, most / 2 + self.size_below(most / 2))
+                self.picture(
+                    &[0x17, 1, 0, 0, 0],
+                    0x65,
+                    most / 2 + self.size_below(most / 2),
+                )
             }
             Sort::Inter => {
                 let most = self.shape.picture_bytes / 4;
@@ -271,7 +275,10 @@ mod tests {
                 .windows(2)
                 .all(|pair| pair[1].timestamp.since(pair[0].timestamp) >= 0)
         );
-        assert!(frames.iter().any(|frame| frame.timestamp.0 < 1_000), "wraps");
+        assert!(
+            frames.iter().any(|frame| frame.timestamp.0 < 1_000),
+            "wraps"
+        );
         assert!(frames.iter().any(|frame| frame.sort == Sort::Audio));
     }
 

@@ -299,7 +299,9 @@ impl Scenario {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
         let scenario: Self =
             serde_json::from_str(&text).map_err(|error| format!("{shown}: {error}"))?;
-        scenario.check().map_err(|error| format!("{shown}: {error}"))?;
+        scenario
+            .check()
+            .map_err(|error| format!("{shown}: {error}"))?;
         Ok(scenario)
     }
 
@@ -361,6 +363,9 @@ mod tests {
         let mut scenario = minimal();
         scenario.clients.push(scenario.clients[0].clone());
         assert!(scenario.check().unwrap_err().contains("same name"));
-        assert!(serde_json::from_str::<Scenario>(r#"{"format":1,"seed":1,"clients":[],"x":1}"#).is_err());
+        assert!(
+            serde_json::from_str::<Scenario>(r#"{"format":1,"seed":1,"clients":[],"x":1}"#)
+                .is_err()
+        );
     }
 }

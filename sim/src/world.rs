@@ -320,11 +320,7 @@ struct SimStage(Net);
 impl Stage for SimStage {
     type Conn = SimConn;
 
-    fn connect(
-        &self,
-        client: &str,
-        attempt: usize,
-    ) -> impl Future<Output = io::Result<SimConn>> {
+    fn connect(&self, client: &str, attempt: usize) -> impl Future<Output = io::Result<SimConn>> {
         self.0.connect(SERVER, PORT, client, attempt)
     }
 

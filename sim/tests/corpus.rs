@@ -12,7 +12,10 @@ fn every_seed_of_the_corpus_is_reproduced() {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
         .collect();
     files.sort();
     assert!(!files.is_empty());
@@ -21,9 +24,18 @@ fn every_seed_of_the_corpus_is_reproduced() {
         let scenario = Scenario::load(&file).unwrap();
         let report = world::run(&scenario);
         let again = format!("replay it: cargo sim replay corpus/seeds/{name}");
-        assert_eq!(report.outcome(), scenario.expect.outcome, "{:?}\n{again}", report.violations);
+        assert_eq!(
+            report.outcome(),
+            scenario.expect.outcome,
+            "{:?}\n{again}",
+            report.violations
+        );
         if let Some(hash) = &scenario.expect.trace_hash {
-            assert_eq!(report.trace.hash(), *hash, "the trace of {name} has drifted; {again}");
+            assert_eq!(
+                report.trace.hash(),
+                *hash,
+                "the trace of {name} has drifted; {again}"
+            );
         }
     }
 }

@@ -1,6 +1,9 @@
 //! A blocking RTMP client over a real socket, for tests: the client session, a `TcpStream`, and patience.
 
-#![allow(clippy::disallowed_methods, reason = "a test is outside of the server: it has real sockets and clocks")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test is outside of the server: it has real sockets and clocks"
+)]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -15,24 +18,26 @@ use millstream::time::Timestamp;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A client, connected and past `connect`.
-pub struct Client {
+pub(crate) struct Client {
     /// The socket.
-    pub socket: TcpStream,
+    pub(crate) socket: TcpStream,
     /// The protocol.
-    pub session: ClientSession,
+    pub(crate) session: ClientSession,
     /// Every event so far that is not media.
-    pub told: Vec<ClientEvent>,
+    pub(crate) told: Vec<ClientEvent>,
     /// Every media message so far.
-    pub media: Vec<(MediaKind, Timestamp, Bytes)>,
+    pub(crate) media: Vec<(MediaKind, Timestamp, Bytes)>,
     /// The server closed (FIN or RST).
-    pub closed: bool,
+    pub(crate) closed: bool,
 }
 
 impl Client {
     /// Connects to application `live` at `address`.
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let socket = TcpStream::connect(address).expect("the server listens");
-        socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a live socket");
+        socket
+            .set_read_timeout(Some(Duration::from_millis(50)))
+            .expect("a live socket");
         socket.set_nodelay(true).expect("a live socket");
         let config = ClientConfig {
             app: "live".into(),
@@ -43,11 +48,17 @@ impl Client {
         };
         let mut session = ClientSession::new(config, 7);
         session.connect();
-        Self { socket, session, told: Vec::new(), media: Vec::new(), closed: false }
+        Self {
+            socket,
+            session,
+            told: Vec::new(),
+            media: Vec::new(),
+            closed: false,
+        }
     }
 
     /// A client that publishes `name`, and was let in.
-    pub fn publisher(address: SocketAddr, name: &str) -> Self {
+    pub(crate) fn publisher(address: SocketAddr, name: &str) -> Self {
         let mut client = Self::connect(address);
         client.session.publish(name);
         client.until("publish", |client| client.status("NetStream.Publish.Start"));
@@ -55,7 +66,7 @@ impl Client {
     }
 
     /// A client that plays `name`, and was let in.
-    pub fn player(address: SocketAddr, name: &str) -> Self {
+    pub(crate) fn player(address: SocketAddr, name: &str) -> Self {
         let mut client = Self::connect(address);
         client.session.play(name);
         client.until("play", |client| client.status("NetStream.Play.Start"));
@@ -63,24 +74,26 @@ impl Client {
     }
 
     /// Whether an onStatus with this code has come.
-    pub fn status(&self, code: &str) -> bool {
+    pub(crate) fn status(&self, code: &str) -> bool {
         self.statuses(code) > 0
     }
 
     /// How often an onStatus with this code has come.
-    pub fn statuses(&self, code: &str) -> usize {
+    pub(crate) fn statuses(&self, code: &str) -> usize {
         let is_it = |event: &&ClientEvent| matches!(event, ClientEvent::Status { code: c, .. } if c == code);
         self.told.iter().filter(is_it).count()
     }
 
     /// Whether we were turned away with this code.
-    pub fn refused(&self, code: &str) -> bool {
-        self.told.iter().any(|event| matches!(event, ClientEvent::Refused { code: c, .. } if c == code))
+    pub(crate) fn refused(&self, code: &str) -> bool {
+        self.told
+            .iter()
+            .any(|event| matches!(event, ClientEvent::Refused { code: c, .. } if c == code))
             || self.status(code)
     }
 
     /// Writes what the session has to say.
-    pub fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         let mut bytes = Vec::new();
         self.session.take_output(&mut bytes);
         if !bytes.is_empty() && self.socket.write_all(&bytes).is_err() {
@@ -89,29 +102,39 @@ impl Client {
     }
 
     /// Sends one message.
-    pub fn send(&mut self, kind: MediaKind, at: u32, payload: &[u8]) {
+    pub(crate) fn send(&mut self, kind: MediaKind, at: u32, payload: &[u8]) {
         self.session.send_media(kind, Timestamp(at), payload);
         self.flush();
     }
 
     /// Takes one read's worth of what the server said; false if nothing came within 50 ms.
-    pub fn read(&mut self) -> bool {
+    pub(crate) fn read(&mut self) -> bool {
         self.flush();
         let mut buffer = vec![0; 256 * 1024];
         match self.socket.read(&mut buffer) {
             Ok(0) => self.closed = true,
             Ok(len) => {
                 let now = millstream::time::Instant::ZERO;
-                self.session.handle_input(now, &buffer[..len]).expect("the server keeps to the protocol");
+                self.session
+                    .handle_input(now, &buffer[..len])
+                    .expect("the server keeps to the protocol");
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return false,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return false;
+            }
             Err(_) => self.closed = true,
         }
         while let Some(event) = self.session.poll_event() {
             match event {
                 // What every player is told for Flash's sake; not the publisher's.
-                ClientEvent::Media { payload, .. } if payload.starts_with(b"\x02\x00\x11|RtmpSampleAccess") => {}
-                ClientEvent::Media { kind, timestamp, payload, .. } => {
+                ClientEvent::Media { payload, .. }
+                    if payload.starts_with(b"\x02\x00\x11|RtmpSampleAccess") => {}
+                ClientEvent::Media {
+                    kind,
+                    timestamp,
+                    payload,
+                    ..
+                } => {
                     self.media.push((kind, timestamp, payload));
                 }
                 other => self.told.push(other),
@@ -122,17 +145,25 @@ impl Client {
     }
 
     /// Reads until `done`, or fails the test.
-    pub fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+    pub(crate) fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
         let start = Instant::now();
         while !done(self) {
             self.read();
-            assert!(!self.closed || done(self), "the server closed while waiting for {what}: {:?}", self.told);
-            assert!(start.elapsed() < PATIENCE, "no {what} within {PATIENCE:?}: {:?}", self.told);
+            assert!(
+                !self.closed || done(self),
+                "the server closed while waiting for {what}: {:?}",
+                self.told
+            );
+            assert!(
+                start.elapsed() < PATIENCE,
+                "no {what} within {PATIENCE:?}: {:?}",
+                self.told
+            );
         }
     }
 
     /// Reads until the server closes, or fails the test.
-    pub fn until_closed(&mut self) {
+    pub(crate) fn until_closed(&mut self) {
         let start = Instant::now();
         while !self.closed {
             self.read();
@@ -141,34 +172,49 @@ impl Client {
     }
 
     /// The payloads received.
-    pub fn payloads(&self) -> Vec<&[u8]> {
-        self.media.iter().map(|(_, _, payload)| payload.as_ref()).collect()
+    pub(crate) fn payloads(&self) -> Vec<&[u8]> {
+        self.media
+            .iter()
+            .map(|(_, _, payload)| payload.as_ref())
+            .collect()
     }
 
     /// Drops the connection by RST.
-    pub fn reset(self) {
+    pub(crate) fn reset(self) {
         let socket = socket2::SockRef::from(&self.socket);
-        socket.set_linger(Some(Duration::ZERO)).expect("a live socket");
+        socket
+            .set_linger(Some(Duration::ZERO))
+            .expect("a live socket");
     }
 }
 
 /// `onMetaData` with an empty object.
-pub const METADATA: &[u8] = b"\x02\x00\x0aonMetaData\x03\x00\x00\x09";
+pub(crate) const METADATA: &[u8] = b"\x02\x00\x0aonMetaData\x03\x00\x00\x09";
 /// An AVC sequence header.
-pub const VIDEO_CONFIG: &[u8] = &[0x17, 0, 0, 0, 0, 1, 0x4D, 0x40, 0x1F];
+pub(crate) const VIDEO_CONFIG: &[u8] = &[0x17, 0, 0, 0, 0, 1, 0x4D, 0x40, 0x1F];
 /// An AAC sequence header.
-pub const AUDIO_CONFIG: &[u8] = &[0xAF, 0, 0x12, 0x10];
+pub(crate) const AUDIO_CONFIG: &[u8] = &[0xAF, 0, 0x12, 0x10];
 
 /// A picture of `len` bytes whose content is known from `number`; every tenth is a keyframe.
-pub fn picture(number: u32, len: usize) -> Vec<u8> {
-    let mut payload = vec![if number.is_multiple_of(10) { 0x17 } else { 0x27 }, 1, 0, 0, 0];
+pub(crate) fn picture(number: u32, len: usize) -> Vec<u8> {
+    let mut payload = vec![
+        if number.is_multiple_of(10) {
+            0x17
+        } else {
+            0x27
+        },
+        1,
+        0,
+        0,
+        0,
+    ];
     payload.extend_from_slice(&number.to_be_bytes());
     payload.resize(len.max(payload.len()), number as u8);
     payload
 }
 
 /// The number of a [`picture`].
-pub fn number(payload: &[u8]) -> Option<u32> {
+pub(crate) fn number(payload: &[u8]) -> Option<u32> {
     let is_picture = matches!(payload.first(), Some(0x17 | 0x27)) && payload.get(1) == Some(&1);
     is_picture.then(|| u32::from_be_bytes([payload[5], payload[6], payload[7], payload[8]]))
 }

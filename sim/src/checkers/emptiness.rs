@@ -30,7 +30,10 @@ impl Checker for Emptiness {
         if left.is_empty() {
             return Ok(());
         }
-        Err(format!("all have gone and there is still: {}", left.join(", ")))
+        Err(format!(
+            "all have gone and there is still: {}",
+            left.join(", ")
+        ))
     }
 
     fn exercised(&self) -> u64 {

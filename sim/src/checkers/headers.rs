@@ -78,13 +78,7 @@ impl Player {
     }
 
     /// The newest published header of `sort` must be in force.
-    fn needs(
-        &self,
-        who: &str,
-        entry: &Entry,
-        sort: Sort,
-        library: &Library,
-    ) -> Result<(), String> {
+    fn needs(&self, who: &str, entry: &Entry, sort: Sort, library: &Library) -> Result<(), String> {
         let newest = library.newest_before(&entry.publication, sort, entry.index);
         let got = self.headers.get(&sort).copied();
         if newest.is_none() || got >= newest {
@@ -141,7 +135,10 @@ mod tests {
     #[test]
     fn an_orphan_picture_is_found() {
         assert!(judge(&[0, 1, 2, 4]).is_err(), "starts with an inter frame");
-        assert!(judge(&[0, 1, 2, 3, 5]).is_err(), "one inter frame is missing");
+        assert!(
+            judge(&[0, 1, 2, 3, 5]).is_err(),
+            "one inter frame is missing"
+        );
         assert!(judge(&[0, 1, 2, 3, 7]).is_err(), "resumes in mid-GOP");
     }
 

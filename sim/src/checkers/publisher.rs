@@ -66,7 +66,11 @@ mod tests {
         assert_eq!(checker.observe("alice", &lets_go), Ok(()));
         assert_eq!(checker.observe("bob", &asks), Ok(()));
         assert_eq!(checker.observe("bob", &publishes), Ok(()));
-        assert_eq!(checker.observe("alice", &publishes), Ok(()), "came too late");
+        assert_eq!(
+            checker.observe("alice", &publishes),
+            Ok(()),
+            "came too late"
+        );
         assert_eq!(checker.observe("alice", &asks), Ok(()));
         assert!(checker.observe("alice", &publishes).is_err());
         assert_eq!(checker.exercised(), 3);

@@ -44,10 +44,16 @@ impl Checker for Selection {
                     ));
                 };
                 if entry.name != *name {
-                    return Err(format!("{who} plays {name} and got a frame of {}", entry.name));
+                    return Err(format!(
+                        "{who} plays {name} and got a frame of {}",
+                        entry.name
+                    ));
                 }
                 let entry = entry.clone();
-                self.players.entry(who.into()).or_default().take(who, &entry)
+                self.players
+                    .entry(who.into())
+                    .or_default()
+                    .take(who, &entry)
             }
             _ => Ok(()),
         }
@@ -67,7 +73,10 @@ impl Player {
                 by(entry)
             ));
         }
-        if self.now.as_ref().is_none_or(|(now, _)| *now != entry.publication)
+        if self
+            .now
+            .as_ref()
+            .is_none_or(|(now, _)| *now != entry.publication)
             && let Some((old, _)) = self.now.replace((entry.publication.clone(), None))
         {
             self.past.push(old);

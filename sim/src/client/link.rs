@@ -103,7 +103,9 @@ impl<S: Stage> Link<S> {
         if self.over.is_some() || now < self.next_read {
             return false;
         }
-        let most = self.pace.map_or(READ_BYTES, |pace| pace.bytes.clamp(1, READ_BYTES));
+        let most = self
+            .pace
+            .map_or(READ_BYTES, |pace| pace.bytes.clamp(1, READ_BYTES));
         let mut buf = [0; READ_BYTES];
         match self.conn.try_read(&mut buf[..most]) {
             Ok(0) => self.over = Some(Over::Fin),

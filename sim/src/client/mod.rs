@@ -17,11 +17,8 @@ pub trait Stage: Clone + 'static {
     type Conn: Conn;
 
     /// Opens the `attempt`th connection of `client` to the server.
-    fn connect(
-        &self,
-        client: &str,
-        attempt: usize,
-    ) -> impl Future<Output = io::Result<Self::Conn>>;
+    fn connect(&self, client: &str, attempt: usize)
+    -> impl Future<Output = io::Result<Self::Conn>>;
 
     /// Now.
     fn now(&self) -> Instant;

@@ -175,13 +175,13 @@ impl<S: Stage> Actor<S> {
         self.with_link(|link| link.session.publish(&stream.name));
         if self.config.pipelined {
             // Frames may follow as soon as there is a stream to put them on.
-            let created = |state: &State, link: &Link<S>| {
-                link.session.stream().is_some() || state.refused
-            };
+            let created =
+                |state: &State, link: &Link<S>| link.session.stream().is_some() || state.refused;
             return self.must("a stream", ANSWER_TIME, created).await;
         }
         let answered = |state: &State, _: &Link<S>| state.publishing || state.refused;
-        self.must("the answer to publish", ANSWER_TIME, answered).await;
+        self.must("the answer to publish", ANSWER_TIME, answered)
+            .await;
         self.refusal("publish", &stream);
     }
 
@@ -224,7 +224,11 @@ impl<S: Stage> Actor<S> {
                 .source
                 .get_or_insert_with(|| Broadcast::new(shape(media), client, publication));
             let offset = Duration::from_millis(u64::from(source.next_offset()));
-            let due = if media.paced { on_air.began + offset } else { now };
+            let due = if media.paced {
+                on_air.began + offset
+            } else {
+                now
+            };
             let frame = Rc::new(source.next_frame());
             let index = on_air.index;
             on_air.index += 1;
@@ -243,8 +247,10 @@ impl<S: Stage> Actor<S> {
                 index,
                 frame,
             });
-            self.until(self.stage.now() + ANSWER_TIME * 10, |_, link| link.is_flushed())
-                .await;
+            self.until(self.stage.now() + ANSWER_TIME * 10, |_, link| {
+                link.is_flushed()
+            })
+            .await;
         }
     }
 
@@ -271,7 +277,9 @@ impl<S: Stage> Actor<S> {
         self.with_link(|link| link.session.close_stream());
         self.broadcast = None;
         self.state.publishing = false;
-        self.note(&Observation::LetsGo { why: "closes its stream" });
+        self.note(&Observation::LetsGo {
+            why: "closes its stream",
+        });
         self.flush().await;
     }
 
@@ -345,11 +353,7 @@ impl<S: Stage> Actor<S> {
     }
 
     /// Runs the connection until `done`, its end, or `deadline`. True if done.
-    async fn until(
-        &mut self,
-        deadline: Instant,
-        done: impl Fn(&State, &Link<S>) -> bool,
-    ) -> bool {
+    async fn until(&mut self, deadline: Instant, done: impl Fn(&State, &Link<S>) -> bool) -> bool {
         loop {
             let Some(link) = &mut self.link else {
                 return false;

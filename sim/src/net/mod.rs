@@ -17,8 +17,8 @@ use crate::seed;
 mod conn;
 mod window;
 
-pub use conn::SimConn;
 use conn::Parts;
+pub use conn::SimConn;
 use window::Window;
 
 /// turmoil's capacity, in segments and in waiting connections: out of reach, so that only our byte windows
@@ -212,7 +212,10 @@ impl Net {
     fn forget(&self, local: SocketAddr, peer: SocketAddr) {
         let mut windows = self.0.windows.borrow_mut();
         for way in [(local, peer), (peer, local)] {
-            if windows.get(&way).is_some_and(|window| window.handles() <= 2) {
+            if windows
+                .get(&way)
+                .is_some_and(|window| window.handles() <= 2)
+            {
                 windows.remove(&way);
             }
         }
