@@ -109,6 +109,17 @@ pub const SCRATCH_BYTES: usize = 64 * 1024;
 pub const READS_PER_TURN: usize = 4;
 /// Bytes the kernel may hold unsent for a player (TCP_NOTSENT_LOWAT): what is measured to bound a stalled player.
 pub const NOTSENT_LOWAT: u32 = 128 * 1024;
+/// How long sent data may stay unacknowledged before the kernel gives the connection up (TCP_USER_TIMEOUT): a
+/// peer whose machine vanished. The kernel's own bound is about 15 minutes; no longer than [`WRITE_STALL`].
+pub const USER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Connections that may wait to be accepted: a reconnect storm of a whole audience. The kernel caps it (somaxconn).
+pub const LISTEN_BACKLOG: u16 = 4_096;
+/// I/O events taken from the kernel at once: more come with the next call, and timers are not kept waiting.
+pub const EVENTS_PER_WAIT: usize = 1_024;
+/// The longest a thread waits without a look at its timers, so that no timeout overflows the kernel's int.
+pub const PARK_MAX: Duration = Duration::from_secs(3_600);
+/// Bytes of a file read whole, a configuration: no one writes more by hand.
+pub const FILE_BYTES: usize = 1024 * 1024;
 /// Data shards of one server.
 pub const SHARDS_MAX: usize = 64;
 /// Connections of one shard: beyond it a new one is closed at once.
@@ -127,4 +138,6 @@ const _: () = {
     assert!(SCRATCH_BYTES >= 4_096);
     assert!(GATHER_SLICES <= 1_024);
     assert!(MESSAGE_BYTES < 0x0100_0000);
+    assert!(USER_TIMEOUT.as_secs() <= WRITE_STALL.as_secs());
+    assert!(PARK_MAX.as_millis() < i32::MAX as u128);
 };

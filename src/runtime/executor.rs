@@ -407,4 +407,5 @@ pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests make threads")]
 mod tests;

@@ -139,4 +139,5 @@ impl<T: Send + 'static> Sender<T> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests make threads")]
 mod tests;

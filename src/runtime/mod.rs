@@ -21,10 +21,24 @@ pub mod executor;
 pub mod mailbox;
 pub mod timer;
 
+#[cfg(feature = "production")]
+pub mod launch;
+#[cfg(feature = "production")]
+mod real;
 #[cfg(all(feature = "production", target_os = "linux"))]
 pub mod shard;
 #[cfg(feature = "production")]
+pub mod signals;
+#[cfg(feature = "production")]
 pub mod smol;
+
+#[cfg(test)]
+#[cfg(feature = "production")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "tests make threads and plain sockets"
+)]
+mod backend_tests;
 
 /// One shard's connection: it lives and dies on that shard, is never `Send`, and is used through `&self`
 /// by its own task and by the pump of the stream it plays.

@@ -1,0 +1,165 @@
+//! What the two production backends share: the clock, the timers, the executor, entropy, and how a socket is set up.
+
+use core::cell::{Cell, RefCell};
+use core::future::Future;
+use core::task::Waker;
+use std::io;
+use std::net::TcpStream;
+use std::rc::Rc;
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+use socket2::SockRef;
+
+use super::executor::Executor;
+use super::timer::{SharedTimers, Sleep};
+use super::{Rng, Task};
+use crate::limits;
+use crate::time::{Duration, Instant, WallTime};
+
+/// When the process first asked: the zero of all threads' clocks, so that their instants can be compared.
+static START: OnceLock<std::time::Instant> = OnceLock::new();
+
+/// Reads the clock.
+#[allow(clippy::disallowed_methods, reason = "this is the clock")]
+pub(super) fn read_clock() -> Instant {
+    let now = std::time::Instant::now();
+    let start = *START.get_or_init(|| now);
+    Instant::ZERO + now.saturating_duration_since(start)
+}
+
+/// Our instant on the system's clock; `None` if that cannot tell it.
+pub(super) fn to_system(at: Instant) -> Option<std::time::Instant> {
+    START.get()?.checked_add(at.since(Instant::ZERO))
+}
+
+/// The state of one thread's runtime that needs no driver.
+pub(super) struct Core {
+    pub(super) executor: Executor,
+    timers: SharedTimers,
+    now: Cell<Instant>,
+    /// Kept for its capacity.
+    due: RefCell<Vec<Waker>>,
+}
+
+impl Core {
+    pub(super) fn new() -> Self {
+        let now = read_clock();
+        let timers = SharedTimers::default();
+        timers.borrow_mut().fire(now, &mut Vec::new());
+        Self {
+            executor: Executor::fifo(),
+            timers,
+            now: Cell::new(now),
+            due: RefCell::default(),
+        }
+    }
+
+    /// One round: reads the clock, wakes who is due, runs a turn; true if more is due. The driver has said
+    /// [`Executor::resume`] before.
+    pub(super) fn turn(&self) -> bool {
+        let now = read_clock();
+        self.now.set(now);
+        let mut due = self.due.take();
+        self.timers.borrow_mut().fire(now, &mut due);
+        due.drain(..).for_each(Waker::wake);
+        self.due.replace(due);
+        self.executor.turn()
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.timers.borrow().next_deadline()
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.now.get()
+    }
+
+    pub(super) fn sleep_until(&self, at: Instant) -> Sleep {
+        Sleep::new(&self.timers, at)
+    }
+
+    /// Spawns the future that `run` is for: the flag says whether it came to its end.
+    pub(super) fn spawn_main(
+        &self,
+        future: impl Future<Output = ()> + 'static,
+    ) -> (Task<()>, Rc<Cell<bool>>) {
+        let completed = Rc::new(Cell::new(false));
+        let flag = Rc::clone(&completed);
+        let task = self.executor.spawn("main", async move {
+            future.await;
+            flag.set(true);
+        });
+        (task, completed)
+    }
+}
+
+/// Clears the executor at the end of `run`, however it ends.
+pub(super) struct ClearOnDrop<'a>(pub(super) &'a Executor);
+
+impl Drop for ClearOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// What `run` returns once its future has ended.
+pub(super) fn main_result(completed: bool) -> io::Result<()> {
+    if completed {
+        Ok(())
+    } else {
+        Err(io::Error::other("the thread's main task panicked"))
+    }
+}
+
+/// The wall clock. Before 1970 it shows 1970.
+#[allow(clippy::disallowed_methods, reason = "this is the clock")]
+pub(super) fn wall() -> WallTime {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    WallTime(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// A generator seeded by the operating system; should that have no entropy (it always has, once booted), by the clock.
+pub(super) fn entropy() -> Rng {
+    let seed =
+        getrandom::u64().unwrap_or_else(|_| wall().0 ^ read_clock().as_micros().rotate_left(32));
+    Rng::with_seed(seed)
+}
+
+/// Makes an accepted socket what all our connections are.
+///
+/// # Errors
+/// The socket is dead already.
+pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nonblocking(true)?;
+    // Replies are gathered in one write each, and none shall wait for an acknowledgement.
+    stream.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    {
+        let socket = SockRef::from(stream);
+        socket.set_tcp_notsent_lowat(limits::NOTSENT_LOWAT)?;
+        socket.set_tcp_user_timeout(Some(limits::USER_TIMEOUT))?;
+    }
+    Ok(())
+}
+
+/// Makes the coming close of the socket send RST.
+pub(super) fn reset_on_close(stream: &TcpStream) {
+    // It fails only on a socket that is dead, which needs no RST.
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
+
+/// Whether a failed accept concerns only the connection that was to be accepted, so that the next may be tried.
+pub(super) fn concerns_one_peer(error: &io::Error) -> bool {
+    use io::ErrorKind as K;
+    matches!(
+        error.kind(),
+        K::ConnectionAborted
+            | K::ConnectionReset
+            | K::Interrupted
+            | K::ConnectionRefused
+            | K::TimedOut
+    )
+}

@@ -1,0 +1,104 @@
+//! The sockets of a shard.
+
+use core::task::{Context, Poll, ready};
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::rc::Rc;
+
+use super::World;
+use super::reactor::Registration;
+use crate::runtime::{Conn, SocketAddr, real};
+
+/// A connection registered with its shard's reactor. Dropping it closes the socket.
+pub struct ShardConn {
+    world: Rc<World>,
+    registration: Registration,
+    stream: TcpStream,
+    peer: SocketAddr,
+}
+
+impl ShardConn {
+    pub(super) fn new(world: &Rc<World>, stream: TcpStream) -> io::Result<Self> {
+        let peer = stream.peer_addr()?;
+        let registration = world.reactor.register(&stream)?;
+        Ok(Self {
+            world: Rc::clone(world),
+            registration,
+            stream,
+            peer,
+        })
+    }
+}
+
+impl Conn for ShardConn {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.registration
+            .try_read(buf.len(), || (&self.stream).read(buf))
+    }
+
+    fn try_writev(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let offered = bufs.iter().map(|buf| buf.len()).sum();
+        self.registration
+            .try_write(offered, || (&self.stream).write_vectored(bufs))
+    }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.registration.poll_readable(cx));
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.registration.poll_writable(cx));
+        Poll::Ready(Ok(()))
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
+    }
+
+    fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    fn abort(&self) {
+        real::reset_on_close(&self.stream);
+    }
+}
+
+impl Drop for ShardConn {
+    fn drop(&mut self) {
+        self.world.reactor.deregister(&self.registration);
+    }
+}
+
+/// A listening socket registered with a shard's reactor. Dropping it closes the socket.
+pub struct ShardListener {
+    world: Rc<World>,
+    registration: Registration,
+    listener: TcpListener,
+}
+
+impl ShardListener {
+    pub(super) fn new(world: &Rc<World>, listener: TcpListener) -> io::Result<Self> {
+        let registration = world.reactor.register(&listener)?;
+        Ok(Self {
+            world: Rc::clone(world),
+            registration,
+            listener,
+        })
+    }
+
+    pub(super) fn try_accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        self.registration.try_accept(|| self.listener.accept())
+    }
+
+    pub(super) fn poll_acceptable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.registration.poll_readable(cx)
+    }
+}
+
+impl Drop for ShardListener {
+    fn drop(&mut self) {
+        self.world.reactor.deregister(&self.registration);
+    }
+}
