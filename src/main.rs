@@ -1,2 +1,68 @@
-//! The server binary.
-fn main() {}
+//! The server binary: arguments → [`Config`] → server → wait.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use millstream::cli::{self, CliError};
+use millstream::config::{Config, LogLevel};
+use millstream::{Server, runtime};
+use tracing_subscriber::filter::LevelFilter;
+
+fn main() -> ExitCode {
+    // Names and values that are no UTF-8 are none of ours.
+    let environment: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let read = |path: &str| runtime::launch::read_file(Path::new(path));
+    match cli::configure(std::env::args_os(), &environment, read) {
+        Ok(config) => serve(config),
+        Err(CliError::Arguments(error)) => {
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        }
+        Err(error) => refuse(&error),
+    }
+}
+
+fn serve(config: Config) -> ExitCode {
+    log(config.log);
+    let builder = Server::builder().config(config.clone());
+    let server = match builder.stop_on_signals().start() {
+        Ok(server) => server,
+        Err(error) => return refuse(&error),
+    };
+    // Who closed our stdout has no use for the banner; that is no reason to end.
+    let _ = io::stdout().write_all(cli::banner(&config, server.local_addrs()).as_bytes());
+    let _ = io::stdout().flush();
+    match server.wait() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&error),
+    }
+}
+
+/// One sentence, and the exit code of a start that failed.
+fn refuse(error: &dyn Display) -> ExitCode {
+    let _ = writeln!(io::stderr(), "millstream: {error}");
+    ExitCode::FAILURE
+}
+
+/// Sends the log to stderr.
+fn log(level: LogLevel) {
+    let filter = match level {
+        LogLevel::Off => LevelFilter::OFF,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        // It would complain by `eprintln!`, which panics when stderr is closed too.
+        .log_internal_errors(false)
+        .init();
+}
