@@ -48,4 +48,4 @@ pub mod time;
 
 pub use server::Event;
 #[cfg(feature = "production")]
-//pub use server::{Builder, Server, StartError};
+pub use server::{Builder, Server, StartError};

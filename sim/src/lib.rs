@@ -1,1 +1,31 @@
-//! The simulator.
+//! The deterministic simulator of millstream: the same server inside turmoil, from a seed.
+//!
+//! | room | what |
+//! |---|---|
+//! | [`scenario`] | a run as data, in one JSON file |
+//! | [`generate`] | scenarios drawn from a seed |
+//! | [`world`] | builds a scenario's world, runs it to its end, reports |
+//! | [`host`] | the server's virtual threads inside one turmoil host |
+//! | [`runtime`] | what the server's runtime is in here |
+//! | [`net`], [`faults`], [`order`], [`seed`] | connections, what goes wrong on them, who runs next, all from the seed |
+//! | [`client`], [`media`] | scripts over the real client session; broadcasts whose frames say which they are |
+//! | [`journal`], [`trace`], [`checkers`] | what was seen; as lines and a hash; and judged |
+//!
+//! Only this crate names tokio and turmoil. Nothing in it may depend on hash seeds, real clocks, addresses
+//! of memory or task numbers: the same scenario gives the same trace, byte for byte.
+#![forbid(unsafe_code)]
+
+pub mod checkers;
+pub mod client;
+pub mod faults;
+pub mod generate;
+pub mod host;
+pub mod journal;
+pub mod media;
+pub mod net;
+pub mod order;
+pub mod runtime;
+pub mod scenario;
+pub mod seed;
+pub mod trace;
+pub mod world;

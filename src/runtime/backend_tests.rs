@@ -174,6 +174,7 @@ fn accepts_and_echoes<B: Backend>() {
                 }
             }
         });
+        let mut echoes = Vec::new();
         for _ in 0..40 {
             let (socket, _) = rt.accept(&listener).await.unwrap();
             let conn = rt.adopt(socket).unwrap();
@@ -187,7 +188,10 @@ fn accepts_and_echoes<B: Backend>() {
                     write_all(&conn, &buf[..n]).await;
                 }
             };
-            rt.spawn("echo", echo).detach();
+            echoes.push(rt.spawn("echo", echo));
+        }
+        for echo in echoes {
+            echo.await;
         }
         clients.join().unwrap();
     });

@@ -54,11 +54,19 @@ pub fn parallelism() -> usize {
     threads.min(limits::SHARDS_MAX)
 }
 
+/// A listening socket that no runtime watches yet.
+pub type RawListener = TcpListener;
+
+/// Ends the process at once, with exit code `code`: what a second signal asks for.
+pub fn exit_now(code: i32) -> ! {
+    std::process::exit(code)
+}
+
 /// Opens a listening socket. `[::]` hears IPv4 peers too, where the system can.
 ///
 /// # Errors
 /// The address is in use, not ours, or needs rights we don't have.
-pub fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+pub fn listen(addr: SocketAddr) -> io::Result<RawListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     // So that a restart need not wait for old connections' TIME_WAIT. On Windows it would let others take the port.
     #[cfg(not(windows))]

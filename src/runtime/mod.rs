@@ -32,7 +32,8 @@ pub mod signals;
 #[cfg(feature = "production")]
 pub mod smol;
 
-#[cfg(all(test, feature = "production"))]
+#[cfg(test)]
+#[cfg(feature = "production")]
 #[allow(
     clippy::disallowed_methods,
     reason = "tests make threads and plain sockets"

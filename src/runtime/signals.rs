@@ -48,3 +48,28 @@ impl Signals {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use rustix::process::{Signal as Raw, getpid, kill_process};
+
+    use super::*;
+    use crate::runtime::smol;
+
+    #[test]
+    fn signals_come_one_by_one_and_end_nobody() {
+        smol::run(|_| async {
+            let mut signals = Signals::new().unwrap();
+            for (sent, heard) in [
+                (Raw::INT, Signal::Interrupt),
+                (Raw::TERM, Signal::Terminate),
+                (Raw::INT, Signal::Interrupt),
+            ] {
+                kill_process(getpid(), sent).unwrap();
+                assert_eq!(signals.next().await.unwrap(), heard);
+            }
+        })
+        .unwrap();
+    }
+}

@@ -31,9 +31,13 @@ pub enum StartError {
 
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "; another program has the port: end it, or choose another port",
+        io::ErrorKind::AddrInUse => {
+            "; another program has the port: end it, or choose another port"
+        }
         io::ErrorKind::AddrNotAvailable => "; this machine does not have the address",
-        io::ErrorKind::PermissionDenied => "; a port below 1024 needs more rights: choose another port",
+        io::ErrorKind::PermissionDenied => {
+            "; a port below 1024 needs more rights: choose another port"
+        }
         _ => "",
     }
 }
@@ -131,8 +135,17 @@ impl Builder {
     /// # Errors
     /// A port cannot be opened, or the system gives no thread.
     pub fn start(self) -> Result<Server, StartError> {
-        let Self { config, listen, events, signals } = self;
-        let listen = if listen.is_empty() { config.listen.clone() } else { listen };
+        let Self {
+            config,
+            listen,
+            events,
+            signals,
+        } = self;
+        let listen = if listen.is_empty() {
+            config.listen.clone()
+        } else {
+            listen
+        };
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
         for address in listen {
@@ -144,15 +157,31 @@ impl Builder {
         if let Err(error) = launch::raise_file_limit() {
             tracing::warn!(%error, "cannot raise the limit of open files; fewer clients will find room");
         }
-        let shards = if config.shards == 0 { launch::parallelism() } else { config.shards };
-        let World { control, shards, stop } = world::<RawSocket>(shards, settings(&config), events);
+        let shards = if config.shards == 0 {
+            launch::parallelism()
+        } else {
+            config.shards
+        };
+        let World {
+            control,
+            shards,
+            stop,
+        } = world::<RawSocket>(shards, settings(&config), events);
         let mut threads = Vec::new();
         for plan in shards {
             threads.push(shard_thread(config.runtime, plan)?);
         }
         let signals = if signals { Some(Signals::new()?) } else { None };
-        threads.push(control_thread(control, listeners, signals.map(|signals| (signals, stop.clone())))?);
-        Ok(Server { addresses, stop, threads })
+        threads.push(control_thread(
+            control,
+            listeners,
+            signals.map(|signals| (signals, stop.clone())),
+        )?);
+        Ok(Server {
+            addresses,
+            stop,
+            threads,
+        })
     }
 }
 
@@ -166,7 +195,10 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
-fn shard_thread(backend: Backend, plan: ShardPlan<RawSocket>) -> io::Result<Thread<io::Result<()>>> {
+fn shard_thread(
+    backend: Backend,
+    plan: ShardPlan<RawSocket>,
+) -> io::Result<Thread<io::Result<()>>> {
     let name = format!("shard-{}", plan.id);
     launch::spawn_thread(&name, move || match backend {
         #[cfg(target_os = "linux")]
@@ -280,7 +312,11 @@ impl Server {
             match thread.join() {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => result = Err(error),
-                Err(panic) => result = Err(io::Error::other(format!("a thread of ours panicked: {panic}"))),
+                Err(panic) => {
+                    result = Err(io::Error::other(format!(
+                        "a thread of ours panicked: {panic}"
+                    )))
+                }
             }
         }
         result

@@ -22,9 +22,9 @@ pub mod shard;
 mod stream;
 
 #[cfg(feature = "production")]
-//mod builder;
+mod builder;
 #[cfg(feature = "production")]
-//pub use builder::{Builder, Server, StartError};
+pub use builder::{Builder, Server, StartError};
 pub use event::{Event, EventSink};
 pub use message::{World, world};
 

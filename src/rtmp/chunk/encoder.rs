@@ -6,7 +6,7 @@
 //!   nginx-rtmp and gortmplib take 0.
 //! * A delta that would need the extended field, or goes back in time, is sent as fmt 0: old SRS took an extended
 //!   delta for the time itself. So extended timestamps stand only in fmt 0 headers and their continuations.
-//! * [`CSID_CONTROL`](super::CSID_CONTROL) always has fmt 0, as bytes made for many connections use it too.
+//! * [`CSID_CONTROL`] always has fmt 0, as bytes made for many connections use it too.
 
 use super::header::{Basic, CSID_MAX};
 use super::{CSID_CONTROL, EXTENDED, MESSAGE_LENGTH_MAX};

@@ -7,6 +7,7 @@
 
 pub mod decoder;
 pub mod encoder;
+mod error;
 mod header;
 
 /// Protocol control messages (RTMP 1.0 §5.4 demands 2). The encoder always starts with fmt 0 here, so that shared

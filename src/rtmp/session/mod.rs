@@ -4,9 +4,13 @@ mod aggregate;
 pub mod client;
 mod error;
 mod flow;
+#[doc(hidden)]
+pub mod fuzz;
 mod link;
 mod output;
 pub mod server;
+#[cfg(test)]
+mod tests;
 
 pub use error::{Fault, SessionError};
 

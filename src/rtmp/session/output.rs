@@ -114,3 +114,12 @@ pub(super) fn info(level: &str, code: &str, description: &str) -> Value {
         ("description", Value::string(description)),
     ])
 }
+
+/// The data message `|RtmpSampleAccess`: Flash may look into the samples. FFmpeg knows and skips it.
+pub(super) fn sample_access() -> Vec<u8> {
+    amf0::encode_all(&[
+        Value::string("|RtmpSampleAccess"),
+        Value::Boolean(true),
+        Value::Boolean(true),
+    ])
+}

@@ -1,4 +1,5 @@
 use super::*;
+use crate::rtmp::wire::MediaKind;
 use proptest::prelude::*;
 
 /// csid, type, message stream, timestamp, payload

@@ -119,12 +119,7 @@ impl ClientSession {
     fn on_command(&mut self, stream: MessageStreamId, command: &Command) {
         match command.name.as_str() {
             "_result" => self.on_result(command),
-            "_error" => {
-                // Refusals of releaseStream, FCPublish and their like harm nobody.
-                if self.take_call(command.transaction).is_some() {
-                    self.refused(command.argument(0));
-                }
-            }
+            "_error" => self.on_error(command),
             "onStatus" => self.on_status(stream, command.argument(0)),
             _ => {}
         }
@@ -145,6 +140,13 @@ impl ClientSession {
                 self.fulfil(wish, stream);
             }
             None => {}
+        }
+    }
+
+    /// Refusals of releaseStream, FCPublish and their like harm nobody.
+    fn on_error(&mut self, command: &Command) {
+        if self.take_call(command.transaction).is_some() {
+            self.refused(command.argument(0));
         }
     }
 

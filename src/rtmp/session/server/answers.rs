@@ -2,12 +2,12 @@
 
 use super::streams::Role;
 use super::{Connection, ServerSession};
-use crate::rtmp::amf::{Value, amf0};
+use crate::rtmp::amf::Value;
 use crate::rtmp::chunk::CSID_STREAM;
 use crate::rtmp::control::{Limit, ProtocolControl, UserControl};
 use crate::rtmp::message;
 use crate::rtmp::session::MessageStreamId;
-use crate::rtmp::session::output::info;
+use crate::rtmp::session::output::{info, sample_access};
 use crate::time::Timestamp;
 
 /// Enhanced RTMP info maps: 1 decode, 2 encode, 4 forward. We forward whatever comes.
@@ -63,12 +63,13 @@ impl ServerSession {
 
     /// StreamBegin, onStatus NetStream.Publish.Start, onFCPublish if FCPublish came. Nothing if no publish waits there.
     pub fn accept_publish(&mut self, stream: MessageStreamId) {
+        if !self.answers_last(stream) {
+            return;
+        }
         let Some(Role::Publish { name, accepted }) = self.streams.role(stream) else {
             return;
         };
-        if core::mem::replace(accepted, true) {
-            return;
-        }
+        *accepted = true;
         let code = "NetStream.Publish.Start";
         let output = &mut self.link.output;
         output.user(UserControl::StreamBegin(stream));
@@ -87,14 +88,14 @@ impl ServerSession {
 
     /// onStatus error `code`, e.g. NetStream.Publish.BadName / Denied. The stream stays, without a role.
     pub fn reject_publish(&mut self, stream: MessageStreamId, code: &str, description: &str) {
-        if let Some(Role::Publish { .. }) = self.streams.role(stream) {
-            self.forget_role(stream);
-            self.link.output.status(stream, "error", code, description);
-        }
+        self.refuse_role(stream, code, description);
     }
 
     /// StreamBegin, Play.Reset (if asked), Play.Start, |RtmpSampleAccess. Nothing if no play waits there.
     pub fn accept_play(&mut self, stream: MessageStreamId) {
+        if !self.answers_last(stream) {
+            return;
+        }
         let Some(Role::Play {
             name,
             reset,
@@ -103,9 +104,7 @@ impl ServerSession {
         else {
             return;
         };
-        if core::mem::replace(accepted, true) {
-            return;
-        }
+        *accepted = true;
         let output = &mut self.link.output;
         output.user(UserControl::StreamBegin(stream));
         let mut status = |code, done: &str| {
@@ -116,12 +115,7 @@ impl ServerSession {
             status("NetStream.Play.Reset", "Playing and resetting");
         }
         status("NetStream.Play.Start", "Started playing");
-        // Flash may then look into the samples.
-        let access = amf0::encode_all(&[
-            Value::string("|RtmpSampleAccess"),
-            Value::Boolean(true),
-            Value::Boolean(true),
-        ]);
+        let access = sample_access();
         output.message(
             CSID_STREAM,
             message::DATA_AMF0,
@@ -133,10 +127,7 @@ impl ServerSession {
 
     /// onStatus error, e.g. NetStream.Play.StreamNotFound / Failed. The stream stays, without a role.
     pub fn reject_play(&mut self, stream: MessageStreamId, code: &str, description: &str) {
-        if let Some(Role::Play { .. }) = self.streams.role(stream) {
-            self.forget_role(stream);
-            self.link.output.status(stream, "error", code, description);
-        }
+        self.refuse_role(stream, code, description);
     }
 
     /// NetStream.Pause.Notify + StreamEOF / Unpause.Notify + StreamBegin.
@@ -170,6 +161,37 @@ impl ServerSession {
     pub fn announce_shutdown(&mut self, description: &str) {
         let code = "NetConnection.Connect.AppShutdown";
         self.link.output.status(0, "error", code, description);
+    }
+
+    /// Whether an answer about `stream` is due, and the request is still the last one: a client may have sent the next
+    /// behind it in the same read.
+    fn answers_last(&mut self, stream: MessageStreamId) -> bool {
+        self.take_asked(stream) && !self.events.iter().any(|e| e.requested() == Some(stream))
+    }
+
+    fn take_asked(&mut self, stream: MessageStreamId) -> bool {
+        let index = self.asked.iter().position(|asked| *asked == stream);
+        index.map(|index| self.asked.swap_remove(index)).is_some()
+    }
+
+    fn refuse_role(&mut self, stream: MessageStreamId, code: &str, description: &str) {
+        if self.take_asked(stream) {
+            self.forget_role(stream);
+            self.link.output.status(stream, "error", code, description);
+        }
+    }
+
+    /// Ends the role the shell has last heard of, and forgets what it has not yet heard: media, and an end that came on
+    /// the request's heels. A next request that is queued already has a role of its own, which stays.
+    fn forget_role(&mut self, stream: MessageStreamId) {
+        let mut next = false;
+        self.events.retain(|event| {
+            next |= event.requested() == Some(stream);
+            next || event.stream() != Some(stream)
+        });
+        if !next {
+            self.streams.set_role(stream, Role::Idle);
+        }
     }
 }
 

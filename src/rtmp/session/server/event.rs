@@ -96,4 +96,14 @@ impl Event {
             | Self::Receive { stream, .. } => Some(*stream),
         }
     }
+
+    /// The message stream of a publish or play that waits for an answer.
+    pub(super) fn requested(&self) -> Option<MessageStreamId> {
+        match self {
+            Self::PublishRequested { stream, .. } | Self::PlayRequested { stream, .. } => {
+                Some(*stream)
+            }
+            _ => None,
+        }
+    }
 }

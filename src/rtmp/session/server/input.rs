@@ -1,6 +1,5 @@
 //! What comes: handshake, control, commands, data, media.
 
-use super::streams::Role;
 use super::{Connection, Event, ServerSession, SessionError};
 use crate::limits;
 use crate::rtmp::amf::{Reader, Value, amf0};
@@ -16,12 +15,13 @@ use crate::time::{Duration, Timestamp};
 impl ServerSession {
     pub(super) fn take_input(&mut self, input: &[u8]) -> Result<(), SessionError> {
         if !self.is_connected() {
-            self.before_connect = self.before_connect.saturating_add(input.len());
+            // What came before this read: how much one read brings is the caller's bound.
             within(
                 self.before_connect,
                 limits::PRE_CONNECT_BYTES,
                 "bytes before `connect` was accepted",
             )?;
+            self.before_connect = self.before_connect.saturating_add(input.len());
         }
         self.process(input)
     }
@@ -161,24 +161,6 @@ impl ServerSession {
             self.on_media(stream, message);
         }
         Ok(())
-    }
-
-    /// Forgets what `stream` has queued of the role that was just refused: media, and an end that came on its heels.
-    pub(super) fn forget_role(&mut self, stream: MessageStreamId) {
-        let mut again = false;
-        self.events.retain(|event| {
-            let same = event.stream() == Some(stream);
-            let request = matches!(
-                event,
-                Event::PublishRequested { .. } | Event::PlayRequested { .. }
-            );
-            again |= same && request;
-            again || !same
-        });
-        // A next request that is queued already has a role of its own.
-        if !again {
-            self.streams.set_role(stream, Role::Idle);
-        }
     }
 }
 

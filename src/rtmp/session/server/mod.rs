@@ -60,6 +60,8 @@ pub struct ServerSession {
     link: Link,
     events: VecDeque<Event>,
     streams: streams::Streams,
+    /// Message streams whose publish or play the shell was told of and has not answered.
+    asked: Vec<MessageStreamId>,
     /// Names of FCPublish, whose senders expect onFCPublish.
     announced: VecDeque<String>,
     /// Bytes that came before `connect` was accepted.
@@ -96,6 +98,7 @@ impl ServerSession {
             config,
             events: VecDeque::new(),
             streams: streams::Streams::default(),
+            asked: Vec::new(),
             announced: VecDeque::new(),
             before_connect: 0,
             held: Vec::new(),
@@ -127,7 +130,11 @@ impl ServerSession {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let event = self.events.pop_front()?;
+        if let Some(stream) = event.requested().filter(|s| !self.asked.contains(s)) {
+            self.asked.push(stream);
+        }
+        Some(event)
     }
 
     /// Replies to be written, whole messages.

@@ -8,13 +8,14 @@ use crate::rtmp::chunk::{CSID_CONTROL, CSID_NOTICE};
 use crate::rtmp::control::UserControl;
 use crate::rtmp::message;
 use crate::rtmp::session::MessageStreamId;
-use crate::rtmp::session::output::info;
+use crate::rtmp::session::output::{info, sample_access};
 use crate::time::Timestamp;
 
 /// What a player on message stream `stream` is told when its publisher ends: StreamEOF, on which GStreamer leaves, and
 /// onStatus NetStream.Play.UnpublishNotify, on which all others do. Wire bytes.
 pub fn publisher_ended(stream: MessageStreamId, name: &str, chunk_size: u32) -> Vec<u8> {
     let mut notice = Notice::new(chunk_size);
+    notice.push_last(stream);
     notice.control(UserControl::StreamEof(stream));
     let description = format!("{name} is unpublished.");
     notice.status(stream, "NetStream.Play.UnpublishNotify", &description);
@@ -34,6 +35,7 @@ pub fn publisher_began(stream: MessageStreamId, name: &str, chunk_size: u32) -> 
 pub fn play_stopped(stream: MessageStreamId, name: &str, chunk_size: u32) -> Vec<u8> {
     let mut notice = Notice::new(chunk_size);
     let description = format!("Stopped playing {name}.");
+    notice.push_last(stream);
     notice.status(stream, "NetStream.Play.Stop", &description);
     notice.control(UserControl::StreamEof(stream));
     notice.bytes
@@ -50,6 +52,13 @@ impl Notice {
             bytes: Vec::new(),
             chunk_size,
         }
+    }
+
+    /// One more data message behind the media. GStreamer's rtmp2src holds one message, and drops it at StreamEOF: let it
+    /// be this one, which says again what the play began with and which no other client minds.
+    fn push_last(&mut self, stream: MessageStreamId) {
+        let access = sample_access();
+        self.message(CSID_NOTICE, message::DATA_AMF0, stream, &access);
     }
 
     fn control(&mut self, control: UserControl) {

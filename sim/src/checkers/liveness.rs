@@ -1,0 +1,49 @@
+//! What a script was promised comes within its bound.
+
+use super::Checker;
+use crate::journal::Observation;
+
+/// A client that waits for an answer, for frames or for the end of a stream, on a connection that still
+/// stands, must get it. The scenario says how long that may take.
+#[derive(Default)]
+pub struct Liveness {
+    exercised: u64,
+}
+
+impl Checker for Liveness {
+    fn name(&self) -> &'static str {
+        "progress"
+    }
+
+    fn observe(&mut self, who: &str, seen: &Observation) -> Result<(), String> {
+        match seen {
+            Observation::Starved { what } => {
+                self.exercised += 1;
+                Err(format!("{who} waited in vain for {what}"))
+            }
+            Observation::Connected | Observation::Publishes { .. } | Observation::Plays { .. } => {
+                self.exercised += 1;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn exercised(&self) -> u64 {
+        self.exercised
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_in_vain_is_found() {
+        let mut checker = Liveness::default();
+        assert_eq!(checker.observe("bob", &Observation::Connected), Ok(()));
+        let what = "10 frames".to_owned();
+        let starved = Observation::Starved { what };
+        assert!(checker.observe("bob", &starved).is_err());
+    }
+}

@@ -1,0 +1,201 @@
+//! The checkers: one invariant each, one file each.
+//!
+//! They see what clients saw, what the net did and what the server reports; they know nothing of the
+//! server's insides. Each counts how often it really checked something, because an invariant nobody
+//! exercised is not one that holds.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use millstream::time::Instant;
+
+use crate::journal::Observation;
+use crate::media::{Frame, Sort};
+
+mod emptiness;
+mod headers;
+mod liveness;
+mod publisher;
+mod selection;
+
+pub use emptiness::Emptiness;
+pub use headers::Headers;
+pub use liveness::Liveness;
+pub use publisher::OnePublisher;
+pub use selection::Selection;
+
+/// One invariant.
+pub trait Checker {
+    /// Its name in messages and reports.
+    fn name(&self) -> &'static str;
+
+    /// Sees one observation of `who`.
+    ///
+    /// # Errors
+    /// The invariant is violated: in words, with what was expected and what came.
+    fn observe(&mut self, who: &str, seen: &Observation) -> Result<(), String>;
+
+    /// Judges the end of the run.
+    ///
+    /// # Errors
+    /// The invariant is violated.
+    fn finish(&mut self, leftovers: &Leftovers) -> Result<(), String> {
+        let _ = leftovers;
+        Ok(())
+    }
+
+    /// How often it checked something.
+    fn exercised(&self) -> u64;
+}
+
+/// A broken invariant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Violation {
+    /// Which checker found it.
+    pub checker: &'static str,
+    /// When, in virtual time.
+    pub at: Instant,
+    /// What was expected, and what came.
+    pub what: String,
+}
+
+/// What was still there when all had gone: a name for each kind of thing, and how many.
+pub type Leftovers = BTreeMap<String, u64>;
+
+/// Every checker, fresh.
+pub fn all() -> Vec<Box<dyn Checker>> {
+    vec![
+        Box::new(Selection::default()),
+        Box::new(Headers::default()),
+        Box::new(OnePublisher::default()),
+        Box::new(Liveness::default()),
+        Box::new(Emptiness::default()),
+    ]
+}
+
+/// Everything that was ever sent, found again by its bytes. Shared by the checkers of delivered media.
+#[derive(Default)]
+struct Library {
+    by_payload: BTreeMap<Bytes, Entry>,
+    /// Per publication: its frames' sorts, in order.
+    sorts: BTreeMap<Publication, Vec<Sort>>,
+}
+
+/// Who, and which of their publications.
+type Publication = (Rc<str>, usize);
+
+/// Where a frame belongs.
+#[derive(Clone, Debug)]
+struct Entry {
+    name: Rc<str>,
+    publication: Publication,
+    index: usize,
+    frame: Rc<Frame>,
+}
+
+impl Library {
+    /// Takes in what `who` sent, if this observation is that.
+    fn learn(&mut self, who: &str, seen: &Observation) {
+        if let Observation::Sent {
+            name,
+            publication,
+            index,
+            frame,
+        } = seen
+        {
+            let publication = (Rc::from(who), *publication);
+            let sorts = self.sorts.entry(publication.clone()).or_default();
+            sorts.push(frame.sort);
+            let entry = Entry {
+                name: name.clone(),
+                publication,
+                index: *index,
+                frame: frame.clone(),
+            };
+            self.by_payload.insert(frame.delivered(), entry);
+        }
+    }
+
+    /// Which frame has these bytes.
+    fn find(&self, payload: &Bytes) -> Option<&Entry> {
+        self.by_payload.get(payload)
+    }
+
+    /// The newest frame of `sort` before `index` in the publication.
+    fn newest_before(&self, publication: &Publication, sort: Sort, index: usize) -> Option<usize> {
+        let sorts = self.sorts.get(publication)?;
+        sorts.iter().take(index).rposition(|other| *other == sort)
+    }
+}
+
+/// Data messages that a server says in its own name: they were never published.
+fn is_servers_own(payload: &[u8]) -> bool {
+    [&b"|RtmpSampleAccess"[..], b"onStatus"]
+        .iter()
+        .any(|name| payload.get(3..).is_some_and(|rest| rest.starts_with(name)))
+}
+
+#[cfg(test)]
+mod testing {
+    //! Hand-made histories.
+    use millstream::rtmp::wire::MediaKind;
+
+    use super::*;
+    use crate::media::{Broadcast, Shape};
+
+    /// The first `n` frames of a small broadcast: metadata, two headers, then a GOP of 3 without audio.
+    pub(crate) fn frames(client: &str, publication: usize, n: usize) -> Vec<Rc<Frame>> {
+        let shape = Shape {
+            gop: 3,
+            picture_ms: 40,
+            audio_ms: 0,
+            picture_bytes: 200,
+            start: 0,
+        };
+        let mut broadcast = Broadcast::new(shape, client, publication);
+        (0..n).map(|_| Rc::new(broadcast.next_frame())).collect()
+    }
+
+    pub(crate) fn name() -> Rc<str> {
+        Rc::from("live/test")
+    }
+
+    pub(crate) fn sent(publication: usize, index: usize, frame: &Rc<Frame>) -> Observation {
+        Observation::Sent {
+            name: name(),
+            publication,
+            index,
+            frame: frame.clone(),
+        }
+    }
+
+    pub(crate) fn received(frame: &Frame) -> Observation {
+        received_bytes(frame.kind, frame.delivered())
+    }
+
+    pub(crate) fn received_bytes(kind: MediaKind, payload: Bytes) -> Observation {
+        Observation::Received {
+            name: name(),
+            kind,
+            timestamp: millstream::time::Timestamp(0),
+            payload,
+        }
+    }
+
+    /// Feeds the `alice` publication of `frames`, then the player `bob`, who gets `picks` of it.
+    pub(crate) fn broadcast(
+        checker: &mut dyn Checker,
+        frames: &[Rc<Frame>],
+        picks: &[usize],
+    ) -> Result<(), String> {
+        for (index, frame) in frames.iter().enumerate() {
+            checker.observe("alice", &sent(0, index, frame))?;
+        }
+        checker.observe("bob", &Observation::Plays { name: name() })?;
+        for pick in picks {
+            checker.observe("bob", &received(&frames[*pick]))?;
+        }
+        Ok(())
+    }
+}

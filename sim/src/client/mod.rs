@@ -1,0 +1,28 @@
+//! The clients: scripts played through the real client session, over whatever world they are put in.
+
+use core::future::Future;
+use std::io;
+
+use millstream::runtime::Conn;
+use millstream::time::Instant;
+
+mod link;
+mod player;
+
+pub use player::play_script;
+
+/// The world a script is played in: the simulator's, or (one day) real sockets.
+pub trait Stage: Clone + 'static {
+    /// Its connections.
+    type Conn: Conn;
+
+    /// Opens the `attempt`th connection of `client` to the server.
+    fn connect(&self, client: &str, attempt: usize)
+    -> impl Future<Output = io::Result<Self::Conn>>;
+
+    /// Now.
+    fn now(&self) -> Instant;
+
+    /// Completes at or after `at`.
+    fn sleep_until(&self, at: Instant) -> impl Future<Output = ()>;
+}

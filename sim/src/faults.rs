@@ -1,0 +1,255 @@
+//! What goes wrong on a connection: each fault on or off, then its rate, all drawn from the seed.
+//!
+//! Swarm testing (Groce 2012): a scenario with a few faults switched on at all finds more than one where
+//! every fault happens a little.
+
+use core::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use fastrand::Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::seed::{self, happens};
+
+/// The faults of a scenario's connections. A rate of 0 switches a fault off.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FaultConfig {
+    /// How often a read returns fewer bytes than are there.
+    pub short_reads: f64,
+    /// How often a write takes fewer bytes than the window has room for.
+    pub short_writes: f64,
+    /// Whether shortened reads and writes move one byte only; otherwise a random part.
+    pub single_bytes: bool,
+    /// How often a call says `WouldBlock` though it need not. The wake-up follows at once.
+    pub spurious_pending: f64,
+    /// How often arriving data is held back for a while.
+    pub stalls: f64,
+    /// The longest stall, milliseconds.
+    pub stall_ms: u64,
+    /// The chance of a connection to be reset after a random number of bytes read by the server.
+    pub resets: f64,
+    /// Bytes after which such a reset comes at the latest.
+    pub reset_within: u64,
+    /// Bytes in flight from client to server: smallest and largest window drawn.
+    pub upstream_window: [usize; 2],
+    /// Bytes in flight from server to client: smallest and largest window drawn.
+    pub downstream_window: [usize; 2],
+    /// Bytes of one segment: smallest and largest drawn.
+    pub segment: [usize; 2],
+}
+
+impl Default for FaultConfig {
+    fn default() -> Self {
+        Self {
+            short_reads: 0.0,
+            short_writes: 0.0,
+            single_bytes: false,
+            spurious_pending: 0.0,
+            stalls: 0.0,
+            stall_ms: 200,
+            resets: 0.0,
+            reset_within: 200_000,
+            upstream_window: [65_536, 65_536],
+            downstream_window: [65_536, 65_536],
+            segment: [1_460, 1_460],
+        }
+    }
+}
+
+impl FaultConfig {
+    /// A random configuration: each fault on or off, then its rate.
+    pub fn draw(rng: &mut Rng) -> Self {
+        let rate = |rng: &mut Rng, on: f64, most: f64| {
+            let on = happens(rng, on);
+            let rate = rng.f64() * most;
+            if on { round(rate) } else { 0.0 }
+        };
+        let window = |rng: &mut Rng| {
+            let small = 1 << rng.u32(9..16);
+            [small, small << rng.u32(0..4)]
+        };
+        Self {
+            short_reads: rate(rng, 0.5, 0.5),
+            short_writes: rate(rng, 0.5, 0.5),
+            single_bytes: rng.u8(..4) == 0,
+            spurious_pending: rate(rng, 0.5, 0.2),
+            stalls: rate(rng, 0.3, 0.02),
+            stall_ms: rng.u64(1..400),
+            resets: rate(rng, 0.25, 0.5),
+            reset_within: 1 << rng.u32(10..19),
+            upstream_window: window(rng),
+            downstream_window: window(rng),
+            segment: [rng.usize(200..1_460), rng.usize(1_460..9_000)],
+        }
+    }
+}
+
+/// Three decimals: what a person can read in the file, and what JSON gives back unchanged.
+fn round(rate: f64) -> f64 {
+    (rate * 1_000.0).round() / 1_000.0
+}
+
+/// How often each fault really happened. A fault that never fires tests nothing.
+#[derive(Clone, Debug, Default)]
+pub struct FaultCounts(Rc<RefCell<BTreeMap<&'static str, u64>>>);
+
+impl FaultCounts {
+    /// Counts one more `kind`.
+    pub fn count(&self, kind: &'static str) {
+        *self.0.borrow_mut().entry(kind).or_insert(0) += 1;
+    }
+
+    /// All kinds that fired, with how often.
+    pub fn totals(&self) -> BTreeMap<&'static str, u64> {
+        self.0.borrow().clone()
+    }
+}
+
+/// One end of one connection's dice.
+#[derive(Debug)]
+pub struct ConnFaults {
+    config: Rc<FaultConfig>,
+    counts: FaultCounts,
+    rng: Rng,
+    /// Bytes until the reset, if one is to come.
+    reset_in: Option<u64>,
+    /// Bytes of one segment.
+    pub segment: usize,
+}
+
+impl ConnFaults {
+    /// The dice for `purpose`, which must name the connection and its end.
+    pub fn new(
+        config: Rc<FaultConfig>,
+        counts: FaultCounts,
+        world_seed: u64,
+        purpose: &str,
+    ) -> Self {
+        let mut rng = seed::rng(world_seed, purpose);
+        let reset_in =
+            happens(&mut rng, config.resets).then(|| rng.u64(..config.reset_within.max(1)));
+        let segment = between(&mut rng, config.segment);
+        Self {
+            config,
+            counts,
+            rng,
+            reset_in,
+            segment,
+        }
+    }
+
+    /// How many of `n` readable bytes a read may have.
+    pub fn read_size(&mut self, n: usize) -> usize {
+        let rate = self.config.short_reads;
+        self.shorten(n, rate, "short read")
+    }
+
+    /// How many of `n` writable bytes a write may take.
+    pub fn write_size(&mut self, n: usize) -> usize {
+        let rate = self.config.short_writes;
+        self.shorten(n, rate, "short write")
+    }
+
+    fn shorten(&mut self, n: usize, rate: f64, kind: &'static str) -> usize {
+        if n < 2 || !happens(&mut self.rng, rate) {
+            return n;
+        }
+        self.counts.count(kind);
+        if self.config.single_bytes {
+            1
+        } else {
+            self.rng.usize(1..n)
+        }
+    }
+
+    /// Whether this call says `WouldBlock` for no reason.
+    pub fn dodges(&mut self) -> bool {
+        let dodges = happens(&mut self.rng, self.config.spurious_pending);
+        if dodges {
+            self.counts.count("spurious pending");
+        }
+        dodges
+    }
+
+    /// Whether the data that has just arrived is held back, and for how many milliseconds.
+    pub fn stalls(&mut self) -> Option<u64> {
+        let stalls = happens(&mut self.rng, self.config.stalls);
+        stalls.then(|| {
+            self.counts.count("stall");
+            self.rng.u64(1..=self.config.stall_ms.max(1))
+        })
+    }
+
+    /// Whether the connection is reset now that `n` more bytes have passed.
+    pub fn resets_after(&mut self, n: usize) -> bool {
+        let Some(left) = self.reset_in else {
+            return false;
+        };
+        let n = n as u64;
+        if left > n {
+            self.reset_in = Some(left - n);
+            return false;
+        }
+        self.reset_in = None;
+        self.counts.count("reset");
+        true
+    }
+}
+
+/// A number between both, in any order given, both included, at least 1.
+pub fn between(rng: &mut Rng, [low, high]: [usize; 2]) -> usize {
+    rng.usize(low.min(high)..=low.max(high)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(config: FaultConfig) -> (ConnFaults, FaultCounts) {
+        let counts = FaultCounts::default();
+        let faults = ConnFaults::new(Rc::new(config), counts.clone(), 1, "test");
+        (faults, counts)
+    }
+
+    #[test]
+    fn switched_off_faults_never_fire() {
+        let (mut faults, counts) = faults(FaultConfig::default());
+        for _ in 0..1_000 {
+            assert_eq!(faults.read_size(100), 100);
+            assert_eq!(faults.write_size(100), 100);
+            assert!(!faults.dodges() && faults.stalls().is_none() && !faults.resets_after(1_000));
+        }
+        assert!(counts.totals().is_empty());
+    }
+
+    #[test]
+    fn switched_on_faults_fire_and_are_counted() {
+        let (mut faults, counts) = faults(FaultConfig {
+            short_reads: 1.0,
+            spurious_pending: 1.0,
+            resets: 1.0,
+            reset_within: 10,
+            ..FaultConfig::default()
+        });
+        assert!((1..100).contains(&faults.read_size(100)));
+        assert_eq!(faults.read_size(1), 1);
+        assert!(faults.dodges());
+        assert!(faults.resets_after(10));
+        assert!(!faults.resets_after(10), "a connection is reset once");
+        let totals = counts.totals();
+        assert_eq!(totals.get("short read"), Some(&1));
+        assert_eq!(totals.get("reset"), Some(&1));
+    }
+
+    #[test]
+    fn a_drawn_configuration_survives_its_file() {
+        let mut rng = seed::rng(5, "x");
+        for _ in 0..50 {
+            let config = FaultConfig::draw(&mut rng);
+            let text = serde_json::to_string(&config).unwrap();
+            assert_eq!(serde_json::from_str::<FaultConfig>(&text).unwrap(), config);
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! The server's host: every virtual thread of it, polled inside one turmoil host in seeded order.
+
+use core::cell::{Cell, RefCell};
+use core::future::{Future, poll_fn};
+use core::task::{Context, Poll};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use fastrand::Rng;
+use millstream::runtime::Runtime;
+use millstream::time::Instant;
+
+use crate::checkers::Leftovers;
+use crate::net::{SimListener, now};
+use crate::order::OrderKind;
+use crate::runtime::{Shared, SimRuntime};
+use crate::seed;
+
+/// The port the server listens on.
+pub const PORT: u16 = 1_935;
+
+/// Polls of one virtual thread in one virtual millisecond: a busy loop fails rather than hangs. A megabyte
+/// read byte by byte stays far below.
+const POLLS_PER_TICK: u64 = 200_000;
+
+/// What runs on the server's host.
+pub trait Software {
+    /// Starts it: spawns what it needs on the virtual threads.
+    fn boot(&self, sites: Sites) -> Running;
+}
+
+/// Where to run.
+pub struct Sites {
+    /// The control thread.
+    pub control: SimRuntime,
+    /// The data shards.
+    pub shards: Vec<SimRuntime>,
+    /// Where clients will come.
+    pub listener: SimListener,
+}
+
+/// A running server's handles.
+pub struct Running {
+    /// Asks it to stop gracefully.
+    pub stop: Box<dyn Fn()>,
+    /// What it holds.
+    pub census: Box<dyn Fn() -> Leftovers>,
+}
+
+/// The server's host as the world sees it from outside; clones share it.
+#[derive(Clone, Default)]
+pub struct Host(Rc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    sites: RefCell<Vec<SimRuntime>>,
+    running: RefCell<Option<Running>>,
+    /// Tasks of each site when the server had booted and nobody had come yet.
+    baseline: RefCell<Option<Vec<usize>>>,
+    over: Cell<bool>,
+}
+
+impl Host {
+    /// Boots `software` on a control thread and `shards` data shards, and runs it until all its tasks end.
+    pub async fn run(self, shared: Shared, shards: usize, software: Rc<dyn Software>) {
+        let listener = match SimListener::bind(PORT).await {
+            Ok(listener) => listener,
+            Err(error) => {
+                let what = format!("the server cannot listen: {error}");
+                return shared.journal.fail(now(), "world", what);
+            }
+        };
+        let control = SimRuntime::new(shared.clone(), "control");
+        let shards: Vec<SimRuntime> = (0..shards)
+            .map(|id| SimRuntime::new(shared.clone(), &format!("shard {id}")))
+            .collect();
+        let mut sites = shards.clone();
+        sites.push(control.clone());
+        self.0.sites.borrow_mut().clone_from(&sites);
+        let running = software.boot(Sites {
+            control,
+            shards,
+            listener,
+        });
+        *self.0.running.borrow_mut() = Some(running);
+        let clear = ClearAtEnd(sites.clone());
+        Driver::new(self.clone(), shared, sites).await_end().await;
+        drop(clear);
+        self.0.over.set(true);
+        // The machine stays, without the server: turmoil delivers nothing to a host that has ended, so
+        // whoever connects now would hang instead of being refused.
+        core::future::pending::<()>().await;
+    }
+
+    /// Asks the server to stop gracefully.
+    pub fn stop(&self) {
+        if let Some(running) = &*self.0.running.borrow() {
+            (running.stop)();
+        }
+    }
+
+    /// Whether all tasks of the server have ended.
+    pub fn is_over(&self) -> bool {
+        self.0.over.get()
+    }
+
+    /// What the server holds beyond what it held when nobody had come yet.
+    pub fn leftovers(&self) -> Leftovers {
+        let mut left = match &*self.0.running.borrow() {
+            Some(running) => (running.census)(),
+            None => Leftovers::new(),
+        };
+        let baseline = self.0.baseline.borrow();
+        for (index, site) in self.0.sites.borrow().iter().enumerate() {
+            let base = baseline.as_ref().and_then(|counts| counts.get(index));
+            let extra = site
+                .executor()
+                .task_count()
+                .saturating_sub(*base.unwrap_or(&0));
+            left.insert(format!("tasks on {}", site.site()), extra as u64);
+        }
+        left
+    }
+
+    /// Tasks and timers that outlived a graceful stop.
+    pub fn remains(&self) -> Leftovers {
+        let mut left = Leftovers::new();
+        for site in self.0.sites.borrow().iter() {
+            let tasks = site.executor().task_count() as u64;
+            left.insert(format!("tasks on {} after the stop", site.site()), tasks);
+            let timers = site.timers() as u64;
+            left.insert(format!("timers on {} after the stop", site.site()), timers);
+        }
+        left
+    }
+
+    /// Per site: polls and panics.
+    pub fn work(&self) -> Vec<(String, u64, u64)> {
+        let sites = self.0.sites.borrow();
+        let work = |site: &SimRuntime| {
+            let executor = site.executor();
+            (site.site().to_owned(), executor.polls(), executor.panics())
+        };
+        sites.iter().map(work).collect()
+    }
+}
+
+/// A task that holds its executor is a cycle: whatever ends the host (also a crash) must drop the tasks.
+struct ClearAtEnd(Vec<SimRuntime>);
+
+impl Drop for ClearAtEnd {
+    fn drop(&mut self) {
+        for site in &self.0 {
+            site.executor().clear();
+        }
+    }
+}
+
+/// Polls the sites in turn until none has a task left.
+struct Driver {
+    host: Host,
+    shared: Shared,
+    sites: Vec<SimRuntime>,
+    rng: Rng,
+    /// The virtual millisecond that the budget of polls is for.
+    tick: Option<u64>,
+}
+
+impl Driver {
+    fn new(host: Host, shared: Shared, sites: Vec<SimRuntime>) -> Self {
+        Self {
+            rng: seed::rng(shared.seed, "sites"),
+            host,
+            shared,
+            sites,
+            tick: None,
+        }
+    }
+
+    async fn await_end(mut self) {
+        let mut alarm: Option<(Instant, core::pin::Pin<Box<tokio::time::Sleep>>)> = None;
+        poll_fn(|cx| {
+            loop {
+                if self.run_all(cx) || self.sites.iter().all(is_idle) {
+                    return Poll::Ready(());
+                }
+                let Some(at) = self.next_deadline() else {
+                    return Poll::Pending;
+                };
+                if alarm.as_ref().is_none_or(|(set, _)| *set != at) {
+                    let sleep = Box::pin(tokio::time::sleep(at.since(now())));
+                    alarm = Some((at, sleep));
+                }
+                let Some((_, sleep)) = &mut alarm else {
+                    return Poll::Pending;
+                };
+                if sleep.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                alarm = None;
+            }
+        })
+        .await;
+    }
+
+    /// Runs every site until none has more to do; true if one is stuck in a busy loop.
+    fn run_all(&mut self, cx: &Context<'_>) -> bool {
+        for site in &self.sites {
+            site.executor().set_parker(cx.waker().clone());
+        }
+        loop {
+            self.grant_polls();
+            if self.shared.order != OrderKind::Fifo {
+                self.rng.shuffle(&mut self.sites);
+            }
+            for site in &self.sites {
+                site.tick();
+                site.executor().resume();
+                let turned = catch_unwind(AssertUnwindSafe(|| site.executor().turn()));
+                if let Err(panic) = turned {
+                    let what = said(panic.as_ref());
+                    let what = format!("{}: {what}", site.site());
+                    self.shared.journal.fail(now(), "livelock", what);
+                    return true;
+                }
+            }
+            if self.sites.iter().all(|site| site.executor().may_park()) {
+                self.note_baseline();
+                return false;
+            }
+        }
+    }
+
+    fn grant_polls(&mut self) {
+        let tick = now().as_millis();
+        if self.tick.replace(tick) != Some(tick) {
+            for site in &self.sites {
+                site.executor().set_budget(Some(POLLS_PER_TICK));
+            }
+        }
+    }
+
+    fn note_baseline(&self) {
+        let baseline = &mut *self.host.0.baseline.borrow_mut();
+        baseline.get_or_insert_with(|| {
+            let sites = self.host.0.sites.borrow();
+            sites
+                .iter()
+                .map(|site| site.executor().task_count())
+                .collect()
+        });
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.sites
+            .iter()
+            .filter_map(SimRuntime::next_deadline)
+            .min()
+    }
+}
+
+fn is_idle(site: &SimRuntime) -> bool {
+    site.executor().task_count() == 0
+}
+
+/// What a panic said, if it said it in text.
+fn said(panic: &(dyn core::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without words").to_owned()
+}
+
+/// The real server, as its binary runs it.
+pub struct Millstream {
+    /// Its settings.
+    pub settings: millstream::server::Settings,
+}
+
+impl Software for Millstream {
+    fn boot(&self, sites: Sites) -> Running {
+        use millstream::server::{control, event::EventSink, shard::Shard, world};
+
+        let plan = world(
+            sites.shards.len(),
+            self.settings.clone(),
+            EventSink::default(),
+        );
+        let mut shards = Vec::new();
+        for (runtime, plan) in sites.shards.into_iter().zip(plan.shards) {
+            let shard = Shard::new(runtime.clone(), plan);
+            runtime.spawn("shard", shard.clone().run()).detach();
+            shards.push(shard);
+        }
+        let serve = control::run(sites.control.clone(), plan.control, vec![sites.listener]);
+        sites.control.spawn("control", serve).detach();
+        let stop = plan.stop;
+        Running {
+            stop: Box::new(move || stop.stop()),
+            census: Box::new(move || {
+                let mut left = Leftovers::new();
+                for shard in &shards {
+                    let census = shard.census();
+                    for (what, count) in [
+                        ("connections", census.connections),
+                        ("streams", census.streams),
+                        ("players", census.players),
+                        ("bytes in rings", census.ring_bytes),
+                        ("unanswered requests", census.requests),
+                    ] {
+                        *left.entry(what.to_owned()).or_insert(0) += count as u64;
+                    }
+                }
+                left
+            }),
+        }
+    }
+}

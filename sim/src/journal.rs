@@ -1,0 +1,224 @@
+//! Where everything that is seen in a run comes together: the trace for people, the checkers for the verdict.
+
+use core::cell::RefCell;
+use core::fmt;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use millstream::rtmp::wire::MediaKind;
+use millstream::time::{Instant, Timestamp};
+
+use crate::checkers::{self, Checker, Leftovers, Violation};
+use crate::media::Frame;
+use crate::seed;
+use crate::trace::Trace;
+
+/// Something seen from outside the server: at a client, on the net, or in what the server reports.
+#[derive(Clone, Debug)]
+pub enum Observation {
+    /// The client's connection stands.
+    Connected,
+    /// The server answered with a status or a refusal.
+    Told {
+        /// `NetStream.Play.Start` and the like.
+        code: String,
+    },
+    /// The client asks to publish `name` (application and stream).
+    AsksToPublish {
+        /// Application and stream: `live/test`.
+        name: Rc<str>,
+        /// Which of this client's publications, from 0.
+        publication: usize,
+    },
+    /// The server allowed it.
+    Publishes {
+        /// Application and stream.
+        name: Rc<str>,
+    },
+    /// The client sends a frame.
+    Sent {
+        /// Application and stream.
+        name: Rc<str>,
+        /// Which of this client's publications, from 0.
+        publication: usize,
+        /// Which frame of it, from 0.
+        index: usize,
+        /// The frame.
+        frame: Rc<Frame>,
+    },
+    /// The client asks to play `name`.
+    AsksToPlay {
+        /// Application and stream.
+        name: Rc<str>,
+    },
+    /// The server allowed it.
+    Plays {
+        /// Application and stream.
+        name: Rc<str>,
+    },
+    /// A player got a message.
+    Received {
+        /// Application and stream.
+        name: Rc<str>,
+        /// Audio, video or data.
+        kind: MediaKind,
+        /// Its time.
+        timestamp: Timestamp,
+        /// Its payload.
+        payload: Bytes,
+    },
+    /// From now on the client claims nothing: it unpublished, left, or one end of its connection is gone.
+    LetsGo {
+        /// Why, in words.
+        why: &'static str,
+    },
+    /// The client waited in vain: a promise of progress was broken.
+    Starved {
+        /// For what.
+        what: String,
+    },
+    /// What the server itself reports.
+    Server {
+        /// Its words.
+        text: String,
+    },
+    /// The world did something: a link was cut, healed, a fault fired.
+    World {
+        /// What.
+        text: String,
+    },
+}
+
+impl fmt::Display for Observation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connected => write!(f, "connected"),
+            Self::Told { code } => write!(f, "is told {code}"),
+            Self::AsksToPublish { name, .. } => write!(f, "asks to publish {name}"),
+            Self::Publishes { name } => write!(f, "publishes {name}"),
+            Self::Sent {
+                name, index, frame, ..
+            } => write!(
+                f,
+                "-> {name} #{index} {} at {} ms, {} bytes",
+                frame.sort.name(),
+                frame.timestamp.0,
+                frame.payload.len()
+            ),
+            Self::AsksToPlay { name } => write!(f, "asks to play {name}"),
+            Self::Plays { name } => write!(f, "plays {name}"),
+            Self::Received {
+                name,
+                kind,
+                timestamp,
+                payload,
+            } => write!(
+                f,
+                "<- {name} {kind:?} at {} ms, {} bytes {:08x}",
+                timestamp.0,
+                payload.len(),
+                seed::fnv(payload) >> 32
+            ),
+            Self::LetsGo { why } => write!(f, "lets go: {why}"),
+            Self::Starved { what } => write!(f, "waits in vain for {what}"),
+            Self::Server { text } | Self::World { text } => f.write_str(text),
+        }
+    }
+}
+
+/// The one journal of a run; clones share it.
+#[derive(Clone)]
+pub struct Journal(Rc<RefCell<Inner>>);
+
+struct Inner {
+    trace: Trace,
+    checkers: Vec<Box<dyn Checker>>,
+    violations: Vec<Violation>,
+}
+
+impl Journal {
+    /// A journal with every checker.
+    pub fn new() -> Self {
+        Self(Rc::new(RefCell::new(Inner {
+            trace: Trace::default(),
+            checkers: checkers::all(),
+            violations: Vec::new(),
+        })))
+    }
+
+    /// Writes down what `who` did or saw, and shows it to every checker.
+    pub fn note(&self, at: Instant, who: &str, seen: &Observation) {
+        let inner = &mut *self.0.borrow_mut();
+        inner.trace.line(at, who, format_args!("{seen}"));
+        for checker in &mut inner.checkers {
+            if let Err(what) = checker.observe(who, seen) {
+                let name = checker.name();
+                inner
+                    .trace
+                    .line(at, "VIOLATION", format_args!("{name}: {what}"));
+                inner.violations.push(Violation {
+                    checker: name,
+                    at,
+                    what,
+                });
+            }
+        }
+    }
+
+    /// A failure that no checker saw but the world itself: a livelock, a panic, a hang.
+    pub fn fail(&self, at: Instant, checker: &'static str, what: String) {
+        let inner = &mut *self.0.borrow_mut();
+        inner
+            .trace
+            .line(at, "VIOLATION", format_args!("{checker}: {what}"));
+        inner.violations.push(Violation { checker, at, what });
+    }
+
+    /// Whether anything was violated so far.
+    pub fn failed(&self) -> bool {
+        !self.0.borrow().violations.is_empty()
+    }
+
+    /// Lets the checkers judge the end; takes the trace and the verdict out.
+    pub fn finish(&self, at: Instant, leftovers: &Leftovers) -> (Trace, Verdict) {
+        let inner = &mut *self.0.borrow_mut();
+        for checker in &mut inner.checkers {
+            if let Err(what) = checker.finish(leftovers) {
+                let name = checker.name();
+                inner
+                    .trace
+                    .line(at, "VIOLATION", format_args!("{name}: {what}"));
+                inner.violations.push(Violation {
+                    checker: name,
+                    at,
+                    what,
+                });
+            }
+        }
+        let exercised = inner
+            .checkers
+            .iter()
+            .map(|checker| (checker.name(), checker.exercised()))
+            .collect();
+        let verdict = Verdict {
+            violations: inner.violations.clone(),
+            exercised,
+        };
+        (inner.trace.clone(), verdict)
+    }
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What the checkers found.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// Everything that must not be, in order.
+    pub violations: Vec<Violation>,
+    /// How often each checker really checked something.
+    pub exercised: Vec<(&'static str, u64)>,
+}

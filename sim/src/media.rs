@@ -1,0 +1,295 @@
+//! Made-up broadcasts whose every frame says which one it is.
+//!
+//! A payload is valid on the surface (FLV tag bodies with AVC and AAC, an `onMetaData`), carries an
+//! identity, and is filled with bytes derived from it. Whoever receives it can tell whose it is, which
+//! one, and whether a single byte was changed.
+
+use bytes::Bytes;
+use millstream::rtmp::wire::MediaKind;
+use millstream::time::Timestamp;
+
+use crate::seed;
+
+/// What role a frame has in its stream.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Sort {
+    /// `@setDataFrame` `onMetaData`.
+    Metadata,
+    /// AVC decoder configuration.
+    VideoHeader,
+    /// AAC audio-specific configuration.
+    AudioHeader,
+    /// A video keyframe.
+    Key,
+    /// A video frame that needs the one before.
+    Inter,
+    /// An audio frame.
+    Audio,
+}
+
+impl Sort {
+    /// Metadata and sequence headers: what is repeated to whoever joins later.
+    pub fn is_header(self) -> bool {
+        matches!(self, Self::Metadata | Self::VideoHeader | Self::AudioHeader)
+    }
+
+    /// Keyframes and inter frames.
+    pub fn is_picture(self) -> bool {
+        matches!(self, Self::Key | Self::Inter)
+    }
+
+    /// A short name for the trace.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Metadata => "metadata",
+            Self::VideoHeader => "avc header",
+            Self::AudioHeader => "aac header",
+            Self::Key => "keyframe",
+            Self::Inter => "inter",
+            Self::Audio => "audio",
+        }
+    }
+}
+
+/// One message of a broadcast.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Audio, video or data.
+    pub kind: MediaKind,
+    /// Its role.
+    pub sort: Sort,
+    /// Its time.
+    pub timestamp: Timestamp,
+    /// As it is published.
+    pub payload: Bytes,
+}
+
+impl Frame {
+    /// As a player must get it: metadata without its `@setDataFrame`.
+    pub fn delivered(&self) -> Bytes {
+        if self.sort == Sort::Metadata {
+            self.payload.slice(SET_DATA_FRAME.len()..)
+        } else {
+            self.payload.clone()
+        }
+    }
+}
+
+/// The AMF0 string `@setDataFrame`.
+const SET_DATA_FRAME: &[u8] = b"\x02\x00\x0d@setDataFrame";
+
+/// The shape of a broadcast.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Shape {
+    /// Pictures from one keyframe to the next, at least 1.
+    pub gop: u32,
+    /// Milliseconds between pictures, at least 1.
+    pub picture_ms: u32,
+    /// Milliseconds between audio frames; 0 for none.
+    pub audio_ms: u32,
+    /// The largest picture, bytes; keyframes are near it, inter frames well below.
+    pub picture_bytes: usize,
+    /// The first timestamp.
+    pub start: u32,
+}
+
+/// An endless broadcast: metadata, headers, then pictures and audio in the order of time.
+#[derive(Clone, Debug)]
+pub struct Broadcast {
+    shape: Shape,
+    /// Who and which publication, hashed.
+    identity: u64,
+    index: u32,
+    pictures: u32,
+    sounds: u32,
+}
+
+impl Broadcast {
+    /// The `publication`th broadcast (from 0) of the client called `client`.
+    pub fn new(shape: Shape, client: &str, publication: usize) -> Self {
+        let shape = Shape {
+            gop: shape.gop.max(1),
+            picture_ms: shape.picture_ms.max(1),
+            ..shape
+        };
+        Self {
+            shape,
+            identity: seed::fnv(format!("{client}/{publication}").as_bytes()),
+            index: 0,
+            pictures: 0,
+            sounds: 0,
+        }
+    }
+
+    /// Milliseconds from the broadcast's start to its next frame.
+    pub fn next_offset(&self) -> u32 {
+        let picture = self.pictures.saturating_mul(self.shape.picture_ms);
+        let sound = self.sounds.saturating_mul(self.shape.audio_ms);
+        if self.index < 3 {
+            0
+        } else if self.shape.audio_ms > 0 && sound < picture {
+            sound
+        } else {
+            picture
+        }
+    }
+
+    /// The next frame.
+    pub fn next_frame(&mut self) -> Frame {
+        let offset = self.next_offset();
+        let sort = self.next_sort(offset);
+        let frame = Frame {
+            kind: match sort {
+                Sort::Metadata => MediaKind::Data,
+                Sort::AudioHeader | Sort::Audio => MediaKind::Audio,
+                Sort::VideoHeader | Sort::Key | Sort::Inter => MediaKind::Video,
+            },
+            sort,
+            timestamp: Timestamp(self.shape.start) + offset,
+            payload: Bytes::from(self.payload(sort)),
+        };
+        self.index += 1;
+        frame
+    }
+
+    fn next_sort(&mut self, offset: u32) -> Sort {
+        match self.index {
+            0 => return Sort::Metadata,
+            1 => return Sort::VideoHeader,
+            2 => return Sort::AudioHeader,
+            _ => {}
+        }
+        let picture_due = self.pictures.saturating_mul(self.shape.picture_ms);
+        if self.shape.audio_ms > 0 && offset < picture_due {
+            self.sounds += 1;
+            return Sort::Audio;
+        }
+        let first_of_gop = self.pictures.is_multiple_of(self.shape.gop);
+        self.pictures += 1;
+        if first_of_gop { Sort::Key } else { Sort::Inter }
+    }
+
+    fn payload(&self, sort: Sort) -> Vec<u8> {
+        let id = self.id();
+        match sort {
+            Sort::Metadata => self.metadata(),
+            Sort::VideoHeader => {
+                let mut out = vec![0x17, 0, 0, 0, 0];
+                out.extend([1, 0x64, 0, 0x1f, 0xff, 0xe1, 0, 16, 0x67, 0x64, 0, 0x1f]);
+                out.extend(id);
+                out.extend([1, 0, 4, 0x68, 0xee, 0x3c, 0x80]);
+                out
+            }
+            Sort::AudioHeader => [&[0xaf, 0, 0x12, 0x10][..], &id].concat(),
+            Sort::Audio => self.filled(&[0xaf, 1], 16 + self.size_below(300)),
+            Sort::Key => {
+                let most = self.shape.picture_bytes;
+                self.picture(
+                    &[0x17, 1, 0, 0, 0],
+                    0x65,
+                    most / 2 + self.size_below(most / 2),
+                )
+            }
+            Sort::Inter => {
+                let most = self.shape.picture_bytes / 4;
+                self.picture(&[0x27, 1, 0, 0, 0], 0x41, self.size_below(most))
+            }
+        }
+    }
+
+    fn picture(&self, head: &[u8], nal: u8, size: usize) -> Vec<u8> {
+        let size = size.max(16);
+        let length = u32::try_from(size + 1).unwrap_or(u32::MAX).to_be_bytes();
+        self.filled(&[head, &length, &[nal]].concat(), size)
+    }
+
+    /// `head`, then identity and filling, together `size` bytes behind it.
+    fn filled(&self, head: &[u8], size: usize) -> Vec<u8> {
+        let mut out = Vec::with_capacity(head.len() + size);
+        out.extend(head);
+        out.extend(self.id());
+        let mut fill = fastrand::Rng::with_seed(self.identity ^ u64::from(self.index));
+        while out.len() < head.len() + size {
+            out.push(fill.u8(..));
+        }
+        out
+    }
+
+    fn size_below(&self, most: usize) -> usize {
+        let mut rng = fastrand::Rng::with_seed(!self.identity ^ u64::from(self.index));
+        rng.usize(..most.max(1))
+    }
+
+    /// Twelve bytes that no other frame has.
+    fn id(&self) -> [u8; 12] {
+        let mut id = [0; 12];
+        id[..8].copy_from_slice(&self.identity.to_be_bytes());
+        id[8..].copy_from_slice(&self.index.to_be_bytes());
+        id
+    }
+
+    fn metadata(&self) -> Vec<u8> {
+        let mut out = SET_DATA_FRAME.to_vec();
+        out.extend(b"\x02\x00\x0aonMetaData\x08\x00\x00\x00\x03");
+        for (key, value) in [("width", 1280.0_f64), ("height", 720.0)] {
+            out.extend([0, key.len() as u8]);
+            out.extend(key.as_bytes());
+            out.push(0);
+            out.extend(value.to_be_bytes());
+        }
+        let title = format!("{:016x}-{}", self.identity, self.index);
+        out.extend(b"\x00\x05title\x02\x00");
+        out.push(title.len() as u8);
+        out.extend(title.as_bytes());
+        out.extend([0, 0, 9]);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: Shape = Shape {
+        gop: 3,
+        picture_ms: 40,
+        audio_ms: 23,
+        picture_bytes: 4_000,
+        start: 0xffff_ffc0,
+    };
+
+    #[test]
+    fn a_broadcast_starts_with_headers_and_a_keyframe_in_order_of_time() {
+        let mut broadcast = Broadcast::new(SHAPE, "alice", 0);
+        let frames: Vec<Frame> = (0..60).map(|_| broadcast.next_frame()).collect();
+        let sorts: Vec<Sort> = frames.iter().take(4).map(|frame| frame.sort).collect();
+        let expected = [
+            Sort::Metadata,
+            Sort::VideoHeader,
+            Sort::AudioHeader,
+            Sort::Key,
+        ];
+        assert_eq!(sorts, expected);
+        assert!(
+            frames
+                .windows(2)
+                .all(|pair| pair[1].timestamp.since(pair[0].timestamp) >= 0)
+        );
+        assert!(
+            frames.iter().any(|frame| frame.timestamp.0 < 1_000),
+            "wraps"
+        );
+        assert!(frames.iter().any(|frame| frame.sort == Sort::Audio));
+    }
+
+    #[test]
+    fn no_two_frames_are_alike() {
+        let mut payloads = std::collections::BTreeSet::new();
+        for (client, publication) in [("alice", 0), ("alice", 1), ("bob", 0)] {
+            let mut broadcast = Broadcast::new(SHAPE, client, publication);
+            for _ in 0..100 {
+                assert!(payloads.insert(broadcast.next_frame().payload));
+            }
+        }
+    }
+}

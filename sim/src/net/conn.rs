@@ -1,0 +1,355 @@
+//! One end of a simulated connection.
+//!
+//! Both ends of every connection are a [`SimConn`], so turmoil only carries tagged segments with their
+//! latency and in their order; what TCP means by them is decided here. That gives what turmoil lacks (byte
+//! windows, partial reads and writes, resets at will) and steps around its two defects: the capacity
+//! counted in segments is set out of reach, so no FIN is ever stranded behind a full queue; and whoever
+//! waits in either direction keeps pulling arrivals, so a reset wakes a blocked writer.
+
+use core::cell::RefCell;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use std::io::{self, ErrorKind, IoSlice};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Wake;
+
+use bytes::{Buf, BytesMut};
+use millstream::runtime::{Conn, SocketAddr};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::Sleep;
+use turmoil::net::TcpStream;
+
+use super::window::Window;
+use super::{End, Net, Token};
+use crate::faults::ConnFaults;
+
+/// A segment's first byte: what it is.
+const DATA: u8 = 0;
+const FIN: u8 = 1;
+const RST: u8 = 2;
+
+/// The largest segment the dice may give, and its tag.
+const SEGMENT_ROOM: usize = 16 * 1_024 + 1;
+
+/// One end of a connection; see [`Conn`] for the contract.
+pub struct SimConn {
+    side: RefCell<Side>,
+    waiters: Arc<Waiters>,
+    net: Net,
+    /// The script that owns the client's end, for the journal.
+    client: String,
+    end: End,
+    peer: SocketAddr,
+    local: SocketAddr,
+    /// Counts the server's open sockets.
+    _token: Option<Token>,
+}
+
+struct Side {
+    stream: TcpStream,
+    /// Arrived and not yet read.
+    inbox: BytesMut,
+    /// What ended the peer's sending.
+    ended: Option<Ended>,
+    fin_sent: bool,
+    abort: bool,
+    incoming: Window,
+    outgoing: Window,
+    faults: ConnFaults,
+    /// A read or write that could have gone on said `WouldBlock`: the next poll wakes itself.
+    dodged_read: bool,
+    dodged_write: bool,
+    stall: Option<Pin<Box<Sleep>>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Fin,
+    Reset,
+}
+
+/// turmoil keeps one waker a stream; reader and writer may be different tasks.
+#[derive(Default)]
+struct Waiters {
+    reader: Mutex<Option<Waker>>,
+    writer: Mutex<Option<Waker>>,
+}
+
+impl Waiters {
+    fn wake_both(&self) {
+        for slot in [&self.reader, &self.writer] {
+            let waker = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
+    fn keep(slot: &Mutex<Option<Waker>>, cx: &Context<'_>) {
+        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+    }
+}
+
+impl Wake for Waiters {
+    fn wake(self: Arc<Self>) {
+        self.wake_both();
+    }
+}
+
+/// Everything a new end needs.
+pub(super) struct Parts {
+    pub(super) stream: TcpStream,
+    pub(super) incoming: Window,
+    pub(super) outgoing: Window,
+    pub(super) faults: ConnFaults,
+    pub(super) client: String,
+    pub(super) end: End,
+    pub(super) token: Option<Token>,
+}
+
+impl SimConn {
+    pub(super) fn new(net: Net, parts: Parts) -> io::Result<Self> {
+        Ok(Self {
+            waiters: Arc::default(),
+            peer: parts.stream.peer_addr()?,
+            local: parts.stream.local_addr()?,
+            net,
+            client: parts.client,
+            end: parts.end,
+            side: RefCell::new(Side {
+                stream: parts.stream,
+                inbox: BytesMut::new(),
+                ended: None,
+                fin_sent: false,
+                abort: false,
+                incoming: parts.incoming,
+                outgoing: parts.outgoing,
+                faults: parts.faults,
+                dodged_read: false,
+                dodged_write: false,
+                stall: None,
+            }),
+            _token: parts.token,
+        })
+    }
+
+    /// For the journal: whoever publishes here holds nothing any more. (A client's own end is its script's to report.)
+    fn server_closes(&self) {
+        if self.end == End::Server {
+            self.net.lets_go(&self.client, "the server closed");
+        }
+    }
+
+    /// The waker that turmoil keeps: it wakes whoever waits in either direction.
+    fn waker(&self) -> Waker {
+        Waker::from(self.waiters.clone())
+    }
+}
+
+impl Side {
+    /// Takes in every segment that has arrived.
+    fn pull(&mut self, waker: &Waker) {
+        let cx = &mut Context::from_waker(waker);
+        let mut raw = [0; SEGMENT_ROOM];
+        while self.ended.is_none() {
+            let mut segment = ReadBuf::new(&mut raw);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut segment) {
+                Poll::Pending => break,
+                Poll::Ready(Err(_)) => self.ended = Some(Ended::Reset),
+                Poll::Ready(Ok(())) => match segment.filled().split_first() {
+                    Some((&DATA, bytes)) => {
+                        self.inbox.extend_from_slice(bytes);
+                        self.may_stall();
+                    }
+                    Some((&RST, _)) => self.ended = Some(Ended::Reset),
+                    // A bare end is an end that was dropped before it became a `SimConn`.
+                    Some(_) | None => self.ended = Some(Ended::Fin),
+                },
+            }
+        }
+        if let Some(stall) = &mut self.stall
+            && stall.as_mut().poll(cx).is_ready()
+        {
+            self.stall = None;
+        }
+    }
+
+    fn may_stall(&mut self) {
+        if self.stall.is_none()
+            && let Some(ms) = self.faults.stalls()
+        {
+            let time = core::time::Duration::from_millis(ms);
+            self.stall = Some(Box::pin(tokio::time::sleep(time)));
+        }
+    }
+
+    fn is_readable(&self) -> bool {
+        self.stall.is_none() && (!self.inbox.is_empty() || self.ended.is_some())
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if !self.is_readable() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        if self.faults.dodges() {
+            self.dodged_read = true;
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let there = self.inbox.len().min(buf.len());
+        if there == 0 {
+            return match self.ended {
+                Some(Ended::Reset) => Err(ErrorKind::ConnectionReset.into()),
+                Some(Ended::Fin) | None => Ok(0),
+            };
+        }
+        let n = self.faults.read_size(there);
+        self.inbox.copy_to_slice(&mut buf[..n]);
+        self.incoming.drain(n);
+        Ok(n)
+    }
+
+    fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.fin_sent {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
+        if self.ended == Some(Ended::Reset) {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        let wanted: usize = bufs.iter().map(|buf| buf.len()).sum();
+        let room = self.outgoing.room().min(wanted);
+        if room == 0 && wanted > 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        if self.faults.dodges() {
+            self.dodged_write = true;
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let n = self.faults.write_size(room);
+        let mut bytes = Vec::with_capacity(n);
+        for buf in bufs {
+            let left = n - bytes.len();
+            bytes.extend_from_slice(&buf[..buf.len().min(left)]);
+        }
+        let most = self.faults.segment.min(SEGMENT_ROOM - 1);
+        for segment in bytes.chunks(most) {
+            self.send(DATA, segment)?;
+        }
+        self.outgoing.fill(n);
+        Ok(n)
+    }
+
+    fn send(&self, tag: u8, bytes: &[u8]) -> io::Result<()> {
+        let mut segment = Vec::with_capacity(bytes.len() + 1);
+        segment.push(tag);
+        segment.extend_from_slice(bytes);
+        self.stream.try_write(&segment).map(|_| ())
+    }
+
+    /// Both directions end here and now, as if the path had sent a RST to each side.
+    fn reset(&mut self) {
+        if self.ended != Some(Ended::Reset) {
+            // The peer may be gone already; then there is nobody to tell.
+            let _ = self.send(RST, &[]);
+        }
+        self.inbox.clear();
+        self.stall = None;
+        self.ended = Some(Ended::Reset);
+        self.fin_sent = true;
+    }
+}
+
+impl Conn for SimConn {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let side = &mut *self.side.borrow_mut();
+        side.pull(&self.waker());
+        let n = side.read(buf)?;
+        if side.faults.resets_after(n) {
+            side.reset();
+            self.net.world(&self.client, "the connection is reset");
+            self.net.lets_go(&self.client, "reset");
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        Ok(n)
+    }
+
+    fn try_writev(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let side = &mut *self.side.borrow_mut();
+        side.pull(&self.waker());
+        side.write(bufs)
+    }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Waiters::keep(&self.waiters.reader, cx);
+        let side = &mut *self.side.borrow_mut();
+        side.pull(&self.waker());
+        if core::mem::take(&mut side.dodged_read) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if side.is_readable() {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Waiters::keep(&self.waiters.writer, cx);
+        let side = &mut *self.side.borrow_mut();
+        side.pull(&self.waker());
+        if core::mem::take(&mut side.dodged_write) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if side.outgoing.is_writable() || side.ended == Some(Ended::Reset) || side.fin_sent {
+            return Poll::Ready(Ok(()));
+        }
+        side.outgoing.set_writer(self.waker());
+        Poll::Pending
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        let side = &mut *self.side.borrow_mut();
+        if side.fin_sent || side.ended == Some(Ended::Reset) {
+            return Err(ErrorKind::NotConnected.into());
+        }
+        side.fin_sent = true;
+        let sent = side.send(FIN, &[]);
+        self.server_closes();
+        sent
+    }
+
+    fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    fn abort(&self) {
+        self.side.borrow_mut().abort = true;
+    }
+}
+
+impl Drop for SimConn {
+    /// Closes as a kernel does: a RST if asked for or if input is thrown away unread, otherwise a FIN.
+    fn drop(&mut self) {
+        let waker = self.waker();
+        self.net.forget(self.local, self.peer);
+        if !turmoil::in_simulation() {
+            return;
+        }
+        let side = self.side.get_mut();
+        side.pull(&waker);
+        let tag = if side.abort || !side.inbox.is_empty() {
+            RST
+        } else {
+            FIN
+        };
+        // After a reset nobody is left to tell, and after a FIN there is none to be sent again.
+        let told = side.ended == Some(Ended::Reset) || (tag == FIN && side.fin_sent);
+        if !told {
+            // Fails only if the peer is gone, and then it need not know.
+            let _ = side.send(tag, &[]);
+            self.server_closes();
+        }
+    }
+}

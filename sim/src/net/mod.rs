@@ -1,0 +1,245 @@
+//! The simulated network: turmoil's hosts and latencies, with TCP as it really behaves on top.
+
+use core::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use millstream::runtime::SocketAddr;
+use millstream::time::{Duration, Instant};
+use turmoil::net::{TcpListener, TcpStream};
+
+use crate::faults::{ConnFaults, FaultConfig, FaultCounts, between};
+use crate::journal::{Journal, Observation};
+use crate::seed;
+
+mod conn;
+mod window;
+
+use conn::Parts;
+pub use conn::SimConn;
+use window::Window;
+
+/// turmoil's capacity, in segments and in waiting connections: out of reach, so that only our byte windows
+/// push back, no FIN is stranded behind a full queue, and no backlog panics the simulation.
+pub const TCP_CAPACITY: usize = 1 << 16;
+
+/// How many ticks an acceptor waits for a client to learn its address; it needs one or two.
+const INTRODUCTION_TICKS: u32 = 10;
+
+/// Now, on the clock that all hosts share.
+pub fn now() -> Instant {
+    let elapsed = turmoil::sim_elapsed().unwrap_or_default();
+    Instant::from_micros(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// Which end of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    Server,
+    Client,
+}
+
+/// Counts open sockets of the server, wherever they are: with the acceptor, in a mailbox, or on a shard.
+type Token = Arc<()>;
+
+/// An accepted socket on its way to its shard.
+pub struct SimSocket {
+    stream: TcpStream,
+    token: Token,
+}
+
+/// A listening socket.
+pub struct SimListener(TcpListener);
+
+impl SimListener {
+    /// Listens on `port` of the current host.
+    ///
+    /// # Errors
+    /// The port is taken.
+    pub async fn bind(port: u16) -> io::Result<Self> {
+        TcpListener::bind(("0.0.0.0", port)).await.map(Self)
+    }
+}
+
+/// The network of one world; clones share it.
+#[derive(Clone)]
+pub struct Net(Rc<Inner>);
+
+struct Inner {
+    seed: u64,
+    faults: Rc<FaultConfig>,
+    counts: FaultCounts,
+    journal: Journal,
+    /// (from, to) → the window of that direction.
+    windows: RefCell<BTreeMap<(SocketAddr, SocketAddr), Window>>,
+    /// A client's address → its script's name and which of its connections it is.
+    clients: RefCell<BTreeMap<SocketAddr, (String, usize)>>,
+    sockets: Token,
+}
+
+impl Net {
+    /// The network of the world of `seed`.
+    pub fn new(seed: u64, faults: FaultConfig, counts: FaultCounts, journal: Journal) -> Self {
+        Self(Rc::new(Inner {
+            seed,
+            faults: Rc::new(faults),
+            counts,
+            journal,
+            windows: RefCell::default(),
+            clients: RefCell::default(),
+            sockets: Token::default(),
+        }))
+    }
+
+    /// Opens the `attempt`th connection of the script `client` to `host`.
+    ///
+    /// # Errors
+    /// Refused: nobody listens there, or the way is cut.
+    pub async fn connect(
+        &self,
+        host: &str,
+        port: u16,
+        client: &str,
+        attempt: usize,
+    ) -> io::Result<SimConn> {
+        let stream = TcpStream::connect((host, port)).await?;
+        let local = stream.local_addr()?;
+        let named = (client.to_owned(), attempt);
+        self.0.clients.borrow_mut().insert(local, named);
+        // The client's end is tormented by its script alone: faults hit the code under test.
+        let gentle = FaultConfig {
+            segment: self.0.faults.segment,
+            ..FaultConfig::default()
+        };
+        let purpose = format!("conn/client/{client}/{attempt}");
+        let faults = ConnFaults::new(
+            Rc::new(gentle),
+            self.0.counts.clone(),
+            self.0.seed,
+            &purpose,
+        );
+        self.end(stream, faults, client.to_owned(), End::Client, None)
+    }
+
+    /// Waits for the next connection, and until its client has learned its own address: the connection's dice
+    /// are named after the script, not after a port.
+    ///
+    /// # Errors
+    /// None today; the signature is the sockets'.
+    pub async fn accept(&self, listener: &SimListener) -> io::Result<(SimSocket, SocketAddr)> {
+        let (stream, peer) = listener.0.accept().await?;
+        for _ in 0..INTRODUCTION_TICKS {
+            if self.0.clients.borrow().contains_key(&peer) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let token = self.0.sockets.clone();
+        Ok((SimSocket { stream, token }, peer))
+    }
+
+    /// Makes a connection of an accepted socket.
+    ///
+    /// # Errors
+    /// None today; the signature is the sockets'.
+    pub fn adopt(&self, socket: SimSocket) -> io::Result<SimConn> {
+        let peer = socket.stream.peer_addr()?;
+        let (client, attempt) = self.client_at(peer);
+        let purpose = format!("conn/server/{client}/{attempt}");
+        let faults = ConnFaults::new(
+            self.0.faults.clone(),
+            self.0.counts.clone(),
+            self.0.seed,
+            &purpose,
+        );
+        self.end(
+            socket.stream,
+            faults,
+            client,
+            End::Server,
+            Some(socket.token),
+        )
+    }
+
+    fn client_at(&self, address: SocketAddr) -> (String, usize) {
+        let clients = self.0.clients.borrow();
+        let known = clients.get(&address).cloned();
+        known.unwrap_or_else(|| (address.to_string(), 0))
+    }
+
+    fn end(
+        &self,
+        stream: TcpStream,
+        faults: ConnFaults,
+        client: String,
+        end: End,
+        token: Option<Token>,
+    ) -> io::Result<SimConn> {
+        let (local, peer) = (stream.local_addr()?, stream.peer_addr()?);
+        let (up, down) = match end {
+            End::Client => ((local, peer), (peer, local)),
+            End::Server => ((peer, local), (local, peer)),
+        };
+        let (_, attempt) = self.client_at(up.0);
+        let mut rng = seed::rng(self.0.seed, &format!("window/{client}/{attempt}"));
+        let upstream = self.window(up, between(&mut rng, self.0.faults.upstream_window));
+        let downstream = self.window(down, between(&mut rng, self.0.faults.downstream_window));
+        let (incoming, outgoing) = match end {
+            End::Client => (downstream, upstream),
+            End::Server => (upstream, downstream),
+        };
+        let parts = Parts {
+            stream,
+            incoming,
+            outgoing,
+            faults,
+            client,
+            end,
+            token,
+        };
+        SimConn::new(self.clone(), parts)
+    }
+
+    fn window(&self, way: (SocketAddr, SocketAddr), capacity: usize) -> Window {
+        let mut windows = self.0.windows.borrow_mut();
+        let window = windows.entry(way).or_insert_with(|| Window::new(capacity));
+        window.clone()
+    }
+
+    /// An end is going: its windows go with the last one. Called while the end still holds its handles.
+    fn forget(&self, local: SocketAddr, peer: SocketAddr) {
+        let mut windows = self.0.windows.borrow_mut();
+        for way in [(local, peer), (peer, local)] {
+            if windows
+                .get(&way)
+                .is_some_and(|window| window.handles() <= 2)
+            {
+                windows.remove(&way);
+            }
+        }
+    }
+
+    /// Sockets the server still holds.
+    pub fn server_sockets(&self) -> u64 {
+        Arc::strong_count(&self.0.sockets) as u64 - 1
+    }
+
+    /// Directions of connections that still have an end.
+    pub fn windows(&self) -> u64 {
+        self.0.windows.borrow().len() as u64
+    }
+
+    fn world(&self, who: &str, text: &str) {
+        let text = text.to_owned();
+        let seen = Observation::World { text };
+        self.0.journal.note(now(), who, &seen);
+    }
+
+    fn lets_go(&self, client: &str, why: &'static str) {
+        self.0
+            .journal
+            .note(now(), client, &Observation::LetsGo { why });
+    }
+}

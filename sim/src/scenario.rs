@@ -1,0 +1,371 @@
+//! A scenario is data: everything that a run depends on, in one JSON file.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::faults::FaultConfig;
+use crate::order::OrderKind;
+
+/// The version of the file's format.
+pub const FORMAT: u32 = 1;
+
+/// One run: the seed, the world's shape, what goes wrong, and what each client does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// What this scenario shows or once broke, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub story: Option<String>,
+    /// Everything random in the run comes from it.
+    pub seed: u64,
+    /// Data shards of the server, 1 to 64.
+    #[serde(default = "one")]
+    pub shards: usize,
+    /// How executors choose among runnable tasks.
+    #[serde(default)]
+    pub order: OrderKind,
+    /// The server's settings that matter here.
+    #[serde(default)]
+    pub server: ServerConfig,
+    /// What goes wrong on connections.
+    #[serde(default)]
+    pub faults: FaultConfig,
+    /// The links between the hosts.
+    #[serde(default)]
+    pub network: Network,
+    /// When the server is told to stop, milliseconds; otherwise when all scripts have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_ms: Option<u64>,
+    /// Whether rare things happen at the server's `buggify` sites: the chance of each site to be on.
+    #[serde(default)]
+    pub buggify: f64,
+    /// The scripts.
+    pub clients: Vec<Script>,
+    /// What must come out.
+    #[serde(default)]
+    pub expect: Expect,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// Settings of the server; `None` leaves its default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Chunk size of everything it sends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunk_size: Option<u32>,
+    /// Frames of the past a new player may be given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gop_cache: Option<usize>,
+    /// Window Acknowledgement Size it announces, bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_ack_size: Option<u32>,
+    /// How long a graceful stop waits, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain_ms: Option<u64>,
+}
+
+/// The links between server and clients.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Network {
+    /// Latency of a segment: from, to, milliseconds.
+    pub latency_ms: [u64; 2],
+    /// Hosts that the clients live on, 1 to 4. (A turmoil host costs time in every tick.)
+    pub hosts: usize,
+    /// What happens to links, in order of time.
+    pub events: Vec<LinkEvent>,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self {
+            latency_ms: [1, 5],
+            hosts: 1,
+            events: Vec::new(),
+        }
+    }
+}
+
+/// Something happens to the link between the server and one host of clients.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkEvent {
+    /// When, milliseconds from the start.
+    pub at_ms: u64,
+    /// Which host of clients, from 0.
+    pub host: usize,
+    /// What.
+    pub change: LinkChange,
+}
+
+/// What happens to a link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkChange {
+    /// Nothing arrives any more, but nothing is lost.
+    Hold,
+    /// What was held arrives, and the link works again.
+    Release,
+}
+
+/// What one client does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    /// Unique in the scenario; every line of its trace carries it.
+    pub name: String,
+    /// Which host it lives on, modulo their number.
+    #[serde(default)]
+    pub host: usize,
+    /// When it starts, milliseconds.
+    #[serde(default)]
+    pub start_ms: u64,
+    /// What it does, in order. A lost connection skips to the next `connect`.
+    pub steps: Vec<Step>,
+}
+
+/// One step of a script.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Step {
+    /// Opens a connection, shakes hands and sends `connect`.
+    Connect(Connect),
+    /// Publishes a stream.
+    Publish(Stream),
+    /// Plays a stream.
+    Play(Stream),
+    /// Sends a piece of a broadcast; a second piece goes on where the first ended.
+    SendMedia(SendMedia),
+    /// Goes on for so many milliseconds: reads, and answers what the protocol answers by itself.
+    WaitMs(u64),
+    /// Goes on until so many frames have come since the last `play`.
+    WaitForFrames(Wait),
+    /// Goes on until the stream that is played has ended.
+    WaitForEnd(Within),
+    /// Does nothing at all for so many milliseconds, not even read.
+    SilenceMs(u64),
+    /// From now on reads so many bytes at most, then none for so long.
+    ReadSlowly(ReadPace),
+    /// Announces and uses another chunk size.
+    ChunkSize(u32),
+    /// Holds the play, or lets it go on.
+    Pause(bool),
+    /// Sends bytes that no session would.
+    Raw(Vec<u8>),
+    /// Ends the publish or play with the commands the protocol has for it; the connection stays.
+    CloseStream,
+    /// Sends FIN and goes on reading.
+    HalfClose,
+    /// Leaves politely: `CloseStream`, FIN, reads until the server's FIN.
+    Close,
+    /// Leaves with a RST.
+    Abort,
+}
+
+/// How a client introduces itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Connect {
+    /// The application.
+    pub app: String,
+    /// Chunk size it announces and sends with; 128 announces nothing.
+    pub chunk_size: u32,
+    /// The handshake with digests.
+    pub digest: bool,
+    /// Sends the following commands without waiting for answers.
+    pub pipelined: bool,
+}
+
+impl Default for Connect {
+    fn default() -> Self {
+        Self {
+            app: "live".into(),
+            chunk_size: 4_096,
+            digest: false,
+            pipelined: false,
+        }
+    }
+}
+
+/// Which stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stream {
+    /// Its name within the application.
+    pub name: String,
+    /// A refusal is as good as a permission.
+    #[serde(default)]
+    pub may_be_refused: bool,
+}
+
+/// A piece of a broadcast.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SendMedia {
+    /// Messages: metadata and two sequence headers first, then pictures and audio.
+    pub frames: usize,
+    /// Pictures from one keyframe to the next.
+    pub gop: u32,
+    /// Milliseconds between pictures.
+    pub picture_ms: u32,
+    /// Milliseconds between audio frames; 0 for none.
+    pub audio_ms: u32,
+    /// The largest picture, bytes.
+    pub picture_bytes: usize,
+    /// The first timestamp.
+    pub first_timestamp: u32,
+    /// At the pace of its timestamps; otherwise as fast as the connection takes it.
+    pub paced: bool,
+}
+
+impl Default for SendMedia {
+    fn default() -> Self {
+        Self {
+            frames: 100,
+            gop: 10,
+            picture_ms: 40,
+            audio_ms: 23,
+            picture_bytes: 4_000,
+            first_timestamp: 0,
+            paced: true,
+        }
+    }
+}
+
+/// So many frames, within so long.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wait {
+    /// Audio and video messages.
+    pub frames: usize,
+    /// Milliseconds; longer is a violation.
+    pub within_ms: u64,
+}
+
+/// Within so long.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Within {
+    /// Milliseconds; longer is a violation.
+    pub within_ms: u64,
+}
+
+/// A slow reader's pace.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadPace {
+    /// Bytes of one read at most.
+    pub bytes: usize,
+    /// Milliseconds from one read to the next.
+    pub every_ms: u64,
+}
+
+/// What must come out of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Expect {
+    /// Whether it passes, or which checker fails it.
+    pub outcome: Outcome,
+    /// The hash of the trace; `None` compares nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_hash: Option<String>,
+}
+
+/// How a run ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// No checker found anything.
+    #[default]
+    Pass,
+    /// The named checker found something first.
+    Fail(String),
+}
+
+impl Scenario {
+    /// Reads a scenario from a file.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not a scenario, or not one this version understands: in one sentence.
+    pub fn load(path: &Path) -> Result<Self, String> {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
+        let scenario: Self =
+            serde_json::from_str(&text).map_err(|error| format!("{shown}: {error}"))?;
+        scenario
+            .check()
+            .map_err(|error| format!("{shown}: {error}"))?;
+        Ok(scenario)
+    }
+
+    /// The file's text.
+    ///
+    /// # Errors
+    /// A number in it is not one JSON has.
+    pub fn to_json(&self) -> Result<String, String> {
+        serde_json::to_string_pretty(self)
+            .map(|text| text + "\n")
+            .map_err(|error| error.to_string())
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let names: std::collections::BTreeSet<&str> =
+            self.clients.iter().map(|script| &*script.name).collect();
+        if self.format != FORMAT {
+            return Err(format!("format {} is not {FORMAT}", self.format));
+        }
+        if !(1..=millstream::limits::SHARDS_MAX).contains(&self.shards) {
+            return Err(format!("shards = {} is not 1 to 64", self.shards));
+        }
+        if !(1..=4).contains(&self.network.hosts) {
+            return Err(format!("hosts = {} is not 1 to 4", self.network.hosts));
+        }
+        if self.network.latency_ms[0] > self.network.latency_ms[1] {
+            return Err("latency_ms: the first is the smaller one".into());
+        }
+        if names.len() != self.clients.len() {
+            return Err("two clients have the same name".into());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minimal() -> Scenario {
+        let text = r#"{"format": 1, "seed": 7, "clients": [{"name": "alice", "steps": [
+            {"connect": {}}, {"publish": {"name": "test"}}, {"send_media": {"frames": 5}}, "close"]}]}"#;
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_short_file_is_enough_and_survives_being_written() {
+        let scenario = minimal();
+        assert_eq!(scenario.check(), Ok(()));
+        let text = scenario.to_json().unwrap();
+        assert_eq!(serde_json::from_str::<Scenario>(&text).unwrap(), scenario);
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_a_reason() {
+        let mut scenario = minimal();
+        scenario.shards = 0;
+        assert!(scenario.check().unwrap_err().contains("shards"));
+        let mut scenario = minimal();
+        scenario.clients.push(scenario.clients[0].clone());
+        assert!(scenario.check().unwrap_err().contains("same name"));
+        assert!(
+            serde_json::from_str::<Scenario>(r#"{"format":1,"seed":1,"clients":[],"x":1}"#)
+                .is_err()
+        );
+    }
+}

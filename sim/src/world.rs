@@ -1,0 +1,337 @@
+//! A world from a scenario: builds it, runs it to its end, and tells what came out.
+
+use core::cell::Cell;
+use core::future::Future;
+use std::collections::BTreeMap;
+use std::io;
+use std::rc::Rc;
+use std::time::SystemTime;
+
+use millstream::time::{Duration, Instant};
+use turmoil::Sim;
+
+use crate::checkers::{Leftovers, Violation};
+use crate::client::{Stage, play_script};
+use crate::faults::FaultCounts;
+use crate::host::{Host, Millstream, PORT, Software};
+use crate::journal::{Journal, Observation};
+use crate::net::{Net, SimConn, TCP_CAPACITY, now};
+use crate::runtime::{EPOCH_MICROS, Shared};
+use crate::scenario::{LinkChange, Outcome, Scenario, Script};
+use crate::trace::Trace;
+
+/// The name of the server's host.
+const SERVER: &str = "server";
+/// When the first script starts at the earliest: the server listens by then.
+const CLIENTS_START: Duration = Duration::from_millis(20);
+/// Scripts that have not ended by then hang.
+const SCRIPTS_TIME: Duration = Duration::from_secs(600);
+/// How long after the last client has gone something may be left: the server's longest timeout, and slack.
+const SETTLE_TIME: Duration = Duration::from_secs(40);
+/// How long after a stop the server may take beyond its drain time.
+const STOP_SLACK: Duration = Duration::from_secs(5);
+
+/// What came out of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// What happened.
+    pub trace: Trace,
+    /// Everything that must not be, in order.
+    pub violations: Vec<Violation>,
+    /// How often each checker really checked something.
+    pub exercised: Vec<(&'static str, u64)>,
+    /// How often each fault fired.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// How long it all took, in virtual time.
+    pub lasted: Duration,
+}
+
+impl Report {
+    /// How the run ended, as a scenario's file puts it.
+    pub fn outcome(&self) -> Outcome {
+        match self.violations.first() {
+            None => Outcome::Pass,
+            Some(violation) => Outcome::Fail(violation.checker.to_owned()),
+        }
+    }
+}
+
+/// Runs `scenario` against the real server.
+pub fn run(scenario: &Scenario) -> Report {
+    let config = &scenario.server;
+    let mut settings = millstream::server::Settings::default();
+    if let Some(chunk_size) = config.chunk_size {
+        settings.chunk_size = chunk_size;
+    }
+    if let Some(gop_cache) = config.gop_cache {
+        settings.gop_cache = gop_cache;
+    }
+    if let Some(window_ack_size) = config.window_ack_size {
+        settings.window_ack_size = window_ack_size;
+    }
+    if let Some(drain) = config.drain_ms {
+        settings.drain = Duration::from_millis(drain);
+    }
+    let drain = settings.drain;
+    run_software(scenario, Rc::new(Millstream { settings }), drain)
+}
+
+/// Runs `scenario` against any `software`, which ends within `drain` once it is stopped.
+pub fn run_software(scenario: &Scenario, software: Rc<dyn Software>, drain: Duration) -> Report {
+    let mut world = World::new(scenario, software, drain);
+    world.live(scenario);
+    world.report()
+}
+
+struct World {
+    sim: Sim<'static>,
+    shared: Shared,
+    host: Host,
+    counts: FaultCounts,
+    /// Scripts that have not ended.
+    playing: Rc<Cell<usize>>,
+    leftovers: Leftovers,
+    /// When it is told to stop, and by when it must have ended then.
+    stop_at: Option<Duration>,
+    stopped_by: Option<Duration>,
+    drain: Duration,
+    broken: bool,
+}
+
+impl World {
+    fn new(scenario: &Scenario, software: Rc<dyn Software>, drain: Duration) -> Self {
+        let journal = Journal::new();
+        let counts = FaultCounts::default();
+        let faults = scenario.faults.clone();
+        let net = Net::new(scenario.seed, faults, counts.clone(), journal.clone());
+        let shared = Shared {
+            seed: scenario.seed,
+            order: scenario.order,
+            buggify: scenario.buggify,
+            net,
+            journal,
+        };
+        let [low, high] = scenario.network.latency_ms.map(Duration::from_millis);
+        let mut sim = turmoil::Builder::new()
+            .rng_seed(scenario.seed)
+            .epoch(SystemTime::UNIX_EPOCH + Duration::from_micros(EPOCH_MICROS))
+            .simulation_duration(Duration::MAX)
+            .tick_duration(Duration::from_millis(1))
+            .min_message_latency(low)
+            .max_message_latency(high.max(low))
+            .tcp_capacity(TCP_CAPACITY)
+            .enable_random_order()
+            .build();
+        let host = Host::default();
+        let parts = (host.clone(), shared.clone(), scenario.shards);
+        sim.host(SERVER, move || {
+            let (host, shared, shards) = parts.clone();
+            let run = host.run(shared, shards, software.clone());
+            async move {
+                tokio::task::unconstrained(run).await;
+                Ok(())
+            }
+        });
+        let playing = Rc::new(Cell::new(scenario.clients.len()));
+        let mut world = Self {
+            sim,
+            shared,
+            host,
+            counts,
+            playing,
+            leftovers: Leftovers::new(),
+            stop_at: scenario.stop_ms.map(Duration::from_millis),
+            stopped_by: None,
+            drain,
+            broken: false,
+        };
+        world.add_clients(scenario);
+        world
+    }
+
+    fn add_clients(&mut self, scenario: &Scenario) {
+        let hosts = scenario.network.hosts.max(1);
+        let mut scripts: Vec<Vec<Script>> = vec![Vec::new(); hosts];
+        for script in &scenario.clients {
+            scripts[script.host % hosts].push(script.clone());
+        }
+        for (host, scripts) in scripts.into_iter().enumerate() {
+            let shared = self.shared.clone();
+            let playing = self.playing.clone();
+            self.sim.client(client_host(host), async move {
+                let stage = SimStage(shared.net.clone());
+                stage.sleep_until(Instant::ZERO + CLIENTS_START).await;
+                for script in scripts {
+                    let (stage, shared) = (stage.clone(), shared.clone());
+                    let playing = playing.clone();
+                    let play = async move {
+                        play_script(stage, shared.journal, shared.seed, script).await;
+                        playing.set(playing.get() - 1);
+                    };
+                    tokio::task::spawn_local(tokio::task::unconstrained(play));
+                }
+                // The host stays, to receive what is still under way to its clients.
+                core::future::pending::<turmoil::Result>().await
+            });
+        }
+    }
+
+    fn live(&mut self, scenario: &Scenario) {
+        let mut events = scenario.network.events.clone();
+        events.sort_by_key(|event| event.at_ms);
+        let mut events = events.into_iter().peekable();
+        let deadline = SCRIPTS_TIME;
+        while self.playing.get() > 0 && self.sim.elapsed() < deadline && self.step() {
+            while let Some(event) = events.next_if(|event| self.millis() >= event.at_ms) {
+                self.change_link(event.host % scenario.network.hosts, event.change);
+            }
+        }
+        if self.playing.get() > 0 && !self.broken {
+            let what = format!("{} scripts have not ended", self.playing.get());
+            self.fail("progress", what);
+        }
+        for event in events {
+            if event.change == LinkChange::Release {
+                self.change_link(event.host % scenario.network.hosts, event.change);
+            }
+        }
+        self.settle();
+        self.stop();
+        let deadline = self.stopped_by.unwrap_or_default();
+        while !self.host.is_over() && self.sim.elapsed() < deadline && self.step() {}
+        if !self.host.is_over() {
+            self.leftovers.extend(self.host.remains());
+        }
+    }
+
+    /// One tick of the world; false if it cannot go on.
+    fn step(&mut self) -> bool {
+        if self.broken {
+            return false;
+        }
+        if let Err(error) = self.sim.step() {
+            self.broken = true;
+            // The text may hold a task's number, which differs from run to run.
+            let text = error.to_string();
+            let said = text.split_once("panicked").map_or(&*text, |(_, said)| said);
+            self.fail("no panic", format!("a host ended: {said}"));
+        }
+        if self.stop_at.is_some_and(|at| self.sim.elapsed() >= at) {
+            self.stop();
+        }
+        if self.host.is_over() && self.stopped_by.is_none() && !self.broken {
+            self.broken = true;
+            self.fail("no panic", "the server ended before it was told to".into());
+        }
+        if self.stopped_by.is_some_and(|by| self.sim.elapsed() > by) && !self.host.is_over() {
+            self.broken = true;
+            self.fail("graceful stop", "the server has not ended in time".into());
+        }
+        !self.broken
+    }
+
+    /// All clients have gone: waits until nothing is left of them, or for as long as something may be.
+    fn settle(&mut self) {
+        let deadline = self.sim.elapsed() + SETTLE_TIME;
+        while self.leftovers().values().any(|count| *count > 0) && self.sim.elapsed() < deadline {
+            if !self.step() {
+                break;
+            }
+        }
+        self.leftovers = self.leftovers();
+    }
+
+    fn leftovers(&self) -> Leftovers {
+        let mut left = self.host.leftovers();
+        left.insert("sockets".into(), self.shared.net.server_sockets());
+        left.insert("ends of connections".into(), self.shared.net.windows());
+        left
+    }
+
+    /// Tells the server to stop, once.
+    fn stop(&mut self) {
+        if self.stopped_by.is_none() && !self.broken {
+            self.world_line("the server is told to stop");
+            self.host.stop();
+            self.stopped_by = Some(self.sim.elapsed() + self.drain + STOP_SLACK);
+        }
+    }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(self.sim.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn now(&self) -> Instant {
+        Instant::ZERO + self.sim.elapsed()
+    }
+
+    fn change_link(&mut self, host: usize, change: LinkChange) {
+        let client = client_host(host);
+        match change {
+            LinkChange::Hold => {
+                self.counts.count("link held");
+                self.sim.hold(SERVER, &*client);
+                self.world_line(&format!("holds the link of {client}"));
+            }
+            LinkChange::Release => {
+                self.sim.release(SERVER, &*client);
+                self.world_line(&format!("releases the link of {client}"));
+            }
+        }
+    }
+
+    fn world_line(&self, text: &str) {
+        let text = text.to_owned();
+        let seen = Observation::World { text };
+        self.shared.journal.note(self.now(), "world", &seen);
+    }
+
+    fn fail(&self, checker: &'static str, what: String) {
+        self.shared.journal.fail(self.now(), checker, what);
+    }
+
+    fn report(self) -> Report {
+        for (site, polls, panics) in self.host.work() {
+            self.world_line(&format!("{site} took {polls} polls"));
+            if panics > 0 {
+                self.fail("no panic", format!("{panics} tasks panicked on {site}"));
+            }
+        }
+        let at = self.now();
+        let (trace, verdict) = self.shared.journal.finish(at, &self.leftovers);
+        Report {
+            trace,
+            violations: verdict.violations,
+            exercised: verdict.exercised,
+            faults: self.counts.totals(),
+            lasted: self.sim.elapsed(),
+        }
+    }
+}
+
+fn client_host(host: usize) -> String {
+    format!("clients-{host}")
+}
+
+/// The simulator's stage for scripts.
+#[derive(Clone)]
+struct SimStage(Net);
+
+impl Stage for SimStage {
+    type Conn = SimConn;
+
+    fn connect(&self, client: &str, attempt: usize) -> impl Future<Output = io::Result<SimConn>> {
+        self.0.connect(SERVER, PORT, client, attempt)
+    }
+
+    fn now(&self) -> Instant {
+        now()
+    }
+
+    async fn sleep_until(&self, at: Instant) {
+        let wait = at.since(now());
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
