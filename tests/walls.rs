@@ -81,11 +81,7 @@ const FENCES: &[Fence] = &[
         why: "the real world is the runtime's",
     },
     Fence {
-        names: &[
-            "std::net",
-            "std::thread",
-            "std::time::Instant",
-        ],
+        names: &["std::net", "std::thread", "std::time::Instant"],
         within: &["sim/src/"],
         // The command line may measure how long a sweep takes, and read its files.
         except: &["sim/src/main.rs"],
@@ -116,7 +112,13 @@ const FENCES: &[Fence] = &[
         why: "a library logs through tracing; the binary decides where it goes",
     },
     Fence {
-        names: &["HashMap", "HashSet", "RandomState", "std::collections::hash_map", "std::collections::hash_set"],
+        names: &[
+            "HashMap",
+            "HashSet",
+            "RandomState",
+            "std::collections::hash_map",
+            "std::collections::hash_set",
+        ],
         within: BOTH,
         except: &[],
         why: "their order differs from run to run; use BTreeMap, Slab or a sorted Vec",
