@@ -17,7 +17,9 @@ use crate::host::{Host, Millstream, PORT, Software};
 use crate::journal::{Journal, Observation};
 use crate::net::{Net, SimConn, TCP_CAPACITY, now};
 use crate::runtime::{EPOCH_MICROS, Shared};
-use crate::scenario::{LinkChange, Outcome, Scenario, Script};
+use crate::scenario::{
+    Connect, LinkChange, Outcome, Scenario, Script, SendMedia, Step, Stream, Wait, Within,
+};
 use crate::trace::Trace;
 
 /// The name of the server's host.
@@ -28,6 +30,8 @@ const CLIENTS_START: Duration = Duration::from_millis(20);
 const SCRIPTS_TIME: Duration = Duration::from_secs(600);
 /// How long after the last client has gone something may be left: the server's longest timeout, and slack.
 const SETTLE_TIME: Duration = Duration::from_secs(40);
+/// How long the witnesses at the end may take.
+const WITNESS_TIME: Duration = Duration::from_secs(60);
 /// How long after a stop the server may take beyond its drain time.
 const STOP_SLACK: Duration = Duration::from_secs(5);
 
@@ -132,7 +136,7 @@ impl World {
                 Ok(())
             }
         });
-        let playing = Rc::new(Cell::new(scenario.clients.len()));
+        let playing = Rc::default();
         let mut world = Self {
             sim,
             shared,
@@ -156,52 +160,79 @@ impl World {
             scripts[script.host % hosts].push(script.clone());
         }
         for (host, scripts) in scripts.into_iter().enumerate() {
-            let shared = self.shared.clone();
-            let playing = self.playing.clone();
-            self.sim.client(client_host(host), async move {
-                let stage = SimStage(shared.net.clone());
-                stage.sleep_until(Instant::ZERO + CLIENTS_START).await;
-                for script in scripts {
-                    let (stage, shared) = (stage.clone(), shared.clone());
-                    let playing = playing.clone();
-                    let play = async move {
-                        play_script(stage, shared.journal, shared.seed, script).await;
-                        playing.set(playing.get() - 1);
-                    };
-                    tokio::task::spawn_local(tokio::task::unconstrained(play));
-                }
-                // The host stays, to receive what is still under way to its clients.
-                core::future::pending::<turmoil::Result>().await
-            });
+            self.add_host(&client_host(host), scripts);
         }
+    }
+
+    fn add_host(&mut self, name: &str, scripts: Vec<Script>) {
+        self.playing.set(self.playing.get() + scripts.len());
+        let shared = self.shared.clone();
+        let playing = self.playing.clone();
+        self.sim.client(name, async move {
+            let stage = SimStage(shared.net.clone());
+            stage.sleep_until(Instant::ZERO + CLIENTS_START).await;
+            for script in scripts {
+                let (stage, shared) = (stage.clone(), shared.clone());
+                let playing = playing.clone();
+                let play = async move {
+                    play_script(stage, shared.journal, shared.seed, script).await;
+                    playing.set(playing.get() - 1);
+                };
+                tokio::task::spawn_local(tokio::task::unconstrained(play));
+            }
+            // The host stays, to receive what is still under way to its clients.
+            core::future::pending::<turmoil::Result>().await
+        });
     }
 
     fn live(&mut self, scenario: &Scenario) {
         let mut events = scenario.network.events.clone();
         events.sort_by_key(|event| event.at_ms);
         let mut events = events.into_iter().peekable();
-        let deadline = SCRIPTS_TIME;
-        while self.playing.get() > 0 && self.sim.elapsed() < deadline && self.step() {
+        while self.playing.get() > 0 && self.sim.elapsed() < SCRIPTS_TIME && self.step() {
             while let Some(event) = events.next_if(|event| self.millis() >= event.at_ms) {
                 self.change_link(event.host % scenario.network.hosts, event.change);
             }
         }
-        if self.playing.get() > 0 && !self.broken {
-            let what = format!("{} scripts have not ended", self.playing.get());
-            self.fail("progress", what);
-        }
+        self.all_must_have_ended();
         for event in events {
             if event.change == LinkChange::Release {
                 self.change_link(event.host % scenario.network.hosts, event.change);
             }
         }
         self.settle();
+        if self.stopped_by.is_none() && !scenario.clients.is_empty() {
+            self.call_witnesses(scenario);
+            self.settle();
+        }
         self.stop();
         let deadline = self.stopped_by.unwrap_or_default();
         while !self.host.is_over() && self.sim.elapsed() < deadline && self.step() {}
         if !self.host.is_over() {
             self.leftovers.extend(self.host.remains());
         }
+    }
+
+    fn all_must_have_ended(&mut self) {
+        if self.playing.get() > 0 && !self.broken {
+            let what = format!("{} scripts have not ended", self.playing.get());
+            self.fail("progress", what);
+            self.broken = true;
+        }
+    }
+
+    /// The world is healed and nobody is left: now a fresh publisher must get a name that was used before,
+    /// and a fresh player must see it.
+    fn call_witnesses(&mut self, scenario: &Scenario) {
+        if self.broken {
+            return;
+        }
+        self.world_line("the faults are over");
+        self.shared.net.heal();
+        self.add_host("witnesses", witnesses(scenario));
+        let deadline = self.sim.elapsed() + WITNESS_TIME;
+        while self.playing.get() > 0 && self.sim.elapsed() < deadline && self.step() {}
+        self.all_must_have_ended();
     }
 
     /// One tick of the world; false if it cannot go on.
@@ -307,6 +338,56 @@ impl World {
             lasted: self.sim.elapsed(),
         }
     }
+}
+
+/// Who tells whether the world is well: one publishes a name of the scenario, the other plays it.
+fn witnesses(scenario: &Scenario) -> Vec<Script> {
+    let steps = || scenario.clients.iter().flat_map(|script| &script.steps);
+    let app = steps().find_map(|step| match step {
+        Step::Connect(connect) => Some(connect.app.clone()),
+        _ => None,
+    });
+    let name = steps().find_map(|step| match step {
+        Step::Publish(stream) => Some(stream.name.clone()),
+        _ => None,
+    });
+    let connect = Step::Connect(Connect {
+        app: app.unwrap_or_else(|| "live".into()),
+        ..Connect::default()
+    });
+    let stream = Stream {
+        name: name.unwrap_or_else(|| "witness".into()),
+        may_be_refused: false,
+    };
+    let media = SendMedia {
+        frames: 30,
+        ..SendMedia::default()
+    };
+    let enough = Wait {
+        frames: 10,
+        within_ms: 10_000,
+    };
+    let publishes = vec![
+        connect.clone(),
+        Step::Publish(stream.clone()),
+        Step::SendMedia(media),
+        Step::Close,
+    ];
+    let plays = vec![
+        connect,
+        Step::Play(stream),
+        Step::WaitForFrames(enough),
+        Step::WaitForEnd(Within { within_ms: 10_000 }),
+        Step::Close,
+    ];
+    [("last-publisher", publishes), ("last-player", plays)]
+        .map(|(name, steps)| Script {
+            name: name.into(),
+            host: 0,
+            start_ms: 0,
+            steps,
+        })
+        .into()
 }
 
 fn client_host(host: usize) -> String {

@@ -1,5 +1,9 @@
 //! Every scenario of `corpus/seeds/` still comes out as its file says.
 #![allow(clippy::unwrap_used, clippy::panic)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "scenarios are files; the server is not involved"
+)]
 
 use std::path::PathBuf;
 

@@ -1,5 +1,9 @@
 //! The same seed gives the same trace, in one process and in two; another seed gives another.
 #![allow(clippy::unwrap_used, clippy::panic)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "threads of the test, not of the server"
+)]
 
 use std::process::Command;
 

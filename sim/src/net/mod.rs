@@ -69,7 +69,8 @@ pub struct Net(Rc<Inner>);
 
 struct Inner {
     seed: u64,
-    faults: Rc<FaultConfig>,
+    /// What goes wrong on new connections.
+    faults: RefCell<Rc<FaultConfig>>,
     counts: FaultCounts,
     journal: Journal,
     /// (from, to) → the window of that direction.
@@ -84,7 +85,7 @@ impl Net {
     pub fn new(seed: u64, faults: FaultConfig, counts: FaultCounts, journal: Journal) -> Self {
         Self(Rc::new(Inner {
             seed,
-            faults: Rc::new(faults),
+            faults: RefCell::new(Rc::new(faults)),
             counts,
             journal,
             windows: RefCell::default(),
@@ -110,7 +111,7 @@ impl Net {
         self.0.clients.borrow_mut().insert(local, named);
         // The client's end is tormented by its script alone: faults hit the code under test.
         let gentle = FaultConfig {
-            segment: self.0.faults.segment,
+            segment: self.faults().segment,
             ..FaultConfig::default()
         };
         let purpose = format!("conn/client/{client}/{attempt}");
@@ -148,12 +149,7 @@ impl Net {
         let peer = socket.stream.peer_addr()?;
         let (client, attempt) = self.client_at(peer);
         let purpose = format!("conn/server/{client}/{attempt}");
-        let faults = ConnFaults::new(
-            self.0.faults.clone(),
-            self.0.counts.clone(),
-            self.0.seed,
-            &purpose,
-        );
+        let faults = ConnFaults::new(self.faults(), self.0.counts.clone(), self.0.seed, &purpose);
         self.end(
             socket.stream,
             faults,
@@ -161,6 +157,15 @@ impl Net {
             End::Server,
             Some(socket.token),
         )
+    }
+
+    /// Nothing goes wrong on new connections any more.
+    pub fn heal(&self) {
+        *self.0.faults.borrow_mut() = Rc::default();
+    }
+
+    fn faults(&self) -> Rc<FaultConfig> {
+        self.0.faults.borrow().clone()
     }
 
     fn client_at(&self, address: SocketAddr) -> (String, usize) {
@@ -184,8 +189,9 @@ impl Net {
         };
         let (_, attempt) = self.client_at(up.0);
         let mut rng = seed::rng(self.0.seed, &format!("window/{client}/{attempt}"));
-        let upstream = self.window(up, between(&mut rng, self.0.faults.upstream_window));
-        let downstream = self.window(down, between(&mut rng, self.0.faults.downstream_window));
+        let faults_now = self.faults();
+        let upstream = self.window(up, between(&mut rng, faults_now.upstream_window));
+        let downstream = self.window(down, between(&mut rng, faults_now.downstream_window));
         let (incoming, outgoing) = match end {
             End::Client => (downstream, upstream),
             End::Server => (upstream, downstream),
