@@ -45,7 +45,7 @@ fn server(rng: &mut Rng) -> ServerConfig {
     let sometimes = |rng: &mut Rng| rng.u8(..3) == 0;
     ServerConfig {
         chunk_size: sometimes(rng).then(|| *pick(rng, &[1, 128, 1_000, 4_096, 65_536])),
-        gop_cache: sometimes(rng).then(|| *pick(rng, &[0, 10, 100])),
+        gop_cache: rng.bool().then(|| *pick(rng, &[0, 3, 10, 50])),
         window_ack_size: sometimes(rng).then(|| *pick(rng, &[1_000, 100_000])),
         drain_ms: None,
     }
@@ -149,7 +149,7 @@ fn player(rng: &mut Rng, n: usize) -> Script {
     let mut steps = Vec::new();
     for _ in 0..rng.usize(1..4) {
         steps.push(connect(rng));
-        if rng.u8(..5) == 0 {
+        if rng.u8(..3) == 0 {
             steps.push(Step::ReadSlowly(ReadPace {
                 bytes: rng.usize(1..2_000),
                 every_ms: rng.u64(1..50),

@@ -359,8 +359,10 @@ fn witnesses(scenario: &Scenario) -> Vec<Script> {
         name: name.unwrap_or_else(|| "witness".into()),
         may_be_refused: false,
     };
+    // Keyframes come often enough for a player that gets nothing of the past.
     let media = SendMedia {
-        frames: 30,
+        frames: 100,
+        gop: 5,
         ..SendMedia::default()
     };
     let enough = Wait {

@@ -259,12 +259,26 @@ impl<S: Stage> Actor<S> {
         let within = Duration::from_millis(wait.within_ms);
         let enough = |state: &State, _: &Link<S>| state.frames >= wait.frames || state.refused;
         self.must(&what, within, enough).await;
+        if self.state.frames < wait.frames {
+            self.must_stand(&what);
+        }
     }
 
     async fn wait_for_end(&mut self, within: Within) {
         let within = Duration::from_millis(within.within_ms);
         let ended = |state: &State, _: &Link<S>| state.ended || state.refused;
         self.must("the end of the stream", within, ended).await;
+        if !self.state.ended {
+            self.must_stand("the end of the stream");
+        }
+    }
+
+    /// A script that waits for something reckons with no end of its connection.
+    fn must_stand(&self, what: &str) {
+        if self.link.as_ref().is_some_and(|link| link.over().is_some()) {
+            let what = format!("{what}: the connection ended");
+            self.note(&Observation::Starved { what });
+        }
     }
 
     async fn flush(&mut self) {
