@@ -62,7 +62,6 @@ fn log(level: LogLevel) {
         .with_max_level(filter)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
-        .with_ansi(io::stderr().is_terminal())
         // It would complain by `eprintln!`, which panics when stderr is closed too.
         .log_internal_errors(false)
         .init();

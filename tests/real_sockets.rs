@@ -2,6 +2,10 @@
 //! the backends keep the traits' promises.
 
 #![cfg(feature = "production")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test is outside of the server: it has real sockets and clocks"
+)]
 
 mod rtmp_client;
 
@@ -323,5 +327,24 @@ fn events_come_in_pairs_under_their_old_names() {
         assert_eq!(heard[..2], ["play.start", "publish.start"]);
         heard[2..].sort_unstable();
         assert_eq!(heard[2..], ["play.stop", "publish.stop"]);
+    }
+}
+
+#[test]
+fn a_handler_that_panics_costs_nobody_anything() {
+    for backend in [Backend::DEFAULT, Backend::Smol] {
+        let server = builder(backend, 1)
+            .on_event(|event| panic!("{event}"))
+            .start()
+            .expect("a free port");
+        let address = server.local_addrs()[0];
+        let mut player = Client::player(address, "p");
+        let mut publisher = Client::publisher(address, "p");
+        send_headers(&mut publisher);
+        publisher.send(Video, 0, &picture(0, 100));
+        player.until("the picture", |p| has(p, 0));
+        publisher.reset();
+        player.until("the end", |p| p.status("NetStream.Play.UnpublishNotify"));
+        server.stop().expect("a clean end");
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! Entries live in one vector and are linked by index: in a steady state nothing is allocated.
 
-use core::cell::{Cell, RefCell};
+use core::cell::RefCell;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
@@ -38,20 +38,10 @@ pub struct Timers {
     /// The first unused entry, linked by `next`.
     free: u32,
     len: usize,
-    /// What [`Timers::next_deadline`] answers, unless it has to look.
-    next: Cell<Next>,
 }
 
 /// The timers of one shard, as its runtime and its sleeping tasks share them.
 pub type SharedTimers = Rc<RefCell<Timers>>;
-
-#[derive(Clone, Copy)]
-enum Next {
-    /// Not after the first timer; it is before only if that one was cancelled.
-    Known(Option<u64>),
-    /// Look for it.
-    Unknown,
-}
 
 struct Level {
     /// One bit a slot that holds timers.
@@ -63,6 +53,8 @@ struct Level {
 struct List {
     head: u32,
     tail: u32,
+    /// Not after the earliest instant that was linked since the list was empty.
+    first: u64,
 }
 
 struct Entry {
@@ -80,6 +72,7 @@ struct Entry {
 const EMPTY: List = List {
     head: NIL,
     tail: NIL,
+    first: u64::MAX,
 };
 
 impl Default for Timers {
@@ -101,7 +94,6 @@ impl Timers {
             entries: Vec::new(),
             free: NIL,
             len: 0,
-            next: Cell::new(Next::Known(None)),
         }
     }
 
@@ -130,10 +122,6 @@ impl Timers {
         let generation = entry.generation;
         self.link(index);
         self.len += 1;
-        if let Next::Known(next) = self.next.get() {
-            let first = next.map_or(at, |next| next.min(at));
-            self.next.set(Next::Known(Some(first)));
-        }
         TimerKey { index, generation }
     }
 
@@ -142,9 +130,6 @@ impl Timers {
         let waker = self.entry(key)?.waker.take();
         self.unlink(key.index);
         self.release(key.index);
-        if self.len == 0 {
-            self.next.set(Next::Known(None));
-        }
         waker
     }
 
@@ -157,29 +142,22 @@ impl Timers {
         }
     }
 
-    /// When to call [`Timers::fire`] next; never later than the first timer. Earlier only if the timer it was
-    /// asked for has been cancelled: finding the next one every time would cost more than a vain call.
+    /// When to call [`Timers::fire`] next; never later than the first timer, in constant time. Earlier only if
+    /// an earlier timer of the same slot was cancelled: such a vain call opens the slot, so a timer sees few.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let next = match self.next.get() {
-            Next::Known(next) => next,
-            Next::Unknown => {
-                let next = self.find_first();
-                self.next.set(Next::Known(next));
-                next
-            }
+        let (level, slot) = self.first_slot()?;
+        let first = if level == 0 {
+            self.slot_start(level, slot)
+        } else {
+            self.levels[level].slots[slot].first
         };
-        next.map(Instant::from_micros)
+        Some(Instant::from_micros(first))
     }
 
     /// Moves the wakers of all timers due at `now` to the end of `out`: earlier instants first, and in order of
     /// insertion within one. Wake them when nothing is borrowed any more. Time never goes back.
     pub fn fire(&mut self, now: Instant, out: &mut Vec<Waker>) {
         let now = now.as_micros().max(self.now);
-        let vain =
-            matches!(self.next.get(), Next::Known(next) if next.is_none_or(|next| next > now));
-        if !vain {
-            self.next.set(Next::Unknown);
-        }
         // Also when nothing is due: the slots that began meanwhile must be opened.
         while let Some((level, slot)) = self.first_slot() {
             let start = self.slot_start(level, slot);
@@ -195,9 +173,6 @@ impl Timers {
             }
         }
         self.now = now;
-        if self.len == 0 {
-            self.next.set(Next::Known(None));
-        }
     }
 
     fn fire_list(&mut self, list: List, out: &mut Vec<Waker>) {
@@ -259,6 +234,7 @@ impl Timers {
         let at = self.entries[index as usize].at.max(self.now);
         let (level, slot) = place(self.now, at);
         let list = &mut self.levels[level].slots[slot];
+        list.first = list.first.min(at);
         let tail = core::mem::replace(&mut list.tail, index);
         if tail == NIL {
             list.head = index;
@@ -286,6 +262,7 @@ impl Timers {
             list.tail = prev;
         }
         if list.head == NIL {
+            *list = EMPTY;
             level.occupied &= !(1 << slot);
         }
         if prev != NIL {
@@ -313,22 +290,6 @@ impl Timers {
         let shift = level as u32 * BITS;
         let above = u64::MAX.checked_shl(shift + BITS).unwrap_or(0);
         (self.now & above) | ((slot as u64) << shift)
-    }
-
-    /// The instant of the first timer: it is in the first slot, and in one of level 0 all are of one instant.
-    fn find_first(&self) -> Option<u64> {
-        let (level, slot) = self.first_slot()?;
-        if level == 0 {
-            return Some(self.slot_start(level, slot));
-        }
-        let mut first = u64::MAX;
-        let mut index = self.levels[level].slots[slot].head;
-        while index != NIL {
-            let entry = &self.entries[index as usize];
-            first = first.min(entry.at);
-            index = entry.next;
-        }
-        Some(first)
     }
 }
 

@@ -7,7 +7,7 @@ use super::event::{Event, EventSink};
 use super::message::{ControlPlan, ShardPlan, StopHandle, World, world};
 use super::shard::Shard;
 use super::{RawSocket, Settings};
-use crate::config::{Backend, Config};
+use crate::config::{Backend, Config, ConfigError};
 use crate::runtime::launch::{self, Thread};
 use crate::runtime::signals::{Signal, Signals};
 use crate::runtime::{self, Runtime as _, SocketAddr};
@@ -24,6 +24,9 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// A setting is out of its bounds.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The system gave no thread or no signal handler.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -81,31 +84,31 @@ impl Builder {
         self
     }
 
-    /// Chunk size of everything sent, bytes; held within 1..=65,536.
+    /// Chunk size of everything sent, bytes; for the bounds see [`Config`].
     #[must_use]
     pub fn chunk_size(mut self, bytes: u32) -> Self {
-        self.config.chunk_size = bytes.clamp(1, crate::limits::CHUNK_SIZE_SEND_MAX);
+        self.config.chunk_size = bytes;
         self
     }
 
     /// Frames of the past that a new player may be given; 0: it begins at the next keyframe.
     #[must_use]
     pub fn gop_cache(mut self, frames: usize) -> Self {
-        self.config.gop_cache = frames.min(crate::limits::RING_FRAMES_MAX);
+        self.config.gop_cache = frames;
         self
     }
 
     /// Set Peer Bandwidth announced to every client, bytes.
     #[must_use]
     pub fn peer_bandwidth(mut self, bytes: u32) -> Self {
-        self.config.peer_bandwidth = bytes.max(crate::limits::WINDOW_MIN);
+        self.config.peer_bandwidth = bytes;
         self
     }
 
     /// Window Acknowledgement Size announced to every client, bytes.
     #[must_use]
     pub fn window_ack_size(mut self, bytes: u32) -> Self {
-        self.config.window_ack_size = bytes.max(crate::limits::WINDOW_MIN);
+        self.config.window_ack_size = bytes;
         self
     }
 
@@ -133,22 +136,21 @@ impl Builder {
     /// Opens the ports and starts the threads; when it returns, clients can connect.
     ///
     /// # Errors
-    /// A port cannot be opened, or the system gives no thread.
+    /// A setting is out of its bounds, a port cannot be opened, or the system gives no thread.
     pub fn start(self) -> Result<Server, StartError> {
         let Self {
-            config,
+            mut config,
             listen,
             events,
             signals,
         } = self;
-        let listen = if listen.is_empty() {
-            config.listen.clone()
-        } else {
-            listen
-        };
+        if !listen.is_empty() {
+            config.listen = listen;
+        }
+        config.check()?;
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
-        for address in listen {
+        for &address in &config.listen {
             let failed = |error| StartError::Listen { address, error };
             let listener = launch::listen(address).map_err(failed)?;
             addresses.push(listener.local_addr().map_err(failed)?);

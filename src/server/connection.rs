@@ -286,7 +286,8 @@ impl<R: Runtime> Connection<R> {
             self.deliver_batch();
             self.enter_stage();
             acted?;
-            if let Err(error) = parsed {
+            // Bytes held behind `connect` are read when it is answered, and may be broken as well.
+            if let Some(error) = parsed.err().or_else(|| self.session.fault()) {
                 self.reply()?;
                 self.flush()?; // perhaps last words
                 return Err(Close::Protocol(error));
@@ -386,7 +387,6 @@ impl<R: Runtime> Connection<R> {
         }
         match Publication::claim(&self.shard, self.party(key.clone())).await {
             Some(publication) => {
-                tracing::info!(connection = self.id, peer = %self.peer, stream = %key, "publishes");
                 self.session.accept_publish(stream);
                 self.roles.insert(stream, Role::Publish(publication));
                 Ok(())
@@ -410,7 +410,6 @@ impl<R: Runtime> Connection<R> {
             return;
         }
         let key = StreamKey::new(&self.app, name);
-        tracing::info!(connection = self.id, peer = %self.peer, stream = %key, "plays");
         self.session.accept_play(stream);
         self.queue_replies();
         let play = Play::attach(

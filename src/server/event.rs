@@ -1,6 +1,7 @@
 //! What an embedding program hears of: the predecessor's events under their old names, typed.
 
 use core::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::media::directory::StreamKey;
@@ -79,8 +80,12 @@ impl EventSink {
         Self(Arc::new(handler))
     }
 
+    /// Calls the handler. Its panic is its own: it may come while a connection is being dropped, where another
+    /// panic would end the process.
     pub(super) fn emit(&self, event: &Event) {
-        (self.0)(event);
+        if catch_unwind(AssertUnwindSafe(|| (self.0)(event))).is_err() {
+            tracing::error!(%event, "the program's event handler panicked; the server goes on");
+        }
     }
 }
 

@@ -214,7 +214,7 @@ impl<C: Conn> LiveStream<C> {
         let now = runtime.now();
         let more = {
             let state = &mut *self.state.borrow_mut();
-            if state.pass.active {
+            if state.pass.active && self.has_pump() {
                 return; // the pump is at it, and will see that the head has moved
             }
             if state.players.is_empty() {
@@ -238,9 +238,17 @@ impl<C: Conn> LiveStream<C> {
         }
     }
 
+    /// Whether the pump's task lives: it is spawned when first needed, and again should it have panicked.
+    fn has_pump(&self) -> bool {
+        self.pump
+            .borrow()
+            .as_ref()
+            .is_some_and(|task| !task.is_finished())
+    }
+
     /// Has the pump run soon; spawns it if there is none yet.
     pub(super) fn wake_pump<R: Runtime<Conn = C>>(self: &Rc<Self>, runtime: &R) {
-        if self.pump.borrow().is_none() {
+        if !self.has_pump() {
             let task = runtime.spawn("pump", pump(Rc::downgrade(self), runtime.clone()));
             *self.pump.borrow_mut() = Some(task);
         } else if let Some(waker) = &*self.pump_waker.borrow() {

@@ -303,7 +303,10 @@ impl<R: Runtime> Shard<R> {
         self.0.peers.get(shard).map_or(0, Sender::backlog)
     }
 
+    /// Tells the log, the trace and the embedding program.
     pub(super) fn emit(&self, event: Event) {
+        let party = event.party();
+        tracing::info!(connection = party.connection, peer = %party.peer, stream = %party.stream, "{}", event.name());
         self.0
             .runtime
             .trace(format_args!("shard {}: {event}", self.0.id));

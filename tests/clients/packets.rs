@@ -89,7 +89,7 @@ impl Packets {
     }
 
     /// The same packets with a clock that begins at 0: FFmpeg leaves out what a file's clock begins with.
-    fn from_zero(&self) -> Self {
+    fn zeroed(&self) -> Self {
         let all = self.video.iter().chain(&self.audio);
         let start = all.map(|packet| packet.dts).min().unwrap_or(0);
         let shifted = |packets: &[Packet]| {
@@ -108,7 +108,7 @@ impl Packets {
 
     /// Everything that was published has come, with the same clock.
     pub(crate) fn assert_same(&self, published: &Self, who: &str) {
-        let (played, published) = (self.from_zero(), published.from_zero());
+        let (played, published) = (self.zeroed(), published.zeroed());
         for ((kind, played), (_, published)) in played.kinds().into_iter().zip(published.kinds()) {
             let first = played.iter().zip(published).position(|(a, b)| a != b);
             assert!(

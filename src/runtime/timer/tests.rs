@@ -120,9 +120,16 @@ fn a_cancelled_first_timer_costs_at_most_one_vain_call() {
     lab.insert(1_000);
     lab.insert(1 << 30);
     lab.timers.cancel(lab.keys[0]);
-    assert_eq!(lab.timers.next_deadline(), Some(at(1_000)));
-    assert_eq!(lab.fire(1_000), [0_usize; 0]);
-    assert_eq!(lab.timers.next_deadline(), Some(at(1 << 30)));
+    assert_eq!(
+        lab.timers.next_deadline(),
+        Some(at(1 << 30)),
+        "slots differ: none"
+    );
+    lab.insert((1 << 30) + 1_000_000);
+    lab.timers.cancel(lab.keys[1]);
+    assert_eq!(lab.timers.next_deadline(), Some(at(1 << 30)), "one slot");
+    assert_eq!(lab.fire(1 << 30), [0_usize; 0]);
+    assert_eq!(lab.timers.next_deadline(), Some(at((1 << 30) + 1_000_000)));
 }
 
 /// Against the obvious model: a list sorted by instant and order of insertion.
