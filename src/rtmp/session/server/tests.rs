@@ -314,6 +314,31 @@ fn a_request_on_the_heels_of_a_refused_one_lives() {
 }
 
 #[test]
+fn refusals_leave_what_is_queued_behind_them() {
+    let mut peer = Peer::publishing();
+    for _ in 0..1_000 {
+        peer.call(2, "play", 0.0, &[Value::string("?")]).unwrap();
+    }
+    // Empty audio, one byte each.
+    let mut audio = b"\x04\0\0\0\0\0\0\x08\x01\0\0\0".to_vec();
+    audio.resize(audio.len() + 39_999, 0xC4);
+    peer.session.handle_input(Instant::ZERO, &audio).unwrap();
+    let (mut asked, mut media) = (0, 0);
+    while let Some(event) = peer.event() {
+        match event {
+            Event::PlayRequested { stream, .. } => {
+                asked += 1;
+                peer.session
+                    .reject_play(stream, "NetStream.Play.StreamNotFound", "");
+            }
+            Event::Media { stream: 1, .. } => media += 1,
+            other => unreachable!("of a refused role: {other:?}"),
+        }
+    }
+    assert_eq!((asked, media), (1_000, 40_000));
+}
+
+#[test]
 fn play_is_answered_in_order() {
     let mut peer = Peer::connected();
     peer.call(0, "createStream", 2.0, &[]).unwrap();
