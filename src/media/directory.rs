@@ -14,7 +14,11 @@ impl StreamKey {
     /// The key of stream `name` in application `app`. `live` + `a/b` and `live/a` + `b` are the same stream,
     /// since clients split the URL differently (OBS and FFmpeg do).
     pub fn new(app: &str, name: &str) -> Self {
-        Self(format!("{app}/{name}").into())
+        // OBS given `rtmp://host` and the key `live/a`: the application is empty.
+        match app {
+            "" => Self(name.into()),
+            app => Self(format!("{app}/{name}").into()),
+        }
     }
 
     /// `app/name`.
@@ -206,5 +210,6 @@ mod tests {
     #[test]
     fn the_url_may_be_split_anywhere() {
         assert_eq!(StreamKey::new("live", "a/b"), StreamKey::new("live/a", "b"));
+        assert_eq!(StreamKey::new("", "live/a"), StreamKey::new("live", "a"));
     }
 }

@@ -100,7 +100,7 @@ impl Command {
         self.argument(index).as_bool()
     }
 
-    /// A name: a string, or a number written as one. `false`, null and an empty string are none.
+    /// A name: a string, perhaps an empty one, or a number written as one. `false` and null are none.
     fn text(&self, index: usize) -> Option<String> {
         name_of(self.argument(index))
     }
@@ -124,7 +124,7 @@ fn plain(values: &[Value]) -> Vec<Value> {
 
 fn name_of(value: &Value) -> Option<String> {
     match value {
-        Value::String(s) if !s.is_empty() => Some(s.clone()),
+        Value::String(s) => Some(s.clone()),
         Value::Number(n) => Some(n.to_string()),
         _ => None,
     }

@@ -136,7 +136,10 @@ fn arguments_are_tolerant() {
             vec![Value::Boolean(false)],
             publish(None, PublishKind::Live),
         ),
-        (vec![text("")], publish(None, PublishKind::Live)),
+        (
+            vec![text("")],
+            publish(Some(String::new()), PublishKind::Live),
+        ),
         (vec![], publish(None, PublishKind::Live)),
     ] {
         assert_eq!(request("publish", &arguments), expected);

@@ -1,7 +1,7 @@
 //! The shell's decisions, put into the words clients wait for.
 
 use super::streams::Role;
-use super::{Connection, ServerSession};
+use super::{Connection, Event, ServerSession};
 use crate::rtmp::amf::Value;
 use crate::rtmp::chunk::CSID_STREAM;
 use crate::rtmp::control::{Limit, ProtocolControl, UserControl};
@@ -184,12 +184,17 @@ impl ServerSession {
     /// Ends the role the shell has last heard of, and forgets what it has not yet heard: media, and an end that came on
     /// the request's heels. A next request that is queued already has a role of its own, which stays.
     fn forget_role(&mut self, stream: MessageStreamId) {
-        let mut next = false;
-        self.events.retain(|event| {
-            next |= event.requested() == Some(stream);
-            next || event.stream() != Some(stream)
-        });
-        if !next {
+        let next = (self.events.iter()).position(|event| event.requested() == Some(stream));
+        let of_it = |event: &Event| event.stream() == Some(stream);
+        // Nothing behind the last of them is moved: one read may bring thousands of requests to be refused, and tens
+        // of thousands of events behind them.
+        let before = self.events.iter().take(next.unwrap_or(self.events.len()));
+        let end = before.clone().rposition(of_it).map_or(0, |last| last + 1);
+        let kept: Vec<Event> = self.events.drain(..end).filter(|e| !of_it(e)).collect();
+        for event in kept.into_iter().rev() {
+            self.events.push_front(event);
+        }
+        if next.is_none() {
             self.streams.set_role(stream, Role::Idle);
         }
     }

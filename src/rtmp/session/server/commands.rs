@@ -107,10 +107,7 @@ impl ServerSession {
         name: Option<String>,
         kind: PublishKind,
     ) -> Result<(), SessionError> {
-        let Some(name) = name else {
-            if let Some(stream) = self.streams.meant(on) {
-                self.stop(stream);
-            }
+        let Some(name) = self.asked_name(on, name) else {
             return Ok(());
         };
         let Name { path: name, query } = stream_name(&name)?;
@@ -130,6 +127,20 @@ impl ServerSession {
         Ok(())
     }
 
+    /// The name that `publish` or `play` asks for. `false`, or an empty name while the stream does something, stops that
+    /// and asks for nothing. An empty name at first is a key forgotten in OBS, or FFmpeg given a URL without a stream:
+    /// they wait for an answer, so the shell is asked.
+    fn asked_name(&mut self, on: MessageStreamId, name: Option<String>) -> Option<String> {
+        let stream = self.streams.meant(on);
+        let role = stream.and_then(|stream| self.streams.role(stream));
+        let busy = role.is_some_and(|role| *role != Role::Idle);
+        let name = name.filter(|name| !busy || !name.is_empty());
+        if let (None, Some(stream)) = (&name, stream) {
+            self.stop(stream);
+        }
+        name
+    }
+
     fn on_play(
         &mut self,
         on: MessageStreamId,
@@ -137,10 +148,7 @@ impl ServerSession {
         start: f64,
         reset: bool,
     ) -> Result<(), SessionError> {
-        let Some(name) = name else {
-            if let Some(stream) = self.streams.meant(on) {
-                self.stop(stream);
-            }
+        let Some(name) = self.asked_name(on, name) else {
             return Ok(());
         };
         let Name { path: name, query } = stream_name(&name)?;

@@ -2,7 +2,7 @@
 
 use super::{Connection, Event, ServerSession, SessionError};
 use crate::limits;
-use crate::rtmp::amf::{Reader, Value, amf0};
+use crate::rtmp::amf::{Reader, Value, amf0, amf3};
 use crate::rtmp::chunk::decoder::{Body, Message};
 use crate::rtmp::command::{Command, CommandError};
 use crate::rtmp::control::UserControl;
@@ -116,11 +116,16 @@ impl ServerSession {
             _ => payload,
         };
         let mut reader = Reader::new(payload);
-        let first = amf0::decode(&mut reader).map(|value| match value {
-            Value::Amf3(value) => value.into_amf0(),
-            value => value,
-        });
-        let payload = match first.as_ref().ok().and_then(Value::as_str) {
+        let first = match amf0::decode(&mut reader) {
+            Ok(Value::String(name)) => Some(name),
+            // Only of a string: ten megabytes of an AMF3 vector are 120 in AMF0's terms.
+            Ok(Value::Amf3(value)) => match *value {
+                amf3::Value::String(name) => Some(name),
+                _ => None,
+            },
+            _ => None,
+        };
+        let payload = match first.as_deref() {
             Some("@setDataFrame") => reader.rest(),
             Some("@clearDataFrame") => {
                 self.events.push_back(Event::MetadataCleared { stream });

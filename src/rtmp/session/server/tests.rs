@@ -314,6 +314,65 @@ fn a_request_on_the_heels_of_a_refused_one_lives() {
 }
 
 #[test]
+fn an_empty_name_is_asked_for_or_stops() {
+    for (name, code) in [
+        ("publish", "NetStream.Publish.BadName"),
+        ("play", "NetStream.Play.StreamNotFound"),
+    ] {
+        let mut peer = Peer::connected();
+        let empty = [Value::string("")];
+        peer.call(0, "createStream", 2.0, &[]).unwrap();
+        peer.replies();
+        peer.call(1, name, 0.0, &empty).unwrap();
+        assert_eq!(
+            peer.event().unwrap().requested(),
+            Some(1),
+            "OBS waits for a word"
+        );
+        match name {
+            "publish" => peer.session.reject_publish(1, code, "no name"),
+            _ => peer.session.reject_play(1, code, "no name"),
+        }
+        assert_eq!(peer.words(), [format!("1:onStatus {code}")]);
+        peer.call(1, name, 0.0, &[Value::Boolean(false)]).unwrap();
+        assert!(peer.event().is_none(), "nothing to stop");
+        peer.call(1, name, 0.0, &[Value::string("key")]).unwrap();
+        peer.event();
+        peer.call(1, name, 0.0, &empty).unwrap();
+        assert!(matches!(
+            peer.event(),
+            Some(Event::StreamClosed { stream: 1 })
+        ));
+        assert!(peer.event().is_none());
+    }
+}
+
+#[test]
+fn refusals_leave_what_is_queued_behind_them() {
+    let mut peer = Peer::publishing();
+    for _ in 0..1_000 {
+        peer.call(2, "play", 0.0, &[Value::string("?")]).unwrap();
+    }
+    // Empty audio, one byte each.
+    let mut audio = b"\x04\0\0\0\0\0\0\x08\x01\0\0\0".to_vec();
+    audio.resize(audio.len() + 39_999, 0xC4);
+    peer.session.handle_input(Instant::ZERO, &audio).unwrap();
+    let (mut asked, mut media) = (0, 0);
+    while let Some(event) = peer.event() {
+        match event {
+            Event::PlayRequested { stream, .. } => {
+                asked += 1;
+                peer.session
+                    .reject_play(stream, "NetStream.Play.StreamNotFound", "");
+            }
+            Event::Media { stream: 1, .. } => media += 1,
+            other => unreachable!("of a refused role: {other:?}"),
+        }
+    }
+    assert_eq!((asked, media), (1_000, 40_000));
+}
+
+#[test]
 fn play_is_answered_in_order() {
     let mut peer = Peer::connected();
     peer.call(0, "createStream", 2.0, &[]).unwrap();
