@@ -322,6 +322,7 @@ impl<R: Runtime> Connection<R> {
                     if let Some(Role::Publish(publication)) = self.roles.get(&stream) {
                         publication.push(message);
                     }
+                    continue;
                 }
                 Event::ConnectRequested(request) => {
                     tracing::debug!(
@@ -335,10 +336,18 @@ impl<R: Runtime> Connection<R> {
                     self.session.accept_connect();
                 }
                 Event::PublishRequested { stream, name, .. } => self.publish(stream, &name).await?,
-                Event::PlayRequested { stream, name, .. } => self.play(stream, &name),
+                Event::PlayRequested { stream, name, .. } => {
+                    self.play(stream, &name);
+                    // One read can hold a thousand, and each costs a set of headers here and on the publisher's
+                    // shard: the neighbours in between.
+                    self.reply()?;
+                    self.flush()?;
+                    yield_now().await;
+                }
                 Event::StreamClosed { stream } => drop(self.roles.remove(&stream)),
                 other => self.steer(&other),
             }
+            self.reply()?;
         }
         Ok(())
     }
@@ -466,12 +475,12 @@ impl<R: Runtime> Connection<R> {
     }
 
     fn queue_replies(&mut self) -> bool {
-        if self.session.output().is_empty() {
-            return true;
+        if !self.session.output().is_empty() {
+            let mut bytes = Vec::new();
+            self.session.take_output(&mut bytes);
+            self.outbox.reply(bytes);
         }
-        let mut bytes = Vec::new();
-        self.session.take_output(&mut bytes);
-        self.outbox.reply(bytes)
+        self.outbox.is_within_bounds()
     }
 
     /// Writes replies, and what this connection's players have not had.

@@ -181,6 +181,7 @@ impl<C: Conn> Player<C> {
 
 fn queue_prelude<C: Conn>(outbox: &Outbox<C>, stream: MessageStreamId, prelude: &[WireMessage]) {
     for message in prelude {
+        outbox.note_prelude(message.payload_len());
         queue_message(outbox, stream, message);
     }
 }
