@@ -236,17 +236,18 @@ impl<R: Runtime> Connection<R> {
         if self.now() >= at {
             return Poll::Ready(Wake::Due(due)); // before reading: a flood of bytes must not put it off
         }
-        match self.conn.poll_readable(cx) {
-            Poll::Ready(Ok(())) => return Poll::Ready(Wake::Readable),
-            Poll::Ready(Err(error)) => return Poll::Ready(Wake::Failed(error.kind())),
-            Poll::Pending => {}
-        }
+        // Before reading, too: one who never stops sending would never be written to again.
         if self.outbox.blocked_since().is_some() {
             match self.conn.poll_writable(cx) {
                 Poll::Ready(Ok(())) => return Poll::Ready(Wake::Writable),
                 Poll::Ready(Err(error)) => return Poll::Ready(Wake::Failed(error.kind())),
                 Poll::Pending => {}
             }
+        }
+        match self.conn.poll_readable(cx) {
+            Poll::Ready(Ok(())) => return Poll::Ready(Wake::Readable),
+            Poll::Ready(Err(error)) => return Poll::Ready(Wake::Failed(error.kind())),
+            Poll::Pending => {}
         }
         if std::mem::take(&mut self.behind) {
             return Poll::Ready(Wake::Behind);
