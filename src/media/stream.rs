@@ -109,10 +109,7 @@ impl Stream {
     /// frame that follows.
     pub fn join(&self) -> (Cursor, Vec<WireMessage>) {
         let head = self.ring.head();
-        let key = self
-            .ring
-            .newest_key()
-            .filter(|key| head - key <= self.gop_cache as u64);
+        let key = self.cached_key();
         let cursor = match key {
             Some(key) => Cursor::at(key),
             None if self.has_video => Cursor::waiting_for_key(head),
@@ -138,9 +135,10 @@ impl Stream {
         }
     }
 
-    /// What a shard needs that begins to carry this stream: headers, then the newest GOP.
+    /// What a shard needs that begins to carry this stream: headers, then the newest GOP as far as players may be
+    /// given the past.
     pub fn snapshot(&self) -> Vec<WireMessage> {
-        let key = self.ring.newest_key();
+        let key = self.cached_key();
         let mut messages = self.prelude(key);
         if let Some(key) = key {
             messages.extend(
@@ -158,6 +156,14 @@ impl Stream {
         if !self.live {
             self.ring.clear();
         }
+    }
+
+    /// The newest keyframe, unless it is further back than a new player may be given.
+    fn cached_key(&self) -> Option<u64> {
+        let head = self.ring.head();
+        self.ring
+            .newest_key()
+            .filter(|key| head - key <= self.gop_cache as u64)
     }
 
     fn prelude(&self, key: Option<u64>) -> Vec<WireMessage> {
@@ -270,6 +276,7 @@ mod tests {
         let (cursor, prelude) = stream.join();
         assert_eq!((cursor.next(), prelude.len()), (stream.ring().head(), 2));
         assert!(cursor.is_waiting_for_key());
+        assert_eq!(stream.snapshot().len(), 2, "nor does another shard's");
     }
 
     #[test]
