@@ -35,13 +35,15 @@ pub async fn run<R: Runtime>(
         shards,
     };
     let mut running = control.shards.len();
+    let mut stopping = false;
     let mut batch = Vec::new();
     while running > 0 {
         inbox.recv(&runtime, &mut batch).await;
         for (_, message) in batch.drain(..) {
             match message {
-                ControlMessage::Stop if acceptors.is_empty() => {} // asked twice
+                ControlMessage::Stop if stopping => {} // asked twice
                 ControlMessage::Stop => {
+                    stopping = true;
                     acceptors.clear(); // dropping the tasks closes the listeners
                     let deadline = runtime.now() + settings.drain;
                     runtime.trace(format_args!("control: draining until {deadline}"));
