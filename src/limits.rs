@@ -108,6 +108,8 @@ pub const PUMP_PLAYERS: usize = 128;
 pub const MAILBOX_BACKLOG: usize = 4_096;
 /// The shared read buffer of a shard.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
+/// Connections accepted in one turn, so that a reconnect storm does not starve publish and play requests.
+pub const ACCEPTS_PER_TURN: u64 = 16;
 /// Reads of one connection in one turn, so that a fast publisher does not starve its neighbours.
 pub const READS_PER_TURN: usize = 4;
 /// Bytes the kernel may hold unsent for a player (TCP_NOTSENT_LOWAT): what is measured to bound a stalled player.

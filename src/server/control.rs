@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use futures_lite::future::yield_now;
+
 use super::message::{ControlMessage, ControlPlan, ShardMessage};
 use crate::limits;
 use crate::media::directory::{Directory, ShardId, StreamKey, Subscriber};
@@ -96,6 +98,9 @@ async fn accept<R: Runtime>(
                     peer,
                     connection,
                 });
+                if connection.is_multiple_of(limits::ACCEPTS_PER_TURN) {
+                    yield_now().await; // a storm of them must not keep the directory, or a stop, waiting
+                }
             }
             Err(error) => {
                 // A peer that gave up in the queue, or no file descriptor left: neither may end the server.
