@@ -151,11 +151,22 @@ impl Stream {
         messages
     }
 
-    /// Lets go of the frames of a stream that has ended, once every player has had them.
-    pub fn clear_if_ended(&mut self) {
-        if !self.live {
+    /// Lets go of the frames of a stream that has ended, once every player has had them. With `keep_word` its last
+    /// word stays, for players that hold the stream: they go on there.
+    pub fn clear_if_ended(&mut self, keep_word: bool) {
+        if self.live {
+            return;
+        }
+        if keep_word {
+            self.ring.keep_newest();
+        } else {
             self.ring.clear();
         }
+    }
+
+    /// Whether it has ended and still holds more than its last word.
+    pub fn holds_the_past(&self) -> bool {
+        !self.live && self.ring.head() - self.ring.base() > 1
     }
 
     /// The newest keyframe, unless it is further back than a new player may be given.
@@ -316,7 +327,13 @@ mod tests {
             stream.ring().head() - 1,
             "a laggard still hears the last word"
         );
-        stream.clear_if_ended();
+        stream.clear_if_ended(true);
+        assert_eq!(
+            stream.ring().bytes(),
+            4,
+            "the last word, for one who holds the stream"
+        );
+        stream.clear_if_ended(false);
         assert_eq!(stream.ring().bytes(), 0);
     }
 

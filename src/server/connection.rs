@@ -486,16 +486,15 @@ impl<R: Runtime> Connection<R> {
 
     /// Writes replies, and what this connection's players have not had.
     fn flush(&mut self) -> Result<(), Close> {
-        let now = self.now();
         let mut played = false;
         for role in self.roles.values() {
             if let Role::Play(play) = role {
                 played = true;
-                self.behind |= play.deliver(now) == Delivery::Behind;
+                self.behind |= play.deliver() == Delivery::Behind;
             }
         }
         if !played {
-            self.outbox.flush(now);
+            self.outbox.flush(self.now());
         }
         self.outbox
             .failed()
