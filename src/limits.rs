@@ -49,6 +49,9 @@ pub const PEER_BANDWIDTH_DEFAULT: u32 = 2_500_000;
 pub const WINDOW_MIN: u32 = 1_024;
 /// Bytes of replies that may wait for a peer that does not read: hundreds of replies.
 pub const REPLY_BYTES: usize = 256 * 1024;
+/// Bytes of sequence headers and metadata that may wait for a peer that does not read: each `play` and each going on
+/// after `pause` brings a set, so that asking again and again would pile them up. Two of the largest sets.
+pub const PRELUDE_BYTES: usize = 2 * (STREAM_HEADERS + 1) * HEADER_BYTES;
 
 /// AMF0 references followed in one command: none in the field, and each may repeat a command's worth of memory.
 pub const COMMAND_REFERENCES: usize = 8;
@@ -105,6 +108,8 @@ pub const PUMP_PLAYERS: usize = 128;
 pub const MAILBOX_BACKLOG: usize = 4_096;
 /// The shared read buffer of a shard.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
+/// Connections accepted in one turn, so that a reconnect storm does not starve publish and play requests.
+pub const ACCEPTS_PER_TURN: u64 = 16;
 /// Reads of one connection in one turn, so that a fast publisher does not starve its neighbours.
 pub const READS_PER_TURN: usize = 4;
 /// Bytes the kernel may hold unsent for a player (TCP_NOTSENT_LOWAT): what is measured to bound a stalled player.

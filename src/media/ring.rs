@@ -152,6 +152,18 @@ impl Ring {
         self.newest_key = None;
     }
 
+    /// Lets go of everything but the newest item.
+    pub fn keep_newest(&mut self) {
+        let head = self.head();
+        let Some(newest) = self.entries.pop_back() else {
+            return;
+        };
+        self.clear();
+        self.base = head - 1;
+        self.bytes = newest.item.bytes().len();
+        self.entries.push_back(newest);
+    }
+
     fn evict(&mut self, now: Instant) {
         // The newest item always stays: a player is to see at least that.
         while self.entries.len() > 1 && self.oldest_may_go(now) {

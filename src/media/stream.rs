@@ -109,10 +109,7 @@ impl Stream {
     /// frame that follows.
     pub fn join(&self) -> (Cursor, Vec<WireMessage>) {
         let head = self.ring.head();
-        let key = self
-            .ring
-            .newest_key()
-            .filter(|key| head - key <= self.gop_cache as u64);
+        let key = self.cached_key();
         let cursor = match key {
             Some(key) => Cursor::at(key),
             None if self.has_video => Cursor::waiting_for_key(head),
@@ -138,9 +135,10 @@ impl Stream {
         }
     }
 
-    /// What a shard needs that begins to carry this stream: headers, then the newest GOP.
+    /// What a shard needs that begins to carry this stream: headers, then the newest GOP as far as players may be
+    /// given the past.
     pub fn snapshot(&self) -> Vec<WireMessage> {
-        let key = self.ring.newest_key();
+        let key = self.cached_key();
         let mut messages = self.prelude(key);
         if let Some(key) = key {
             messages.extend(
@@ -153,11 +151,30 @@ impl Stream {
         messages
     }
 
-    /// Lets go of the frames of a stream that has ended, once every player has had them.
-    pub fn clear_if_ended(&mut self) {
-        if !self.live {
+    /// Lets go of the frames of a stream that has ended, once every player has had them. With `keep_word` its last
+    /// word stays, for players that hold the stream: they go on there.
+    pub fn clear_if_ended(&mut self, keep_word: bool) {
+        if self.live {
+            return;
+        }
+        if keep_word {
+            self.ring.keep_newest();
+        } else {
             self.ring.clear();
         }
+    }
+
+    /// Whether it has ended and still holds more than its last word.
+    pub fn holds_the_past(&self) -> bool {
+        !self.live && self.ring.head() - self.ring.base() > 1
+    }
+
+    /// The newest keyframe, unless it is further back than a new player may be given.
+    fn cached_key(&self) -> Option<u64> {
+        let head = self.ring.head();
+        self.ring
+            .newest_key()
+            .filter(|key| head - key <= self.gop_cache as u64)
     }
 
     fn prelude(&self, key: Option<u64>) -> Vec<WireMessage> {
@@ -270,6 +287,7 @@ mod tests {
         let (cursor, prelude) = stream.join();
         assert_eq!((cursor.next(), prelude.len()), (stream.ring().head(), 2));
         assert!(cursor.is_waiting_for_key());
+        assert_eq!(stream.snapshot().len(), 2, "nor does another shard's");
     }
 
     #[test]
@@ -309,7 +327,13 @@ mod tests {
             stream.ring().head() - 1,
             "a laggard still hears the last word"
         );
-        stream.clear_if_ended();
+        stream.clear_if_ended(true);
+        assert_eq!(
+            stream.ring().bytes(),
+            4,
+            "the last word, for one who holds the stream"
+        );
+        stream.clear_if_ended(false);
         assert_eq!(stream.ring().bytes(), 0);
     }
 

@@ -236,17 +236,18 @@ impl<R: Runtime> Connection<R> {
         if self.now() >= at {
             return Poll::Ready(Wake::Due(due)); // before reading: a flood of bytes must not put it off
         }
-        match self.conn.poll_readable(cx) {
-            Poll::Ready(Ok(())) => return Poll::Ready(Wake::Readable),
-            Poll::Ready(Err(error)) => return Poll::Ready(Wake::Failed(error.kind())),
-            Poll::Pending => {}
-        }
+        // Before reading, too: one who never stops sending would never be written to again.
         if self.outbox.blocked_since().is_some() {
             match self.conn.poll_writable(cx) {
                 Poll::Ready(Ok(())) => return Poll::Ready(Wake::Writable),
                 Poll::Ready(Err(error)) => return Poll::Ready(Wake::Failed(error.kind())),
                 Poll::Pending => {}
             }
+        }
+        match self.conn.poll_readable(cx) {
+            Poll::Ready(Ok(())) => return Poll::Ready(Wake::Readable),
+            Poll::Ready(Err(error)) => return Poll::Ready(Wake::Failed(error.kind())),
+            Poll::Pending => {}
         }
         if std::mem::take(&mut self.behind) {
             return Poll::Ready(Wake::Behind);
@@ -322,6 +323,7 @@ impl<R: Runtime> Connection<R> {
                     if let Some(Role::Publish(publication)) = self.roles.get(&stream) {
                         publication.push(message);
                     }
+                    continue;
                 }
                 Event::ConnectRequested(request) => {
                     tracing::debug!(
@@ -335,10 +337,18 @@ impl<R: Runtime> Connection<R> {
                     self.session.accept_connect();
                 }
                 Event::PublishRequested { stream, name, .. } => self.publish(stream, &name).await?,
-                Event::PlayRequested { stream, name, .. } => self.play(stream, &name),
+                Event::PlayRequested { stream, name, .. } => {
+                    self.play(stream, &name);
+                    // One read can hold a thousand, and each costs a set of headers here and on the publisher's
+                    // shard: the neighbours in between.
+                    self.reply()?;
+                    self.flush()?;
+                    yield_now().await;
+                }
                 Event::StreamClosed { stream } => drop(self.roles.remove(&stream)),
                 other => self.steer(&other),
             }
+            self.reply()?;
         }
         Ok(())
     }
@@ -466,26 +476,25 @@ impl<R: Runtime> Connection<R> {
     }
 
     fn queue_replies(&mut self) -> bool {
-        if self.session.output().is_empty() {
-            return true;
+        if !self.session.output().is_empty() {
+            let mut bytes = Vec::new();
+            self.session.take_output(&mut bytes);
+            self.outbox.reply(bytes);
         }
-        let mut bytes = Vec::new();
-        self.session.take_output(&mut bytes);
-        self.outbox.reply(bytes)
+        self.outbox.is_within_bounds()
     }
 
     /// Writes replies, and what this connection's players have not had.
     fn flush(&mut self) -> Result<(), Close> {
-        let now = self.now();
         let mut played = false;
         for role in self.roles.values() {
             if let Role::Play(play) = role {
                 played = true;
-                self.behind |= play.deliver(now) == Delivery::Behind;
+                self.behind |= play.deliver() == Delivery::Behind;
             }
         }
         if !played {
-            self.outbox.flush(now);
+            self.outbox.flush(self.now());
         }
         self.outbox
             .failed()

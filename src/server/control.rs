@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use futures_lite::future::yield_now;
+
 use super::message::{ControlMessage, ControlPlan, ShardMessage};
 use crate::limits;
 use crate::media::directory::{Directory, ShardId, StreamKey, Subscriber};
@@ -35,13 +37,15 @@ pub async fn run<R: Runtime>(
         shards,
     };
     let mut running = control.shards.len();
+    let mut stopping = false;
     let mut batch = Vec::new();
     while running > 0 {
         inbox.recv(&runtime, &mut batch).await;
         for (_, message) in batch.drain(..) {
             match message {
-                ControlMessage::Stop if acceptors.is_empty() => {} // asked twice
+                ControlMessage::Stop if stopping => {} // asked twice
                 ControlMessage::Stop => {
+                    stopping = true;
                     acceptors.clear(); // dropping the tasks closes the listeners
                     let deadline = runtime.now() + settings.drain;
                     runtime.trace(format_args!("control: draining until {deadline}"));
@@ -94,6 +98,9 @@ async fn accept<R: Runtime>(
                     peer,
                     connection,
                 });
+                if connection.is_multiple_of(limits::ACCEPTS_PER_TURN) {
+                    yield_now().await; // a storm of them must not keep the directory, or a stop, waiting
+                }
             }
             Err(error) => {
                 // A peer that gave up in the queue, or no file descriptor left: neither may end the server.

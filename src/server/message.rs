@@ -168,6 +168,20 @@ pub struct ShardPlan<S> {
     pub(super) control: Sender<ControlMessage>,
     pub(super) settings: Arc<Settings>,
     pub(super) events: EventSink,
+    pub(super) farewell: Farewell,
+}
+
+/// Tells control, when dropped, that a shard is gone: also one whose thread failed, or a stop would wait for ever.
+pub(super) struct Farewell {
+    control: Sender<ControlMessage>,
+    shard: ShardId,
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.control
+            .post(ControlMessage::Drained { shard: self.shard });
+    }
 }
 
 /// Asks a running server to stop gracefully; clone freely, use from any thread.
@@ -205,6 +219,10 @@ pub fn world<S: Send + 'static>(shards: usize, settings: Settings, events: Event
             control: control.sender(id),
             settings: Arc::clone(&settings),
             events: events.clone(),
+            farewell: Farewell {
+                control: control.sender(id),
+                shard: id,
+            },
         })
         .collect();
     World {

@@ -21,6 +21,8 @@ pub(super) struct Outbox<C> {
     pending: RefCell<VecDeque<Bytes>>,
     /// Bytes of replies in `pending`, bounded; reset when it has run empty.
     replies: Cell<usize>,
+    /// The same of headers for a player that begins or goes on.
+    preludes: Cell<usize>,
     blocked_since: Cell<Option<Instant>>,
     failed: Cell<Option<io::ErrorKind>>,
     sent: Cell<u64>,
@@ -43,6 +45,7 @@ impl<C: Conn> Outbox<C> {
             waker: RefCell::new(None),
             pending: RefCell::new(VecDeque::new()),
             replies: Cell::new(0),
+            preludes: Cell::new(0),
             blocked_since: Cell::new(None),
             failed: Cell::new(None),
             sent: Cell::new(0),
@@ -58,12 +61,20 @@ impl<C: Conn> Outbox<C> {
         }
     }
 
-    /// Queues a reply, behind everything that is queued. False if the peer lets too many pile up.
-    pub(super) fn reply(&self, bytes: Vec<u8>) -> bool {
-        let replies = self.replies.get() + bytes.len();
-        self.replies.set(replies);
+    /// Queues a reply, behind everything that is queued.
+    pub(super) fn reply(&self, bytes: Vec<u8>) {
+        self.replies.set(self.replies.get() + bytes.len());
         self.queue(Bytes::from(bytes));
-        replies <= limits::REPLY_BYTES
+    }
+
+    /// Notes that so many bytes of what is queued are a player's headers.
+    pub(super) fn note_prelude(&self, bytes: usize) {
+        self.preludes.set(self.preludes.get() + bytes);
+    }
+
+    /// False if the peer lets too much pile up of what it asked for.
+    pub(super) fn is_within_bounds(&self) -> bool {
+        self.replies.get() <= limits::REPLY_BYTES && self.preludes.get() <= limits::PRELUDE_BYTES
     }
 
     /// Queues bytes of whole messages.
@@ -180,6 +191,7 @@ impl<C: Conn> Outbox<C> {
         }
         if pending.is_empty() {
             self.replies.set(0);
+            self.preludes.set(0);
         }
         if full && self.is_blocked(now) {
             Flushed::Shut(taken)

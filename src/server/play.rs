@@ -45,6 +45,8 @@ pub(super) struct Pass {
     again: bool,
     /// Somebody has not had everything, open or not.
     laggards: bool,
+    /// Somebody holds the stream (`pause`): it goes on at the last word at the latest.
+    held: bool,
 }
 
 /// How a visit to one player went.
@@ -181,6 +183,7 @@ impl<C: Conn> Player<C> {
 
 fn queue_prelude<C: Conn>(outbox: &Outbox<C>, stream: MessageStreamId, prelude: &[WireMessage]) {
     for message in prelude {
+        outbox.note_prelude(message.payload_len());
         queue_message(outbox, stream, message);
     }
 }
@@ -218,7 +221,7 @@ impl<C: Conn> LiveStream<C> {
                 return; // the pump is at it, and will see that the head has moved
             }
             if state.players.is_empty() {
-                state.media.clear_if_ended();
+                state.media.clear_if_ended(false);
                 return;
             }
             state.begin_pass();
@@ -230,12 +233,37 @@ impl<C: Conn> LiveStream<C> {
     }
 
     /// Serves one player, in its own connection's turn.
-    fn deliver_to(&self, slot: usize, now: Instant) -> Delivery {
-        let state = &mut *self.state.borrow_mut();
-        match state.players.get_mut(slot) {
-            Some(player) => player.deliver(&state.media, self.key.as_str(), self.chunk_size, now),
-            None => Delivery::CaughtUp,
+    fn deliver_to<R: Runtime<Conn = C>>(self: &Rc<Self>, slot: usize, runtime: &R) -> Delivery {
+        let now = runtime.now();
+        let (behind, delivery) = {
+            let state = &mut *self.state.borrow_mut();
+            match state.players.get_mut(slot) {
+                Some(player) => {
+                    let behind = player.cursor.next() != state.media.ring().head()
+                        || !player.outbox.is_empty();
+                    let (key, chunk_size) = (self.key.as_str(), self.chunk_size);
+                    (behind, player.deliver(&state.media, key, chunk_size, now))
+                }
+                None => (false, Delivery::CaughtUp),
+            }
+        };
+        if behind && delivery == Delivery::CaughtUp {
+            self.let_go_of_the_past(runtime);
         }
+        delivery
+    }
+
+    /// A laggard of a stream that has ended may have been the last: has the pump look, or the ring would stay for
+    /// as long as anybody waits for the next publisher.
+    fn let_go_of_the_past<R: Runtime<Conn = C>>(self: &Rc<Self>, runtime: &R) {
+        {
+            let state = &mut *self.state.borrow_mut();
+            if !state.media.holds_the_past() || state.players.is_empty() {
+                return;
+            }
+            state.request_pass();
+        }
+        self.wake_pump(runtime);
     }
 
     /// Whether the pump's task lives: it is spawned when first needed, and again should it have panicked.
@@ -296,6 +324,7 @@ impl<C: Conn> State<C> {
             head: self.media.ring().head(),
             again: false,
             laggards: false,
+            held: false,
         };
     }
 
@@ -312,7 +341,9 @@ impl<C: Conn> State<C> {
                 served += 1;
                 let delivery = player.deliver(&self.media, key.as_str(), chunk_size, now);
                 self.pass.again |= delivery == Delivery::Behind;
-                self.pass.laggards |= delivery != Delivery::CaughtUp;
+                let held = player.cursor.is_paused();
+                self.pass.held |= held;
+                self.pass.laggards |= delivery != Delivery::CaughtUp && !held;
             }
             self.pass.at += 1;
         }
@@ -322,7 +353,7 @@ impl<C: Conn> State<C> {
         self.pass.active = false;
         self.pass.again |= self.pass.head != self.media.ring().head();
         if !self.pass.again && !self.pass.laggards {
-            self.media.clear_if_ended();
+            self.media.clear_if_ended(self.pass.held);
         }
         self.pass.again
     }
@@ -371,8 +402,8 @@ impl<R: Runtime> Play<R> {
     }
 
     /// Gives this player what one write holds.
-    pub(super) fn deliver(&self, now: Instant) -> Delivery {
-        self.stream.deliver_to(self.slot, now)
+    pub(super) fn deliver(&self) -> Delivery {
+        self.stream.deliver_to(self.slot, self.shard.runtime())
     }
 
     /// `pause`.
@@ -415,6 +446,7 @@ impl<R: Runtime> Drop for Play<R> {
                 "the player was too slow for the stream and lost frames"
             );
         }
+        self.stream.let_go_of_the_past(self.shard.runtime());
         self.shard.unsubscribe_if_idle(&self.stream);
         self.shard.emit(Event::PlayStop(self.party.clone()));
     }

@@ -13,7 +13,7 @@ use super::shard::Shard;
 use super::stream::{Listener, LiveStream, Local, Source};
 use crate::limits;
 use crate::media::directory::{Lease, PublicationId, StreamKey, Subscriber};
-use crate::media::ring::NoticeKind;
+use crate::media::ring::{Item, NoticeKind, Ring};
 use crate::rtmp::wire::WireMessage;
 use crate::runtime::Runtime;
 
@@ -176,6 +176,13 @@ impl<R: Runtime> Drop for Publication<R> {
     }
 }
 
+fn frames_from(ring: &Ring, first: u64) -> Vec<WireMessage> {
+    ring.items_from(first)
+        .filter_map(Item::frame)
+        .map(|frame| frame.message.clone())
+        .collect()
+}
+
 impl<R: Runtime> Shard<R> {
     /// The directory leased `key` to the asker of `request`.
     pub(super) fn granted(
@@ -207,7 +214,7 @@ impl<R: Runtime> Shard<R> {
                 .filter(|subscriber| subscriber.shard != self.id())
                 .map(|subscriber| Listener {
                     subscriber,
-                    lags: false,
+                    missed: None,
                 })
                 .collect();
             state.newest = lease.publication;
@@ -264,7 +271,7 @@ impl<R: Runtime> Shard<R> {
             .retain(|listener| listener.subscriber.shard != subscriber.shard);
         local.audience.push(Listener {
             subscriber,
-            lags: false,
+            missed: None,
         });
         let route = Route {
             key: key.clone(),
@@ -307,6 +314,8 @@ impl<R: Runtime> Shard<R> {
             return;
         }
         let batch = std::mem::take(&mut local.batch);
+        let ring = state.media.ring();
+        let first = ring.head() - batch.len() as u64;
         for listener in &mut local.audience {
             let subscriber = listener.subscriber;
             let backlog = self.backlog_of(subscriber.shard);
@@ -315,28 +324,31 @@ impl<R: Runtime> Shard<R> {
                 publication,
                 subscription: subscriber.subscription,
             };
-            if !listener.lags && backlog < limits::MAILBOX_BACKLOG {
-                self.tell_shard(
-                    subscriber.shard,
-                    ShardMessage::Frames {
-                        route,
-                        messages: batch.clone(),
-                    },
-                );
-            } else if backlog < limits::MAILBOX_BACKLOG / 2 {
-                let messages = state.media.snapshot();
-                self.tell_shard(
-                    subscriber.shard,
-                    ShardMessage::Snapshot {
-                        route,
-                        fresh: false,
-                        messages,
-                    },
-                );
-                listener.lags = false;
-            } else {
-                listener.lags = true;
+            let room = match listener.missed {
+                None => limits::MAILBOX_BACKLOG,
+                Some(_) => limits::MAILBOX_BACKLOG / 2,
+            };
+            if backlog >= room {
+                listener.missed.get_or_insert(first);
+                continue;
             }
+            let message = match listener.missed.take() {
+                None => ShardMessage::Frames {
+                    route,
+                    messages: batch.clone(),
+                },
+                // Everything is here still: no player there gets a frame twice, and none loses any.
+                Some(missed) if missed >= ring.base() => ShardMessage::Frames {
+                    route,
+                    messages: frames_from(ring, missed),
+                },
+                Some(_) => ShardMessage::Snapshot {
+                    route,
+                    fresh: false,
+                    messages: state.media.snapshot(),
+                },
+            };
+            self.tell_shard(subscriber.shard, message);
         }
     }
 

@@ -10,7 +10,7 @@ use std::task::{Poll, Waker};
 use super::Settings;
 use super::connection::{self, Handle};
 use super::event::{ConnectionId, Event, EventSink};
-use super::message::{Census, ControlMessage, RequestId, ShardMessage, ShardPlan};
+use super::message::{Census, ControlMessage, Farewell, RequestId, ShardMessage, ShardPlan};
 use super::publish::Requests;
 use super::stream::LiveStream;
 use crate::limits;
@@ -35,7 +35,7 @@ struct Inner<R: Runtime> {
     events: EventSink,
     control: Sender<ControlMessage>,
     peers: Vec<Sender<ShardMessage<R::Socket>>>,
-    inbox: RefCell<Option<Receiver<ShardMessage<R::Socket>>>>,
+    inbox: RefCell<Option<(Receiver<ShardMessage<R::Socket>>, Farewell)>>,
     streams: RefCell<BTreeMap<StreamKey, Rc<LiveStream<R::Conn>>>>,
     connections: RefCell<BTreeMap<ConnectionId, Rc<Handle>>>,
     requests: Requests,
@@ -58,7 +58,7 @@ impl<R: Runtime> Shard<R> {
             events: plan.events,
             control: plan.control,
             peers: plan.peers,
-            inbox: RefCell::new(Some(plan.inbox)),
+            inbox: RefCell::new(Some((plan.inbox, plan.farewell))),
             streams: RefCell::default(),
             connections: RefCell::default(),
             requests: Requests::default(),
@@ -72,7 +72,7 @@ impl<R: Runtime> Shard<R> {
 
     /// Serves until a graceful stop has drained the shard.
     pub async fn run(self) {
-        let Some(mut inbox) = self.0.inbox.borrow_mut().take() else {
+        let Some((mut inbox, farewell)) = self.0.inbox.borrow_mut().take() else {
             return; // it runs already
         };
         let mail = {
@@ -90,7 +90,7 @@ impl<R: Runtime> Shard<R> {
         self.drained().await;
         self.close_all();
         drop(mail);
-        self.tell_control(ControlMessage::Drained { shard: self.0.id });
+        drop(farewell);
     }
 
     /// What the shard holds right now.

@@ -63,8 +63,8 @@ pub(super) struct Local {
 /// Another shard that gets a local publication.
 pub(super) struct Listener {
     pub(super) subscriber: Subscriber,
-    /// Its mailbox was full: it gets a snapshot when there is room again.
-    pub(super) lags: bool,
+    /// Its mailbox was full: the first frame it has not been sent, by its number in our ring.
+    pub(super) missed: Option<u64>,
 }
 
 impl<C> LiveStream<C> {
