@@ -335,7 +335,7 @@ impl<R: Runtime> Connection<R> {
                     self.session.accept_connect();
                 }
                 Event::PublishRequested { stream, name, .. } => self.publish(stream, &name).await?,
-                Event::PlayRequested { stream, name, .. } => self.play(stream, &name),
+                Event::PlayRequested { stream, name, .. } => self.play(stream, &name)?,
                 Event::StreamClosed { stream } => drop(self.roles.remove(&stream)),
                 other => self.steer(&other),
             }
@@ -400,18 +400,18 @@ impl<R: Runtime> Connection<R> {
         }
     }
 
-    fn play(&mut self, stream: MessageStreamId, name: &str) {
+    fn play(&mut self, stream: MessageStreamId, name: &str) -> Result<(), Close> {
         if name.is_empty() {
             self.session.reject_play(
                 stream,
                 "NetStream.Play.StreamNotFound",
                 "a stream needs a name",
             );
-            return;
+            return Ok(());
         }
         let key = StreamKey::new(&self.app, name);
         self.session.accept_play(stream);
-        self.queue_replies();
+        self.reply()?;
         let play = Play::attach(
             &self.shard,
             self.party(key),
@@ -419,6 +419,7 @@ impl<R: Runtime> Connection<R> {
             stream,
         );
         self.roles.insert(stream, Role::Play(play)); // the GOP follows in the same write as the replies
+        Ok(())
     }
 
     fn party(&self, stream: StreamKey) -> Party {
