@@ -275,6 +275,30 @@ fn noise_costs_its_sender_its_connection_and_nobody_else_anything() {
 }
 
 #[test]
+fn who_asks_to_play_and_reads_nothing_is_cut_off() {
+    use std::io::Write as _;
+    let server = start(Backend::DEFAULT, 1);
+    let mut peer = Client::player(server.local_addrs()[0], "one");
+    // On 16 message streams, as many as there may be: of what comes in one read, the last on each is answered.
+    let plays: Vec<u8> = (1..=16)
+        .flat_map(|stream| {
+            let mut play =
+                *b"\x08\0\0\0\0\0\x15\x14\0\0\0\0\x02\0\x04play\0\0\0\0\0\0\0\0\0\x05\x02\0\x01x";
+            play[8] = stream;
+            play
+        })
+        .collect();
+    let start = Instant::now();
+    let mut cut_off = false;
+    while !cut_off && start.elapsed() < Duration::from_secs(15) {
+        std::thread::sleep(Duration::from_millis(1));
+        cut_off = peer.socket.write_all(&plays).is_err();
+    }
+    assert!(cut_off, "answers pile up");
+    server.stop().expect("a clean end");
+}
+
+#[test]
 fn a_graceful_stop_tells_everybody_and_ends_in_time() {
     everywhere(|server| {
         let address = server.local_addrs()[0];

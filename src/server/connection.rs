@@ -338,7 +338,7 @@ impl<R: Runtime> Connection<R> {
                 }
                 Event::PublishRequested { stream, name, .. } => self.publish(stream, &name).await?,
                 Event::PlayRequested { stream, name, .. } => {
-                    self.play(stream, &name);
+                    self.play(stream, &name)?;
                     // One read can hold a thousand, and each costs a set of headers here and on the publisher's
                     // shard: the neighbours in between.
                     self.reply()?;
@@ -410,18 +410,18 @@ impl<R: Runtime> Connection<R> {
         }
     }
 
-    fn play(&mut self, stream: MessageStreamId, name: &str) {
+    fn play(&mut self, stream: MessageStreamId, name: &str) -> Result<(), Close> {
         if name.is_empty() {
             self.session.reject_play(
                 stream,
                 "NetStream.Play.StreamNotFound",
                 "a stream needs a name",
             );
-            return;
+            return Ok(());
         }
         let key = StreamKey::new(&self.app, name);
         self.session.accept_play(stream);
-        self.queue_replies();
+        self.reply()?;
         let play = Play::attach(
             &self.shard,
             self.party(key),
@@ -429,6 +429,7 @@ impl<R: Runtime> Connection<R> {
             stream,
         );
         self.roles.insert(stream, Role::Play(play)); // the GOP follows in the same write as the replies
+        Ok(())
     }
 
     fn party(&self, stream: StreamKey) -> Party {
