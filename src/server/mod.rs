@@ -20,6 +20,8 @@ mod play;
 mod publish;
 pub mod shard;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 #[cfg(feature = "production")]
 mod builder;

@@ -158,6 +158,9 @@ impl<C: Conn> Outbox<C> {
                 }
             }
         }
+        if used == 0 {
+            return Flushed::Open(0); // nothing in there that the player wants
+        }
         let result = self.conn.try_writev(&slices[..used]);
         self.wrote(now, &mut pending, result, wanted)
     }

@@ -220,6 +220,9 @@ impl<C: Conn> LiveStream<C> {
             if state.pass.active && self.has_pump() {
                 return; // the pump is at it, and will see that the head has moved
             }
+            if state.has_nothing_new() {
+                return; // most reads bring a part of a message only
+            }
             if state.players.is_empty() {
                 state.media.clear_if_ended(false);
                 return;
@@ -315,6 +318,11 @@ impl<C: Conn> State<C> {
             self.slots = 0;
         }
         player
+    }
+
+    /// Whether nothing has come since the last pass began, which has been finished and left nothing to do.
+    fn has_nothing_new(&self) -> bool {
+        !self.pass.active && !self.pass.again && self.pass.head == self.media.ring().head()
     }
 
     fn begin_pass(&mut self) {

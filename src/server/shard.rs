@@ -35,7 +35,9 @@ struct Inner<R: Runtime> {
     events: EventSink,
     control: Sender<ControlMessage>,
     peers: Vec<Sender<ShardMessage<R::Socket>>>,
-    inbox: RefCell<Option<(Receiver<ShardMessage<R::Socket>>, Farewell)>>,
+    inbox: RefCell<Option<Receiver<ShardMessage<R::Socket>>>>,
+    /// Leaves with [`Shard::run`], however that ends.
+    farewell: RefCell<Option<Farewell>>,
     streams: RefCell<BTreeMap<StreamKey, Rc<LiveStream<R::Conn>>>>,
     connections: RefCell<BTreeMap<ConnectionId, Rc<Handle>>>,
     requests: Requests,
@@ -58,7 +60,8 @@ impl<R: Runtime> Shard<R> {
             events: plan.events,
             control: plan.control,
             peers: plan.peers,
-            inbox: RefCell::new(Some((plan.inbox, plan.farewell))),
+            inbox: RefCell::new(Some(plan.inbox)),
+            farewell: RefCell::new(Some(plan.farewell)),
             streams: RefCell::default(),
             connections: RefCell::default(),
             requests: Requests::default(),
@@ -72,9 +75,10 @@ impl<R: Runtime> Shard<R> {
 
     /// Serves until a graceful stop has drained the shard.
     pub async fn run(self) {
-        let Some((mut inbox, farewell)) = self.0.inbox.borrow_mut().take() else {
+        let Some(mut inbox) = self.0.inbox.borrow_mut().take() else {
             return; // it runs already
         };
+        let farewell = self.0.farewell.take();
         let mail = {
             let shard = self.clone();
             self.0.runtime.spawn("inbox", async move {
