@@ -2,7 +2,12 @@
 //!
 //! Whatever way the bytes are cut, the same events must come out, and they must be what an independent decoder found
 //! (`corpus/clients/index.toml`).
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test reads its corpus, and fails by panicking"
+)]
 
 #[path = "conformance/capture.rs"]
 mod capture;

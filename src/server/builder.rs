@@ -169,16 +169,19 @@ impl Builder {
             shards,
             stop,
         } = world::<RawSocket>(shards, settings(&config), events);
-        let mut threads = Vec::new();
-        for plan in shards {
-            threads.push(shard_thread(config.runtime, plan)?);
-        }
         let signals = if signals { Some(Signals::new()?) } else { None };
-        threads.push(control_thread(
-            control,
-            listeners,
-            signals.map(|signals| (signals, stop.clone())),
-        )?);
+        let signals = signals.map(|signals| (signals, stop.clone()));
+        // Control first: should a shard not start, a stop ends those that have.
+        let mut threads = vec![control_thread(control, listeners, signals)?];
+        for plan in shards {
+            match shard_thread(config.runtime, plan) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    stop.stop();
+                    return Err(error.into());
+                }
+            }
+        }
         Ok(Server {
             addresses,
             stop,
