@@ -2,29 +2,29 @@
 //! writes replies. Players are written to by their stream's pump; this task takes over only while its socket
 //! was full.
 
+mod farewell;
+mod roles;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use farewell::Close;
 use futures_lite::future::yield_now;
 
 use super::deadline::{Deadlines, Due, Stage};
-use super::event::{ConnectionId, Party};
+use super::event::ConnectionId;
 use super::outbox::Outbox;
 use super::play::{Delivery, Play};
 use super::publish::Publication;
 use super::shard::Shard;
 use crate::limits;
-use crate::media::directory::StreamKey;
 use crate::rtmp::session::MessageStreamId;
-use crate::rtmp::session::server::{
-    Event, ServerSession, SessionConfig, SessionError, play_stopped,
-};
+use crate::rtmp::session::server::{ServerSession, SessionConfig, SessionError};
 use crate::runtime::{Conn, Runtime, SocketAddr, Task};
 use crate::time::Instant;
 
@@ -59,42 +59,6 @@ impl Handle {
         self.drain.set(true);
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
-        }
-    }
-}
-
-/// Why a connection ended.
-enum Close {
-    /// FIN.
-    PeerLeft,
-    /// The socket failed.
-    Io(io::ErrorKind),
-    /// The peer broke the protocol or a bound.
-    Protocol(SessionError),
-    /// The peer was too slow for a rule.
-    Late(&'static str),
-    /// We turned it away, and told it.
-    Refused(String),
-    /// The server stops.
-    Drained,
-}
-
-impl Close {
-    /// Whether the peer is owed the rest of what we said.
-    fn is_polite(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::Drained)
-    }
-}
-
-impl fmt::Display for Close {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PeerLeft => f.write_str("the peer closed it"),
-            Self::Io(kind) => write!(f, "the network broke it: {kind}"),
-            Self::Protocol(error) => write!(f, "{error}"),
-            Self::Late(rule) => write!(f, "the peer was too slow: {rule}"),
-            Self::Refused(what) => write!(f, "refused: {what}"),
-            Self::Drained => f.write_str("the server is stopping"),
         }
     }
 }
@@ -315,131 +279,6 @@ impl<R: Runtime> Connection<R> {
         }
     }
 
-    /// Acts on what the session made of the bytes.
-    async fn act(&mut self) -> Result<(), Close> {
-        while let Some(event) = self.session.poll_event() {
-            match event {
-                Event::Media { stream, message } => {
-                    if let Some(Role::Publish(publication)) = self.roles.get(&stream) {
-                        publication.push(message);
-                    }
-                    continue;
-                }
-                Event::ConnectRequested(request) => {
-                    tracing::debug!(
-                        connection = self.id,
-                        app = request.app,
-                        tc_url = request.tc_url,
-                        flash_ver = request.flash_ver,
-                        "connect"
-                    );
-                    self.app.clone_from(&request.app);
-                    self.session.accept_connect();
-                }
-                Event::PublishRequested { stream, name, .. } => self.publish(stream, &name).await?,
-                Event::PlayRequested { stream, name, .. } => {
-                    self.play(stream, &name)?;
-                    // One read can hold a thousand, and each costs a set of headers here and on the publisher's
-                    // shard: the neighbours in between.
-                    self.reply()?;
-                    self.flush()?;
-                    yield_now().await;
-                }
-                Event::StreamClosed { stream } => drop(self.roles.remove(&stream)),
-                other => self.steer(&other),
-            }
-            self.reply()?;
-        }
-        Ok(())
-    }
-
-    /// What a client may ask of a role that it has.
-    fn steer(&mut self, event: &Event) {
-        match *event {
-            Event::MetadataCleared { stream } => {
-                if let Some(Role::Publish(publication)) = self.roles.get(&stream) {
-                    publication.clear_metadata();
-                }
-            }
-            Event::Paused { stream, paused, .. } => {
-                if let Some(Role::Play(play)) = self.roles.get(&stream) {
-                    play.set_paused(paused);
-                    self.session.confirm_pause(stream, paused);
-                }
-            }
-            Event::Receive {
-                stream,
-                audio,
-                video,
-            } => {
-                if let Some(Role::Play(play)) = self.roles.get(&stream) {
-                    play.set_wanted(audio, video);
-                }
-            }
-            Event::SeekRequested { stream, .. } => {
-                self.session
-                    .reject_seek(stream, "a live stream cannot be sought in");
-            }
-            _ => {}
-        }
-    }
-
-    /// Claims the name first and answers then: OBS loops when a Start is followed by a refusal (SRS #4037).
-    async fn publish(&mut self, stream: MessageStreamId, name: &str) -> Result<(), Close> {
-        let key = StreamKey::new(&self.app, name);
-        if name.is_empty() {
-            self.session.reject_publish(
-                stream,
-                "NetStream.Publish.BadName",
-                "a stream needs a name",
-            );
-            return Err(Close::Refused("publish without a stream name".into()));
-        }
-        match Publication::claim(&self.shard, self.party(key.clone())).await {
-            Some(publication) => {
-                self.session.accept_publish(stream);
-                self.roles.insert(stream, Role::Publish(publication));
-                Ok(())
-            }
-            None => {
-                let description = format!("{key} is being published already");
-                self.session
-                    .reject_publish(stream, "NetStream.Publish.BadName", &description);
-                Err(Close::Refused(description))
-            }
-        }
-    }
-
-    fn play(&mut self, stream: MessageStreamId, name: &str) -> Result<(), Close> {
-        if name.is_empty() {
-            self.session.reject_play(
-                stream,
-                "NetStream.Play.StreamNotFound",
-                "a stream needs a name",
-            );
-            return Ok(());
-        }
-        let key = StreamKey::new(&self.app, name);
-        self.session.accept_play(stream);
-        self.reply()?;
-        let play = Play::attach(
-            &self.shard,
-            self.party(key),
-            Rc::clone(&self.outbox),
-            stream,
-        );
-        self.roles.insert(stream, Role::Play(play)); // the GOP follows in the same write as the replies
-        Ok(())
-    }
-
-    fn party(&self, stream: StreamKey) -> Party {
-        Party {
-            stream,
-            connection: self.id,
-            peer: self.peer,
-        }
-    }
-
     /// The read batch is complete.
     fn deliver_batch(&self) {
         for role in self.roles.values() {
@@ -500,109 +339,5 @@ impl<R: Runtime> Connection<R> {
         self.outbox
             .failed()
             .map_or(Ok(()), |kind| Err(Close::Io(kind)))
-    }
-
-    /// A graceful stop: publishers and players are told, players get what is in the ring before.
-    async fn say_goodbye(&mut self) {
-        const WHY: &str = "the server is stopping";
-        self.catch_up().await;
-        for (stream, role) in std::mem::take(&mut self.roles) {
-            match role {
-                Role::Publish(publication) => {
-                    let key = publication.key().to_owned();
-                    drop(publication);
-                    self.session.end_publish(stream, &format!("{key}: {WHY}"));
-                }
-                Role::Play(play) => {
-                    let chunk_size = self.shard.settings().chunk_size;
-                    let last = play_stopped(play.message_stream(), play.key(), chunk_size);
-                    drop(play);
-                    self.queue_replies();
-                    self.outbox.reply(last);
-                }
-            }
-        }
-        if self.session.is_connected() {
-            self.session.announce_shutdown(WHY);
-        }
-    }
-
-    /// Writes until this connection's players have everything or the socket is full.
-    async fn catch_up(&mut self) {
-        loop {
-            self.behind = false;
-            if self.reply().is_err() || self.flush().is_err() || !self.behind {
-                return;
-            }
-            yield_now().await;
-        }
-    }
-
-    /// Logs the end; a polite one flushes, sends FIN and waits a moment for the peer's, so that unread input does
-    /// not turn our last words into a reset.
-    async fn finish(mut self, close: Close) {
-        let runtime = self.shard.runtime().clone();
-        runtime.trace(format_args!(
-            "shard {}: connection {} ends: {close}",
-            self.shard.id(),
-            self.id
-        ));
-        let (connection, peer, sent) = (self.id, self.peer, self.outbox.sent());
-        match &close {
-            Close::Protocol(_) | Close::Late(_) | Close::Refused(_) => {
-                tracing::warn!(connection, %peer, sent, "closed: {close}");
-            }
-            _ if self.roles.is_empty() => {
-                tracing::debug!(connection, %peer, sent, "closed: {close}")
-            }
-            _ => tracing::info!(connection, %peer, sent, "closed: {close}"),
-        }
-        self.roles.clear();
-        if close.is_polite() {
-            self.queue_replies();
-            let mut patience = Box::pin(runtime.sleep_until(runtime.now() + limits::LINGER));
-            let mut told = false;
-            poll_fn(|cx| {
-                if patience.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(());
-                }
-                self.poll_linger(cx, &mut told)
-            })
-            .await;
-        }
-    }
-
-    /// Flushes, sends FIN once, then throws away what the peer still sends until its FIN.
-    fn poll_linger(&self, cx: &mut Context<'_>, told: &mut bool) -> Poll<()> {
-        self.outbox.set_waker(cx.waker());
-        if !self.outbox.is_open() && matches!(self.conn.poll_writable(cx), Poll::Ready(Ok(()))) {
-            self.outbox.unblock();
-        }
-        self.outbox.flush(self.now());
-        if self.outbox.failed().is_some() {
-            return Poll::Ready(());
-        }
-        if self.outbox.is_empty()
-            && !std::mem::replace(told, true)
-            && self.conn.shutdown_write().is_err()
-        {
-            return Poll::Ready(());
-        }
-        let scratch = &mut *self.shard.scratch().borrow_mut();
-        for _ in 0..limits::READS_PER_TURN {
-            let Poll::Ready(readable) = self.conn.poll_readable(cx) else {
-                return Poll::Pending;
-            };
-            let read = readable.and_then(|()| self.conn.try_read(scratch));
-            match read {
-                Ok(0) => return Poll::Ready(()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Poll::Ready(()),
-            }
-        }
-        cx.waker().wake_by_ref(); // it still sends: the neighbours first
-        Poll::Pending
     }
 }

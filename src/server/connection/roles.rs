@@ -1,0 +1,142 @@
+//! What a client asks for, and what comes of it: events of the session become publications and plays.
+
+use std::rc::Rc;
+
+use futures_lite::future::yield_now;
+
+use super::farewell::Close;
+use super::{Connection, Role};
+use crate::media::directory::StreamKey;
+use crate::rtmp::session::MessageStreamId;
+use crate::rtmp::session::server::Event;
+use crate::runtime::Runtime;
+use crate::server::event::Party;
+use crate::server::play::Play;
+use crate::server::publish::Publication;
+
+impl<R: Runtime> Connection<R> {
+    /// Acts on what the session made of the bytes.
+    pub(super) async fn act(&mut self) -> Result<(), Close> {
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                Event::Media { stream, message } => {
+                    if let Some(Role::Publish(publication)) = self.roles.get(&stream) {
+                        publication.push(message);
+                    }
+                    continue;
+                }
+                Event::ConnectRequested(request) => {
+                    tracing::debug!(
+                        connection = self.id,
+                        app = request.app,
+                        tc_url = request.tc_url,
+                        flash_ver = request.flash_ver,
+                        "connect"
+                    );
+                    self.app.clone_from(&request.app);
+                    self.session.accept_connect();
+                }
+                Event::PublishRequested { stream, name, .. } => self.publish(stream, &name).await?,
+                Event::PlayRequested { stream, name, .. } => {
+                    self.play(stream, &name)?;
+                    // One read can hold a thousand, and each costs a set of headers here and on the publisher's
+                    // shard: the neighbours in between.
+                    self.reply()?;
+                    self.flush()?;
+                    yield_now().await;
+                }
+                Event::StreamClosed { stream } => drop(self.roles.remove(&stream)),
+                other => self.steer(&other),
+            }
+            self.reply()?;
+        }
+        Ok(())
+    }
+
+    /// What a client may ask of a role that it has.
+    fn steer(&mut self, event: &Event) {
+        match *event {
+            Event::MetadataCleared { stream } => {
+                if let Some(Role::Publish(publication)) = self.roles.get(&stream) {
+                    publication.clear_metadata();
+                }
+            }
+            Event::Paused { stream, paused, .. } => {
+                if let Some(Role::Play(play)) = self.roles.get(&stream) {
+                    play.set_paused(paused);
+                    self.session.confirm_pause(stream, paused);
+                }
+            }
+            Event::Receive {
+                stream,
+                audio,
+                video,
+            } => {
+                if let Some(Role::Play(play)) = self.roles.get(&stream) {
+                    play.set_wanted(audio, video);
+                }
+            }
+            Event::SeekRequested { stream, .. } => {
+                self.session
+                    .reject_seek(stream, "a live stream cannot be sought in");
+            }
+            _ => {}
+        }
+    }
+
+    /// Claims the name first and answers then: OBS loops when a Start is followed by a refusal (SRS #4037).
+    async fn publish(&mut self, stream: MessageStreamId, name: &str) -> Result<(), Close> {
+        let key = StreamKey::new(&self.app, name);
+        if name.is_empty() {
+            self.session.reject_publish(
+                stream,
+                "NetStream.Publish.BadName",
+                "a stream needs a name",
+            );
+            return Err(Close::Refused("publish without a stream name".into()));
+        }
+        match Publication::claim(&self.shard, self.party(key.clone())).await {
+            Some(publication) => {
+                self.session.accept_publish(stream);
+                self.roles.insert(stream, Role::Publish(publication));
+                Ok(())
+            }
+            None => {
+                let description = format!("{key} is being published already");
+                self.session
+                    .reject_publish(stream, "NetStream.Publish.BadName", &description);
+                Err(Close::Refused(description))
+            }
+        }
+    }
+
+    fn play(&mut self, stream: MessageStreamId, name: &str) -> Result<(), Close> {
+        if name.is_empty() {
+            self.session.reject_play(
+                stream,
+                "NetStream.Play.StreamNotFound",
+                "a stream needs a name",
+            );
+            return Ok(());
+        }
+        let key = StreamKey::new(&self.app, name);
+        self.session.accept_play(stream);
+        self.reply()?;
+        let play = Play::attach(
+            &self.shard,
+            self.party(key),
+            Rc::clone(&self.outbox),
+            stream,
+        );
+        self.roles.insert(stream, Role::Play(play)); // the GOP follows in the same write as the replies
+        Ok(())
+    }
+
+    fn party(&self, stream: StreamKey) -> Party {
+        Party {
+            stream,
+            connection: self.id,
+            peer: self.peer,
+        }
+    }
+}
