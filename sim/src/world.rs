@@ -211,6 +211,7 @@ impl World {
         if !self.host.is_over() {
             self.leftovers.extend(self.host.remains());
         }
+        self.leftovers.extend(self.host.estate());
     }
 
     fn all_must_have_ended(&mut self) {

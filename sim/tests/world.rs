@@ -50,6 +50,7 @@ impl Software for Tiny {
         Running {
             stop: Box::new(|| ()),
             census: Box::new(Leftovers::new),
+            estate: Box::new(Leftovers::new),
         }
     }
 }

@@ -48,10 +48,12 @@ impl Handle {
         }
     }
 
-    /// Ends the task at once.
-    pub(super) fn cancel(&self) {
+    /// Ends the task; done when everything it held is given back.
+    pub(super) async fn cancel(&self) {
         let task = self.task.borrow_mut().take();
-        drop(task);
+        if let Some(task) = task {
+            task.cancel().await;
+        }
     }
 
     /// Asks the task to say goodbye.
@@ -541,11 +543,7 @@ impl<R: Runtime> Connection<R> {
     /// not turn our last words into a reset.
     async fn finish(mut self, close: Close) {
         let runtime = self.shard.runtime().clone();
-        runtime.trace(format_args!(
-            "shard {}: connection {} ends: {close}",
-            self.shard.id(),
-            self.id
-        ));
+        runtime.trace(format_args!("connection {} ends: {close}", self.id));
         let (connection, peer, sent) = (self.id, self.peer, self.outbox.sent());
         match &close {
             Close::Protocol(_) | Close::Late(_) | Close::Refused(_) => {
