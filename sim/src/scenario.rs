@@ -49,6 +49,14 @@ pub struct Scenario {
     pub expect: Expect,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature is serde's"
+)]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
 fn one() -> usize {
     1
 }
@@ -63,6 +71,12 @@ pub struct ServerConfig {
     /// Frames of the past a new player may be given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gop_cache: Option<usize>,
+    /// Frames a stream's ring holds, should the cache not need more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ring_frames: Option<usize>,
+    /// Messages that may wait in a shard's mailbox before frames for it are left for later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mailbox_backlog: Option<usize>,
     /// Window Acknowledgement Size it announces, bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window_ack_size: Option<u32>,
@@ -137,6 +151,8 @@ pub struct Script {
 pub enum Step {
     /// Opens a connection, shakes hands and sends `connect`.
     Connect(Connect),
+    /// Opens a connection that says nothing by itself, and hears nothing: only `raw` speaks.
+    ConnectRaw,
     /// Publishes a stream.
     Publish(Stream),
     /// Plays a stream.
@@ -157,6 +173,10 @@ pub enum Step {
     ChunkSize(u32),
     /// Holds the play, or lets it go on.
     Pause(bool),
+    /// Wants the stream's audio or not.
+    ReceiveAudio(bool),
+    /// Wants the stream's video or not.
+    ReceiveVideo(bool),
     /// Sends bytes that no session would.
     Raw(Vec<u8>),
     /// Ends the publish or play with the commands the protocol has for it; the connection stays.
@@ -219,6 +239,9 @@ pub struct SendMedia {
     pub audio_ms: u32,
     /// The largest picture, bytes.
     pub picture_bytes: usize,
+    /// Pictures from one changed header to the next, wherever keyframes are; 0 for none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub headers_every: u32,
     /// The first timestamp.
     pub first_timestamp: u32,
     /// At the pace of its timestamps; otherwise as fast as the connection takes it.
@@ -233,6 +256,7 @@ impl Default for SendMedia {
             picture_ms: 40,
             audio_ms: 23,
             picture_bytes: 4_000,
+            headers_every: 0,
             first_timestamp: 0,
             paced: true,
         }

@@ -194,6 +194,7 @@ fn settings(config: &Config) -> Settings {
         peer_bandwidth: config.peer_bandwidth,
         window_ack_size: config.window_ack_size,
         drain: config.drain,
+        ..Settings::default()
     }
 }
 

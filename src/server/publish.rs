@@ -11,7 +11,6 @@ use super::message::{ControlMessage, RequestId, Route, ShardMessage};
 use super::play::notice_for;
 use super::shard::Shard;
 use super::stream::{Listener, LiveStream, Local, Source};
-use crate::limits;
 use crate::media::directory::{Lease, PublicationId, StreamKey, Subscriber};
 use crate::media::ring::{Item, NoticeKind, Ring};
 use crate::rtmp::wire::WireMessage;
@@ -346,8 +345,8 @@ impl<R: Runtime> Shard<R> {
                 subscription: subscriber.subscription,
             };
             let room = match listener.missed {
-                None => limits::MAILBOX_BACKLOG,
-                Some(_) => limits::MAILBOX_BACKLOG / 2,
+                None => self.settings().mailbox_backlog,
+                Some(_) => self.settings().mailbox_backlog / 2,
             };
             if backlog >= room {
                 listener.missed.get_or_insert(first);

@@ -205,9 +205,9 @@ impl<R: Runtime> Shard<R> {
     pub(super) fn stream(&self, key: &StreamKey) -> Rc<LiveStream<R::Conn>> {
         let mut streams = self.0.streams.borrow_mut();
         let settings = &self.0.settings;
-        let stream = streams.entry(key.clone()).or_insert_with(|| {
-            LiveStream::new(key.clone(), settings.chunk_size, settings.gop_cache)
-        });
+        let stream = streams
+            .entry(key.clone())
+            .or_insert_with(|| LiveStream::new(key.clone(), settings));
         Rc::clone(stream)
     }
 
