@@ -178,7 +178,7 @@ pub enum Step {
     /// Wants the stream's video or not.
     ReceiveVideo(bool),
     /// Sends bytes that no session would.
-    Raw(Vec<u8>),
+    Raw(#[serde(with = "hex")] Vec<u8>),
     /// Ends the publish or play with the commands the protocol has for it; the connection stays.
     CloseStream,
     /// Sends FIN and goes on reading.
@@ -187,6 +187,36 @@ pub enum Step {
     Close,
     /// Leaves with a RST.
     Abort,
+}
+
+/// Bytes as a string of hexadecimal digits.
+mod hex {
+    use core::fmt::Write;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        let text = bytes.iter().fold(String::new(), |mut text, byte| {
+            // Writing to a string does not fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
+        to.serialize_str(&text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let digits: Vec<u8> = String::deserialize(from)?
+            .chars()
+            .map(|digit| digit.to_digit(16).map(|digit| digit as u8))
+            .collect::<Option<_>>()
+            .ok_or_else(|| D::Error::custom("raw bytes are hexadecimal digits"))?;
+        if !digits.len().is_multiple_of(2) {
+            return Err(D::Error::custom("raw bytes are pairs of digits"));
+        }
+        let pairs = digits.chunks_exact(2);
+        Ok(pairs.map(|pair| pair[0] << 4 | pair[1]).collect())
+    }
 }
 
 /// How a client introduces itself.
@@ -381,6 +411,16 @@ mod tests {
         assert_eq!(scenario.check(), Ok(()));
         let text = scenario.to_json().unwrap();
         assert_eq!(serde_json::from_str::<Scenario>(&text).unwrap(), scenario);
+    }
+
+    #[test]
+    fn raw_bytes_are_pairs_of_hexadecimal_digits() {
+        let step = Step::Raw(vec![0, 0x1f, 0xff]);
+        let text = serde_json::to_string(&step).unwrap();
+        assert_eq!(text, r#"{"raw":"001fff"}"#);
+        assert_eq!(serde_json::from_str::<Step>(&text).unwrap(), step);
+        assert!(serde_json::from_str::<Step>(r#"{"raw":"0"}"#).is_err());
+        assert!(serde_json::from_str::<Step>(r#"{"raw":"xy"}"#).is_err());
     }
 
     #[test]
