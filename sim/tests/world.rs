@@ -137,6 +137,7 @@ fn the_server_holds_what_it_promises_in_forty_worlds() {
         "spurious pending",
         "stall",
         "reset",
+        "task panic",
         "link held",
     ] {
         assert!(fired.contains_key(fault), "{fault} never fired");

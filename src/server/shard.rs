@@ -28,6 +28,9 @@ impl<R: Runtime> Clone for Shard<R> {
     }
 }
 
+/// What [`Shard::run`] takes: the shard's mail, and its last word.
+type Mail<S> = (Receiver<ShardMessage<S>>, Farewell);
+
 struct Inner<R: Runtime> {
     runtime: R,
     id: ShardId,
@@ -35,7 +38,7 @@ struct Inner<R: Runtime> {
     events: EventSink,
     control: Sender<ControlMessage>,
     peers: Vec<Sender<ShardMessage<R::Socket>>>,
-    inbox: RefCell<Option<(Receiver<ShardMessage<R::Socket>>, Farewell)>>,
+    inbox: RefCell<Option<Mail<R::Socket>>>,
     streams: RefCell<BTreeMap<StreamKey, Rc<LiveStream<R::Conn>>>>,
     connections: RefCell<BTreeMap<ConnectionId, Rc<Handle>>>,
     requests: Requests,
