@@ -32,6 +32,13 @@ pub struct FaultConfig {
     pub resets: f64,
     /// Bytes after which such a reset comes at the latest.
     pub reset_within: u64,
+    /// The chance of a connection's task in the server to panic after a random number of bytes read by it.
+    pub panics: f64,
+    /// Bytes after which such a panic comes at the latest.
+    pub panic_within: u64,
+    /// The scripts whose connections suffer; empty: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub victims: Vec<String>,
     /// Bytes in flight from client to server: smallest and largest window drawn.
     pub upstream_window: [usize; 2],
     /// Bytes in flight from server to client: smallest and largest window drawn.
@@ -51,6 +58,9 @@ impl Default for FaultConfig {
             stall_ms: 200,
             resets: 0.0,
             reset_within: 200_000,
+            panics: 0.0,
+            panic_within: 200_000,
+            victims: Vec::new(),
             upstream_window: [65_536, 65_536],
             downstream_window: [65_536, 65_536],
             segment: [1_460, 1_460],
@@ -82,6 +92,21 @@ impl FaultConfig {
             upstream_window: window(rng),
             downstream_window: window(rng),
             segment: [rng.usize(200..1_460), rng.usize(1_460..9_000)],
+            panics: rate(rng, 0.15, 0.3),
+            panic_within: 1 << rng.u32(10..19),
+            victims: Vec::new(),
+        }
+    }
+}
+
+impl FaultConfig {
+    /// The same windows and segments, and nothing that goes wrong.
+    pub fn healed(&self) -> Self {
+        Self {
+            upstream_window: self.upstream_window,
+            downstream_window: self.downstream_window,
+            segment: self.segment,
+            ..Self::default()
         }
     }
 }
@@ -115,6 +140,8 @@ pub struct ConnFaults {
     rng: Rng,
     /// Bytes until the reset, if one is to come.
     reset_in: Option<u64>,
+    /// Bytes until the panic of the task that reads, if one is to come.
+    panic_in: Option<u64>,
     /// Bytes of one segment.
     pub segment: usize,
 }
@@ -131,11 +158,14 @@ impl ConnFaults {
         let reset_in =
             happens(&mut rng, config.resets).then(|| rng.u64(..config.reset_within.max(1)));
         let segment = between(&mut rng, config.segment);
+        let panic_in =
+            happens(&mut rng, config.panics).then(|| rng.u64(..config.panic_within.max(1)));
         Self {
             config,
             counts,
             rng,
             reset_in,
+            panic_in,
             segment,
         }
     }
@@ -184,18 +214,34 @@ impl ConnFaults {
 
     /// Whether the connection is reset now that `n` more bytes have passed.
     pub fn resets_after(&mut self, n: usize) -> bool {
-        let Some(left) = self.reset_in else {
-            return false;
-        };
-        let n = n as u64;
-        if left > n {
-            self.reset_in = Some(left - n);
-            return false;
+        let resets = runs_out(&mut self.reset_in, n);
+        if resets {
+            self.counts.count("reset");
         }
-        self.reset_in = None;
-        self.counts.count("reset");
-        true
+        resets
     }
+
+    /// Whether the task that reads panics now that `n` more bytes have passed.
+    pub fn panics_after(&mut self, n: usize) -> bool {
+        let panics = runs_out(&mut self.panic_in, n);
+        if panics {
+            self.counts.count(TASK_PANIC);
+        }
+        panics
+    }
+}
+
+/// The kind of an injected panic: the world allows as many as were counted.
+pub const TASK_PANIC: &str = "task panic";
+
+/// Counts `n` bytes down; true once, when none is left.
+fn runs_out(left: &mut Option<u64>, n: usize) -> bool {
+    let rest = match *left {
+        None => return false,
+        Some(left) => left.checked_sub(n as u64).filter(|rest| *rest > 0),
+    };
+    *left = rest;
+    rest.is_none()
 }
 
 /// A number between both, in any order given, both included, at least 1.
@@ -241,6 +287,17 @@ mod tests {
         let totals = counts.totals();
         assert_eq!(totals.get("short read"), Some(&1));
         assert_eq!(totals.get("reset"), Some(&1));
+    }
+
+    #[test]
+    fn a_task_panics_once_within_its_bytes() {
+        let (mut faults, counts) = faults(FaultConfig {
+            panics: 1.0,
+            panic_within: 10,
+            ..FaultConfig::default()
+        });
+        assert_eq!((0..20).filter(|_| faults.panics_after(1)).count(), 1);
+        assert_eq!(counts.totals().get(TASK_PANIC), Some(&1));
     }
 
     #[test]

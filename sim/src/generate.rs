@@ -21,6 +21,9 @@ pub fn scenario(world_seed: u64) -> Scenario {
     for n in 0..rng.usize(1..6) {
         clients.push(player(rng, n));
     }
+    if rng.bool() {
+        clients.push(stranger(rng));
+    }
     Scenario {
         format: FORMAT,
         story: None,
@@ -47,7 +50,9 @@ fn server(rng: &mut Rng) -> ServerConfig {
         chunk_size: sometimes(rng).then(|| *pick(rng, &[1, 128, 1_000, 4_096, 65_536])),
         gop_cache: rng.bool().then(|| *pick(rng, &[0, 3, 10, 50])),
         window_ack_size: sometimes(rng).then(|| *pick(rng, &[1_000, 100_000])),
-        drain_ms: None,
+        drain_ms: sometimes(rng).then(|| *pick(rng, &[0, 100, 1_000])),
+        ring_frames: rng.bool().then(|| *pick(rng, &[4, 16, 64])),
+        mailbox_backlog: sometimes(rng).then(|| *pick(rng, &[2, 8])),
     }
 }
 
@@ -106,7 +111,12 @@ fn connect(rng: &mut Rng) -> Step {
 fn media(rng: &mut Rng) -> SendMedia {
     SendMedia {
         frames: rng.usize(1..150),
-        gop: rng.u32(1..20),
+        gop: if rng.u8(..5) == 0 {
+            1_000
+        } else {
+            rng.u32(1..20)
+        },
+        headers_every: *pick(rng, &[0, 0, 0, 7, 30]),
         picture_ms: *pick(rng, &[16, 33, 40]),
         audio_ms: *pick(rng, &[0, 21, 23]),
         picture_bytes: *pick(rng, &[200, 2_000, 20_000]),
@@ -117,15 +127,17 @@ fn media(rng: &mut Rng) -> SendMedia {
 
 fn publisher(rng: &mut Rng, n: usize) -> Script {
     let mut steps = Vec::new();
-    for _ in 0..rng.usize(1..3) {
+    let always = rng.bool().then(|| stream(rng));
+    for _ in 0..rng.usize(1..4) {
         steps.push(connect(rng));
-        let stream = stream(rng);
+        let stream = always.clone().unwrap_or_else(|| stream(rng));
         for _ in 0..rng.usize(1..3) {
             steps.push(Step::Publish(stream.clone()));
             steps.push(Step::SendMedia(media(rng)));
             match rng.u8(..6) {
                 0 => steps.push(Step::SilenceMs(rng.u64(1..500))),
                 1 => steps.push(Step::ChunkSize(*pick(rng, &[128, 500, 8_192]))),
+                2 if rng.u8(..4) == 0 => steps.push(Step::Raw(garbage(rng, 200))),
                 _ => {}
             }
             steps.push(Step::SendMedia(media(rng)));
@@ -148,8 +160,13 @@ fn publisher(rng: &mut Rng, n: usize) -> Script {
 fn player(rng: &mut Rng, n: usize) -> Script {
     let mut steps = Vec::new();
     for _ in 0..rng.usize(1..4) {
-        steps.push(connect(rng));
-        if rng.u8(..3) == 0 {
+        let connect = connect(rng);
+        // One who does not wait for answers cannot close what it has not got, and one who reads slowly would
+        // wait for its next answer behind all that is under way.
+        let prompt = matches!(&connect, Step::Connect(connect) if !connect.pipelined);
+        steps.push(connect);
+        let slow = rng.u8(..3) == 0;
+        if slow {
             steps.push(Step::ReadSlowly(ReadPace {
                 bytes: rng.usize(1..2_000),
                 every_ms: rng.u64(1..50),
@@ -157,9 +174,13 @@ fn player(rng: &mut Rng, n: usize) -> Script {
         }
         steps.push(Step::Play(stream(rng)));
         steps.push(Step::WaitMs(rng.u64(1..3_000)));
-        match rng.u8(..6) {
+        match rng.u8(..9) {
             0 => steps.push(Step::SilenceMs(rng.u64(1..2_000))),
             1 => steps.push(Step::CloseStream),
+            2 => steps.extend(off_and_on(rng, |on| Step::Pause(!on))),
+            3 => steps.extend(off_and_on(rng, Step::ReceiveVideo)),
+            4 => steps.extend(off_and_on(rng, Step::ReceiveAudio)),
+            5 if prompt && !slow => steps.extend([Step::CloseStream, Step::Play(stream(rng))]),
             _ => {}
         }
         steps.push(Step::WaitMs(rng.u64(1..1_000)));
@@ -170,6 +191,85 @@ fn player(rng: &mut Rng, n: usize) -> Script {
         host: n + 1,
         start_ms: start(rng),
         steps,
+    }
+}
+
+fn off_and_on(rng: &mut Rng, switch: impl Fn(bool) -> Step) -> [Step; 3] {
+    let between = Step::WaitMs(rng.u64(1..1_500));
+    [switch(false), between, switch(true)]
+}
+
+/// Somebody who speaks something else, or RTMP with malice.
+fn stranger(rng: &mut Rng) -> Script {
+    let mut steps = Vec::new();
+    for _ in 0..rng.usize(1..4) {
+        steps.push(Step::ConnectRaw);
+        steps.push(Step::Raw(nonsense(rng)));
+        if rng.bool() {
+            steps.push(Step::WaitMs(rng.u64(1..1_000)));
+            steps.push(Step::Raw(garbage(rng, 3_000)));
+        }
+        steps.push(Step::WaitMs(rng.u64(1..12_000)));
+        steps.push(leave(rng));
+    }
+    Script {
+        name: "stranger".into(),
+        host: 0,
+        start_ms: start(rng),
+        steps,
+    }
+}
+
+fn garbage(rng: &mut Rng, most: usize) -> Vec<u8> {
+    (0..rng.usize(1..most)).map(|_| rng.u8(..)).collect()
+}
+
+/// Bytes of C1 and of C2.
+const HANDSHAKE: usize = 1_536;
+
+fn nonsense(rng: &mut Rng) -> Vec<u8> {
+    // C0, C1 and C2, all of zeros, which is a simple handshake.
+    let mut bytes = vec![0; 1 + 2 * HANDSHAKE];
+    bytes[0] = 3;
+    match rng.u8(..7) {
+        0 => garbage(rng, 4_000),
+        1 => b"GET / HTTP/1.1\r\nHost: server\r\n\r\n".to_vec(),
+        2 => [
+            vec![0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3],
+            garbage(rng, 600),
+        ]
+        .concat(),
+        3 => {
+            bytes.truncate(rng.usize(1..bytes.len()));
+            bytes
+        }
+        4 => {
+            // A command of 16 MiB, by its header.
+            bytes.extend([3, 0, 0, 0, 0xff, 0xff, 0xff, 20, 0, 0, 0, 0]);
+            bytes.extend(garbage(rng, 3_000));
+            bytes
+        }
+        5 => {
+            // A chunk size of 0, or of 2 GiB.
+            bytes.extend([2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0]);
+            bytes.extend(if rng.bool() {
+                [0; 4]
+            } else {
+                [0x7f, 0xff, 0xff, 0xff]
+            });
+            bytes
+        }
+        _ => {
+            // `connect` with an object in an object in an object.
+            let depth = rng.usize(1..16);
+            let mut payload = b"\x02\x00\x07connect\x00\x3f\xf0\x00\x00\x00\x00\x00\x00".to_vec();
+            for _ in 0..depth {
+                payload.extend([3, 0, 1, b'a']);
+            }
+            bytes.extend([3, 0, 0, 0, 0, 0, payload.len() as u8, 20, 0, 0, 0, 0]);
+            bytes.extend(payload);
+            bytes
+        }
     }
 }
 

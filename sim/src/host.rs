@@ -45,6 +45,8 @@ pub struct Running {
     pub stop: Box<dyn Fn()>,
     /// What it holds.
     pub census: Box<dyn Fn() -> Leftovers>,
+    /// What it still held when it had ended after a graceful stop.
+    pub estate: Box<dyn Fn() -> Leftovers>,
 }
 
 /// The server's host as the world sees it from outside; clones share it.
@@ -120,6 +122,15 @@ impl Host {
             left.insert(format!("tasks on {}", site.site()), extra as u64);
         }
         left
+    }
+
+    /// What the server says it still held when it had ended.
+    pub fn estate(&self) -> Leftovers {
+        let running = self.0.running.borrow();
+        running
+            .as_ref()
+            .map(|running| (running.estate)())
+            .unwrap_or_default()
     }
 
     /// Tasks and timers that outlived a graceful stop.
@@ -292,10 +303,20 @@ impl Software for Millstream {
             shards.push(shard);
         }
         let serve = control::run(sites.control.clone(), plan.control, vec![sites.listener]);
+        let names: Rc<Cell<Option<usize>>> = Rc::default();
+        let held = names.clone();
+        let serve = async move { held.set(Some(serve.await)) };
         sites.control.spawn("control", serve).detach();
         let stop = plan.stop;
         Running {
             stop: Box::new(move || stop.stop()),
+            estate: Box::new(move || {
+                let names = names.get().map(|names| names as u64);
+                names
+                    .map(|names| ("names in the directory".to_owned(), names))
+                    .into_iter()
+                    .collect()
+            }),
             census: Box::new(move || {
                 let mut left = Leftovers::new();
                 for shard in &shards {

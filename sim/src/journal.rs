@@ -77,6 +77,29 @@ pub enum Observation {
         /// For what.
         what: String,
     },
+    /// A fault ends this client's connection.
+    Injected {
+        /// Which.
+        what: &'static str,
+    },
+    /// The client opens a connection.
+    Dials,
+    /// From now on the client does what a server may close its connection for.
+    Strays {
+        /// How.
+        how: &'static str,
+    },
+    /// The client holds its stream, or lets it go on: it loses what comes meanwhile.
+    Pauses,
+    /// In this world rings hold few frames: a player soon falls behind and loses some.
+    SmallRings,
+    /// The connection has ended, and not by the client's will.
+    Lost {
+        /// How.
+        how: &'static str,
+    },
+    /// The server is told to stop.
+    Stops,
     /// What the server itself reports.
     Server {
         /// Its words.
@@ -121,6 +144,13 @@ impl fmt::Display for Observation {
             ),
             Self::LetsGo { why } => write!(f, "lets go: {why}"),
             Self::Starved { what } => write!(f, "waits in vain for {what}"),
+            Self::Injected { what } => f.write_str(what),
+            Self::Dials => f.write_str("dials"),
+            Self::Strays { how } => write!(f, "strays: {how}"),
+            Self::Lost { how } => write!(f, "loses its connection: {how}"),
+            Self::Pauses => f.write_str("holds its stream or lets it go on"),
+            Self::SmallRings => f.write_str("rings hold few frames"),
+            Self::Stops => f.write_str("the server is told to stop"),
             Self::Server { text } | Self::World { text } => f.write_str(text),
         }
     }

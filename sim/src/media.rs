@@ -91,6 +91,8 @@ pub struct Shape {
     pub picture_bytes: usize,
     /// The first timestamp.
     pub start: u32,
+    /// Pictures from one changed header to the next, wherever keyframes are; 0 for none.
+    pub headers_every: u32,
 }
 
 /// An endless broadcast: metadata, headers, then pictures and audio in the order of time.
@@ -102,6 +104,8 @@ pub struct Broadcast {
     index: u32,
     pictures: u32,
     sounds: u32,
+    /// Headers changed since the first three.
+    changes: u32,
 }
 
 impl Broadcast {
@@ -118,6 +122,7 @@ impl Broadcast {
             index: 0,
             pictures: 0,
             sounds: 0,
+            changes: 0,
         }
     }
 
@@ -163,6 +168,15 @@ impl Broadcast {
         if self.shape.audio_ms > 0 && offset < picture_due {
             self.sounds += 1;
             return Sort::Audio;
+        }
+        let every = self.shape.headers_every;
+        if every > 0 && self.pictures / every > self.changes {
+            self.changes += 1;
+            return match self.changes % 3 {
+                1 => Sort::VideoHeader,
+                2 => Sort::AudioHeader,
+                _ => Sort::Metadata,
+            };
         }
         let first_of_gop = self.pictures.is_multiple_of(self.shape.gop);
         self.pictures += 1;
@@ -256,6 +270,7 @@ mod tests {
         audio_ms: 23,
         picture_bytes: 4_000,
         start: 0xffff_ffc0,
+        headers_every: 4,
     };
 
     #[test]

@@ -49,6 +49,14 @@ pub struct Scenario {
     pub expect: Expect,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature is serde's"
+)]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
 fn one() -> usize {
     1
 }
@@ -63,6 +71,12 @@ pub struct ServerConfig {
     /// Frames of the past a new player may be given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gop_cache: Option<usize>,
+    /// Frames a stream's ring holds, should the cache not need more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ring_frames: Option<usize>,
+    /// Messages that may wait in a shard's mailbox before frames for it are left for later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mailbox_backlog: Option<usize>,
     /// Window Acknowledgement Size it announces, bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window_ack_size: Option<u32>,
@@ -137,6 +151,8 @@ pub struct Script {
 pub enum Step {
     /// Opens a connection, shakes hands and sends `connect`.
     Connect(Connect),
+    /// Opens a connection that says nothing by itself, and hears nothing: only `raw` speaks.
+    ConnectRaw,
     /// Publishes a stream.
     Publish(Stream),
     /// Plays a stream.
@@ -157,8 +173,12 @@ pub enum Step {
     ChunkSize(u32),
     /// Holds the play, or lets it go on.
     Pause(bool),
+    /// Wants the stream's audio or not.
+    ReceiveAudio(bool),
+    /// Wants the stream's video or not.
+    ReceiveVideo(bool),
     /// Sends bytes that no session would.
-    Raw(Vec<u8>),
+    Raw(#[serde(with = "hex")] Vec<u8>),
     /// Ends the publish or play with the commands the protocol has for it; the connection stays.
     CloseStream,
     /// Sends FIN and goes on reading.
@@ -167,6 +187,36 @@ pub enum Step {
     Close,
     /// Leaves with a RST.
     Abort,
+}
+
+/// Bytes as a string of hexadecimal digits.
+mod hex {
+    use core::fmt::Write;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        let text = bytes.iter().fold(String::new(), |mut text, byte| {
+            // Writing to a string does not fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
+        to.serialize_str(&text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let digits: Vec<u8> = String::deserialize(from)?
+            .chars()
+            .map(|digit| digit.to_digit(16).map(|digit| digit as u8))
+            .collect::<Option<_>>()
+            .ok_or_else(|| D::Error::custom("raw bytes are hexadecimal digits"))?;
+        if !digits.len().is_multiple_of(2) {
+            return Err(D::Error::custom("raw bytes are pairs of digits"));
+        }
+        let pairs = digits.chunks_exact(2);
+        Ok(pairs.map(|pair| pair[0] << 4 | pair[1]).collect())
+    }
 }
 
 /// How a client introduces itself.
@@ -219,6 +269,9 @@ pub struct SendMedia {
     pub audio_ms: u32,
     /// The largest picture, bytes.
     pub picture_bytes: usize,
+    /// Pictures from one changed header to the next, wherever keyframes are; 0 for none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub headers_every: u32,
     /// The first timestamp.
     pub first_timestamp: u32,
     /// At the pace of its timestamps; otherwise as fast as the connection takes it.
@@ -233,6 +286,7 @@ impl Default for SendMedia {
             picture_ms: 40,
             audio_ms: 23,
             picture_bytes: 4_000,
+            headers_every: 0,
             first_timestamp: 0,
             paced: true,
         }
@@ -357,6 +411,16 @@ mod tests {
         assert_eq!(scenario.check(), Ok(()));
         let text = scenario.to_json().unwrap();
         assert_eq!(serde_json::from_str::<Scenario>(&text).unwrap(), scenario);
+    }
+
+    #[test]
+    fn raw_bytes_are_pairs_of_hexadecimal_digits() {
+        let step = Step::Raw(vec![0, 0x1f, 0xff]);
+        let text = serde_json::to_string(&step).unwrap();
+        assert_eq!(text, r#"{"raw":"001fff"}"#);
+        assert_eq!(serde_json::from_str::<Step>(&text).unwrap(), step);
+        assert!(serde_json::from_str::<Step>(r#"{"raw":"0"}"#).is_err());
+        assert!(serde_json::from_str::<Step>(r#"{"raw":"xy"}"#).is_err());
     }
 
     #[test]

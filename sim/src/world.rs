@@ -12,7 +12,7 @@ use turmoil::Sim;
 
 use crate::checkers::{Leftovers, Violation};
 use crate::client::{Stage, play_script};
-use crate::faults::FaultCounts;
+use crate::faults::{FaultCounts, TASK_PANIC};
 use crate::host::{Host, Millstream, PORT, Software};
 use crate::journal::{Journal, Observation};
 use crate::net::{Net, SimConn, TCP_CAPACITY, now};
@@ -69,6 +69,12 @@ pub fn run(scenario: &Scenario) -> Report {
     }
     if let Some(gop_cache) = config.gop_cache {
         settings.gop_cache = gop_cache;
+    }
+    if let Some(ring_frames) = config.ring_frames {
+        settings.ring_frames = ring_frames;
+    }
+    if let Some(mailbox_backlog) = config.mailbox_backlog {
+        settings.mailbox_backlog = mailbox_backlog;
     }
     if let Some(window_ack_size) = config.window_ack_size {
         settings.window_ack_size = window_ack_size;
@@ -149,6 +155,10 @@ impl World {
             drain,
             broken: false,
         };
+        if scenario.server.ring_frames.is_some() {
+            let seen = Observation::SmallRings;
+            world.shared.journal.note(world.now(), "world", &seen);
+        }
         world.add_clients(scenario);
         world
     }
@@ -211,6 +221,7 @@ impl World {
         if !self.host.is_over() {
             self.leftovers.extend(self.host.remains());
         }
+        self.leftovers.extend(self.host.estate());
     }
 
     fn all_must_have_ended(&mut self) {
@@ -282,7 +293,8 @@ impl World {
     /// Tells the server to stop, once.
     fn stop(&mut self) {
         if self.stopped_by.is_none() && !self.broken {
-            self.world_line("the server is told to stop");
+            let journal = &self.shared.journal;
+            journal.note(self.now(), "world", &Observation::Stops);
             self.host.stop();
             self.stopped_by = Some(self.sim.elapsed() + self.drain + STOP_SLACK);
         }
@@ -322,11 +334,19 @@ impl World {
     }
 
     fn report(self) -> Report {
-        for (site, polls, panics) in self.host.work() {
+        let work = self.host.work();
+        for (site, polls, panics) in &work {
             self.world_line(&format!("{site} took {polls} polls"));
-            if panics > 0 {
-                self.fail("no panic", format!("{panics} tasks panicked on {site}"));
+            if *panics > 0 {
+                self.world_line(&format!("{panics} tasks panicked on {site}"));
             }
+        }
+        let panics: u64 = work.iter().map(|(_, _, panics)| panics).sum();
+        let injected = self.counts.totals().get(TASK_PANIC).copied();
+        let injected = injected.unwrap_or(0);
+        if panics != injected {
+            let what = format!("{panics} tasks panicked, {injected} of them injected");
+            self.fail("no panic", what);
         }
         let at = self.now();
         let (trace, verdict) = self.shared.journal.finish(at, &self.leftovers);

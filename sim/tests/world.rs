@@ -50,6 +50,7 @@ impl Software for Tiny {
         Running {
             stop: Box::new(|| ()),
             census: Box::new(Leftovers::new),
+            estate: Box::new(Leftovers::new),
         }
     }
 }
@@ -136,6 +137,7 @@ fn the_server_holds_what_it_promises_in_forty_worlds() {
         "spurious pending",
         "stall",
         "reset",
+        "task panic",
         "link held",
     ] {
         assert!(fired.contains_key(fault), "{fault} never fired");

@@ -31,8 +31,13 @@ impl Stream {
     /// A stream without a publisher. `gop_cache` is how many frames a joiner may be given from the past; 0: it
     /// begins at the next keyframe.
     pub fn new(gop_cache: usize) -> Self {
+        Self::with_ring(gop_cache, limits::RING_FRAMES_DEFAULT)
+    }
+
+    /// The same with a ring of `ring_frames`, or more if `gop_cache` asks for more.
+    pub fn with_ring(gop_cache: usize, ring_frames: usize) -> Self {
         Self {
-            ring: Ring::new(gop_cache.max(limits::RING_FRAMES_DEFAULT)),
+            ring: Ring::new(gop_cache.max(ring_frames)),
             gop_cache,
             live: false,
             metadata: None,

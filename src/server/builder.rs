@@ -197,6 +197,7 @@ fn settings(config: &Config) -> Settings {
         peer_bandwidth: config.peer_bandwidth,
         window_ack_size: config.window_ack_size,
         drain: config.drain,
+        ..Settings::default()
     }
 }
 
@@ -228,7 +229,10 @@ fn control_thread(
                 }
             }
             let ear = signals.map(|(signals, stop)| runtime.spawn("signals", heed(signals, stop)));
-            control::run(runtime, plan, registered).await;
+            let names = control::run(runtime, plan, registered).await;
+            if names > 0 {
+                tracing::warn!(names, "a shard failed and did not give back its names");
+            }
             drop(ear);
         })
     })

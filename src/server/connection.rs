@@ -48,10 +48,12 @@ impl Handle {
         }
     }
 
-    /// Ends the task at once.
-    pub(super) fn cancel(&self) {
+    /// Ends the task; done when everything it held is given back.
+    pub(super) async fn cancel(&self) {
         let task = self.task.borrow_mut().take();
-        drop(task);
+        if let Some(task) = task {
+            task.cancel().await;
+        }
     }
 
     /// Asks the task to say goodbye.

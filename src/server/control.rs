@@ -12,11 +12,12 @@ use crate::runtime::mailbox::Sender;
 use crate::runtime::{Runtime, Task};
 
 /// Runs the control side until a stop has drained every shard. The listeners are closed as soon as the stop comes.
+/// Returns how many names the directory still holds: 0, unless a shard failed and could not give its own back.
 pub async fn run<R: Runtime>(
     runtime: R,
     plan: ControlPlan<R::Socket>,
     listeners: Vec<R::Listener>,
-) {
+) -> usize {
     let ControlPlan {
         mut inbox,
         shards,
@@ -48,19 +49,20 @@ pub async fn run<R: Runtime>(
                     stopping = true;
                     acceptors.clear(); // dropping the tasks closes the listeners
                     let deadline = runtime.now() + settings.drain;
-                    runtime.trace(format_args!("control: draining until {deadline}"));
+                    runtime.trace(format_args!("draining until {deadline}"));
                     for shard in &control.shards {
                         shard.post(ShardMessage::Drain { deadline });
                     }
                 }
                 ControlMessage::Drained { shard } => {
-                    runtime.trace(format_args!("control: shard {shard} drained"));
+                    runtime.trace(format_args!("shard {shard} drained"));
                     running -= 1;
                 }
                 other => control.direct(other),
             }
         }
     }
+    control.directory.len()
 }
 
 /// Whose turn it is, and how many connections there have been.
@@ -90,9 +92,7 @@ async fn accept<R: Runtime>(
         match runtime.accept(&listener).await {
             Ok((socket, peer)) => {
                 let (shard, connection) = turn.take(shards.len());
-                runtime.trace(format_args!(
-                    "control: connection {connection} to shard {shard}"
-                ));
+                runtime.trace(format_args!("connection {connection} to shard {shard}"));
                 shards[shard].post(ShardMessage::Accepted {
                     socket,
                     peer,

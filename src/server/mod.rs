@@ -44,6 +44,10 @@ pub struct Settings {
     pub chunk_size: u32,
     /// Frames of the past a new player may be given; 0: it begins at the next keyframe.
     pub gop_cache: usize,
+    /// Frames a stream's ring holds at most, should `gop_cache` not ask for more.
+    pub ring_frames: usize,
+    /// Messages that may wait in another shard's mailbox before frames for it are left for later.
+    pub mailbox_backlog: usize,
     /// Set Peer Bandwidth we announce, bytes.
     pub peer_bandwidth: u32,
     /// Window Acknowledgement Size we announce, bytes.
@@ -57,6 +61,8 @@ impl Default for Settings {
         Self {
             chunk_size: limits::CHUNK_SIZE_DEFAULT,
             gop_cache: limits::RING_FRAMES_DEFAULT,
+            ring_frames: limits::RING_FRAMES_DEFAULT,
+            mailbox_backlog: limits::MAILBOX_BACKLOG,
             peer_bandwidth: limits::PEER_BANDWIDTH_DEFAULT,
             window_ack_size: limits::WINDOW_ACK_SIZE_DEFAULT,
             drain: limits::DRAIN_DEFAULT,

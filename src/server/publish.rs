@@ -1,17 +1,16 @@
 //! Publications: a lease of a name, its messages to the players here and, a batch at a time, to other shards.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use super::event::{Event, Party};
 use super::message::{ControlMessage, RequestId, Route, ShardMessage};
 use super::play::notice_for;
 use super::shard::Shard;
 use super::stream::{Listener, LiveStream, Local, Source};
-use crate::limits;
 use crate::media::directory::{Lease, PublicationId, StreamKey, Subscriber};
 use crate::media::ring::{Item, NoticeKind, Ring};
 use crate::rtmp::wire::WireMessage;
@@ -21,6 +20,10 @@ use crate::runtime::Runtime;
 #[derive(Default)]
 pub(super) struct Requests {
     waiting: RefCell<BTreeMap<RequestId, Request>>,
+    /// Questions on their way, those of connections that went while they waited included.
+    asked: Cell<usize>,
+    /// Who waits for the last answer.
+    idle: RefCell<Option<Waker>>,
 }
 
 #[derive(Default)]
@@ -41,7 +44,22 @@ impl Requests {
         self.waiting.borrow().len()
     }
 
+    /// Ready once the directory has answered every question.
+    pub(super) fn poll_answered(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.asked.get() == 0 {
+            return Poll::Ready(());
+        }
+        *self.idle.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
     fn answer(&self, request: RequestId, answer: Answer) -> bool {
+        self.asked.set(self.asked.get().saturating_sub(1));
+        if self.asked.get() == 0
+            && let Some(waker) = self.idle.borrow_mut().take()
+        {
+            waker.wake();
+        }
         let waker = match self.waiting.borrow_mut().get_mut(&request) {
             Some(waiting) => {
                 waiting.answer = Some(answer);
@@ -80,6 +98,8 @@ impl<R: Runtime> Publication<R> {
             .waiting
             .borrow_mut()
             .insert(request, Request::default());
+        let asked = &shard.requests().asked;
+        asked.set(asked.get() + 1);
         shard.tell_control(ControlMessage::Publish {
             request,
             key: claim.party.stream.clone(),
@@ -325,8 +345,8 @@ impl<R: Runtime> Shard<R> {
                 subscription: subscriber.subscription,
             };
             let room = match listener.missed {
-                None => limits::MAILBOX_BACKLOG,
-                Some(_) => limits::MAILBOX_BACKLOG / 2,
+                None => self.settings().mailbox_backlog,
+                Some(_) => self.settings().mailbox_backlog / 2,
             };
             if backlog >= room {
                 listener.missed.get_or_insert(first);

@@ -92,7 +92,9 @@ impl<R: Runtime> Shard<R> {
             })
         };
         self.drained().await;
-        self.close_all();
+        self.close_all().await;
+        // The directory may have granted what nobody waits for any more: it goes back before we go.
+        poll_fn(|cx| self.0.requests.poll_answered(cx)).await;
         drop(mail);
         drop(farewell);
     }
@@ -191,15 +193,15 @@ impl<R: Runtime> Shard<R> {
         .await;
     }
 
-    /// Cuts off whoever is left.
-    fn close_all(&self) {
+    /// Cuts off whoever is left; done when all they held is given back.
+    async fn close_all(&self) {
         let left = std::mem::take(&mut *self.0.connections.borrow_mut());
         for (id, handle) in left {
             tracing::warn!(
                 connection = id,
                 "cut off: it did not leave within the drain time"
             );
-            handle.cancel();
+            handle.cancel().await;
         }
     }
 
@@ -207,9 +209,9 @@ impl<R: Runtime> Shard<R> {
     pub(super) fn stream(&self, key: &StreamKey) -> Rc<LiveStream<R::Conn>> {
         let mut streams = self.0.streams.borrow_mut();
         let settings = &self.0.settings;
-        let stream = streams.entry(key.clone()).or_insert_with(|| {
-            LiveStream::new(key.clone(), settings.chunk_size, settings.gop_cache)
-        });
+        let stream = streams
+            .entry(key.clone())
+            .or_insert_with(|| LiveStream::new(key.clone(), settings));
         Rc::clone(stream)
     }
 
@@ -311,9 +313,7 @@ impl<R: Runtime> Shard<R> {
     pub(super) fn emit(&self, event: Event) {
         let party = event.party();
         tracing::info!(connection = party.connection, peer = %party.peer, stream = %party.stream, "{}", event.name());
-        self.0
-            .runtime
-            .trace(format_args!("shard {}: {event}", self.0.id));
+        self.0.runtime.trace(format_args!("{event}"));
         self.0.events.emit(&event);
     }
 }

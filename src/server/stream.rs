@@ -6,6 +6,7 @@ use std::task::Waker;
 
 use slab::Slab;
 
+use super::Settings;
 use super::play::{Pass, Player};
 use crate::media::directory::{PublicationId, StreamKey, Subscriber, SubscriptionId};
 use crate::media::stream::Stream;
@@ -68,12 +69,12 @@ pub(super) struct Listener {
 }
 
 impl<C> LiveStream<C> {
-    pub(super) fn new(key: StreamKey, chunk_size: u32, gop_cache: usize) -> Rc<Self> {
+    pub(super) fn new(key: StreamKey, settings: &Settings) -> Rc<Self> {
         Rc::new(Self {
             key,
-            chunk_size,
+            chunk_size: settings.chunk_size,
             state: RefCell::new(State {
-                media: Stream::new(gop_cache),
+                media: Stream::with_ring(settings.gop_cache, settings.ring_frames),
                 source: Source::None,
                 newest: 0,
                 subscription: None,

@@ -212,9 +212,10 @@ impl Machine {
         } = world::<Socket>(shards, settings, EventSink::default());
         let control = Site::new(&clock);
         let mail = plan.shards.clone();
-        let control_task = control
-            .executor
-            .spawn("control", control::run(control.clone(), plan, Vec::new()));
+        let control_task = control.executor.spawn("control", {
+            let ends = control::run(control.clone(), plan, Vec::new());
+            async move { assert_eq!(ends.await, 0, "names left in the directory") }
+        });
         plans.truncate(alive);
         let sites: Vec<Site> = plans.iter().map(|_| Site::new(&clock)).collect();
         let shards: Vec<_> = sites

@@ -16,14 +16,20 @@ use crate::media::{Frame, Sort};
 mod emptiness;
 mod headers;
 mod liveness;
+mod needless;
+mod notices;
 mod publisher;
 mod selection;
+mod timestamps;
 
 pub use emptiness::Emptiness;
 pub use headers::Headers;
 pub use liveness::Liveness;
+pub use needless::NoNeedlessClose;
+pub use notices::Notices;
 pub use publisher::OnePublisher;
 pub use selection::Selection;
+pub use timestamps::Timestamps;
 
 /// One invariant.
 pub trait Checker {
@@ -68,7 +74,10 @@ pub fn all() -> Vec<Box<dyn Checker>> {
     vec![
         Box::new(Selection::default()),
         Box::new(Headers::default()),
+        Box::new(Timestamps::default()),
         Box::new(OnePublisher::default()),
+        Box::new(Notices::default()),
+        Box::new(NoNeedlessClose::default()),
         Box::new(Liveness::default()),
         Box::new(Emptiness::default()),
     ]
@@ -152,6 +161,7 @@ mod testing {
             audio_ms: 0,
             picture_bytes: 200,
             start: 0,
+            headers_every: 0,
         };
         let mut broadcast = Broadcast::new(shape, client, publication);
         (0..n).map(|_| Rc::new(broadcast.next_frame())).collect()

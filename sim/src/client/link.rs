@@ -38,6 +38,8 @@ pub(super) struct Link<S: Stage> {
     deaf: bool,
     pace: Option<ReadPace>,
     next_read: Instant,
+    /// No session: only raw bytes go out, and what comes is not looked at.
+    raw: bool,
 }
 
 impl<S: Stage> Link<S> {
@@ -52,7 +54,14 @@ impl<S: Stage> Link<S> {
             over: None,
             deaf: false,
             pace: None,
+            raw: false,
         }
+    }
+
+    /// Silences the session.
+    pub(super) fn go_raw(&mut self) {
+        self.session.take_output(&mut Vec::new());
+        self.raw = true;
     }
 
     pub(super) fn over(&self) -> Option<&Over> {
@@ -113,7 +122,9 @@ impl<S: Stage> Link<S> {
                 if let Some(pace) = self.pace {
                     self.next_read = now + Duration::from_millis(pace.every_ms);
                 }
-                if let Err(error) = self.session.handle_input(now, &buf[..n]) {
+                if !self.raw
+                    && let Err(error) = self.session.handle_input(now, &buf[..n])
+                {
                     self.over = Some(Over::Protocol(error.to_string()));
                 }
             }

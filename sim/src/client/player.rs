@@ -19,6 +19,9 @@ const ANSWER_TIME: Duration = Duration::from_secs(20);
 /// How long a polite leaver waits for the server's FIN.
 const FAREWELL_TIME: Duration = Duration::from_secs(5);
 
+/// The chunk stream of commands that the session does not know; the session uses others.
+const RECEIVE_CSID: u8 = 40;
+
 /// Plays `script` to its end.
 pub async fn play_script<S: Stage>(stage: S, journal: Journal, world_seed: u64, script: Script) {
     let start = Instant::from_micros(script.start_ms.saturating_mul(1_000));
@@ -74,6 +77,8 @@ struct State {
     refused: bool,
     frames: usize,
     ended: bool,
+    /// A stream was closed on this connection: until the next one starts, what comes is late.
+    closed: bool,
     played: Option<Rc<str>>,
 }
 
@@ -81,8 +86,12 @@ impl<S: Stage> Actor<S> {
     async fn step(&mut self, step: Step) {
         match step {
             Step::Connect(connect) => self.connect(connect).await,
+            Step::ConnectRaw => self.connect_raw().await,
             Step::WaitMs(ms) if self.link.is_none() => self.sleep(ms).await,
-            Step::SilenceMs(ms) => self.sleep(ms).await,
+            Step::SilenceMs(ms) => {
+                self.note(&Observation::Strays { how: "is silent" });
+                self.sleep(ms).await;
+            }
             _ if self.link.is_none() => {}
             Step::Publish(stream) => self.publish(stream).await,
             Step::Play(stream) => self.play(stream).await,
@@ -97,10 +106,26 @@ impl<S: Stage> Actor<S> {
             Step::HalfClose => self.half_close().await,
             Step::Close => self.close().await,
             Step::Abort => self.abort(),
-            Step::ReadSlowly(pace) => self.with_link(|link| link.read_slowly(pace)),
+            Step::ReadSlowly(pace) => {
+                self.note(&Observation::Strays {
+                    how: "reads slowly",
+                });
+                self.with_link(|link| link.read_slowly(pace));
+            }
             Step::ChunkSize(size) => self.with_link(|link| link.session.set_chunk_size(size)),
-            Step::Pause(paused) => self.with_link(|link| link.session.pause(paused, 0.0)),
-            Step::Raw(bytes) => self.with_link(|link| link.session.send_raw(&bytes)),
+            Step::Pause(paused) => {
+                self.note(&Observation::Pauses);
+                self.with_link(|link| link.session.pause(paused, 0.0));
+            }
+            Step::ReceiveAudio(wanted) => self.receive("receiveAudio", wanted),
+            Step::ReceiveVideo(wanted) => self.receive("receiveVideo", wanted),
+            Step::Raw(bytes) => {
+                self.note(&Observation::Strays {
+                    how: "sends raw bytes",
+                });
+                self.with_link(|link| link.session.send_raw(&bytes));
+                self.flush().await;
+            }
         }
     }
 
@@ -119,16 +144,57 @@ impl<S: Stage> Actor<S> {
         self.journal.note(self.stage.now(), &self.name, seen);
     }
 
-    async fn connect(&mut self, config: Connect) {
+    async fn dial(&mut self) -> Option<S::Conn> {
         self.leave("connects anew");
         let attempt = self.attempts;
         self.attempts += 1;
-        let conn = match self.stage.connect(&self.name, attempt).await {
-            Ok(conn) => conn,
+        match self.stage.connect(&self.name, attempt).await {
+            Ok(conn) => {
+                self.note(&Observation::Dials);
+                Some(conn)
+            }
             Err(error) => {
                 let text = format!("cannot connect: {}", error.kind());
-                return self.note(&Observation::World { text });
+                self.note(&Observation::World { text });
+                None
             }
+        }
+    }
+
+    async fn connect_raw(&mut self) {
+        if let Some(conn) = self.dial().await {
+            self.state = State::default();
+            let nobody = ClientConfig {
+                app: String::new(),
+                tc_url: String::new(),
+                flash_ver: String::new(),
+                chunk_size: 128,
+                digest: false,
+            };
+            let session = ClientSession::new(nobody, 0);
+            let mut link = Link::new(self.stage.clone(), conn, session);
+            link.go_raw();
+            self.link = Some(link);
+        }
+    }
+
+    /// `receiveAudio` and `receiveVideo`, which the session does not offer: one chunk on the played stream.
+    fn receive(&mut self, command: &str, wanted: bool) {
+        let Some(stream) = self.link.as_ref().and_then(|link| link.session.stream()) else {
+            return;
+        };
+        let mut payload = vec![2, 0, command.len() as u8];
+        payload.extend(command.as_bytes());
+        payload.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 1, u8::from(wanted)]);
+        let mut chunk = vec![RECEIVE_CSID, 0, 0, 0, 0, 0, payload.len() as u8, 20];
+        chunk.extend(stream.to_le_bytes());
+        chunk.extend(payload);
+        self.with_link(|link| link.session.send_raw(&chunk));
+    }
+
+    async fn connect(&mut self, config: Connect) {
+        let Some(conn) = self.dial().await else {
+            return;
         };
         let mut session = ClientSession::new(
             ClientConfig {
@@ -191,6 +257,7 @@ impl<S: Stage> Actor<S> {
         self.state = State {
             established: self.state.established,
             connected: self.state.connected,
+            closed: self.state.closed,
             played: Some(name),
             ..State::default()
         };
@@ -291,6 +358,8 @@ impl<S: Stage> Actor<S> {
         self.with_link(|link| link.session.close_stream());
         self.broadcast = None;
         self.state.publishing = false;
+        self.state.playing = false;
+        self.state.closed = true;
         self.note(&Observation::LetsGo {
             why: "closes its stream",
         });
@@ -301,6 +370,7 @@ impl<S: Stage> Actor<S> {
         self.flush().await;
         if let Some(link) = &self.link {
             self.note(&Observation::LetsGo { why: "half-closes" });
+            self.note(&Observation::Strays { how: "half-closes" });
             // It may be over already; then there is nothing left to close.
             let _ = link.conn.shutdown_write();
         }
@@ -335,6 +405,11 @@ impl<S: Stage> Actor<S> {
     /// A connection that has ended is taken down; the next `connect` makes another.
     fn drop_dead_link(&mut self) {
         let over = self.link.as_ref().and_then(|link| link.over().cloned());
+        match &over {
+            Some(Over::Fin) => self.note(&Observation::Lost { how: "FIN" }),
+            Some(Over::Broken) => self.note(&Observation::Lost { how: "RST" }),
+            Some(Over::Protocol(_)) | None => {}
+        }
         match over {
             None => {}
             Some(Over::Fin) => self.leave("the server closed"),
@@ -403,6 +478,7 @@ impl<S: Stage> Actor<S> {
                 self.note(&Observation::Told { code });
             }
             ClientEvent::Status { code, level, .. } => self.handle_status(code, &level),
+            ClientEvent::Media { .. } if self.state.closed && !self.state.playing => {}
             ClientEvent::Media {
                 kind,
                 timestamp,
@@ -443,6 +519,12 @@ impl<S: Stage> Actor<S> {
                     self.note(&Observation::Plays { name });
                 }
             }
+            // Late words about what was closed.
+            "NetStream.Play.UnpublishNotify" | "NetStream.Play.PublishNotify"
+                if self.state.closed && !self.state.playing =>
+            {
+                return;
+            }
             "NetStream.Play.UnpublishNotify" | "NetStream.Play.Stop" => self.state.ended = true,
             "NetStream.Play.PublishNotify" => self.state.ended = false,
             // Sent to whoever closes, too; by then it may have asked anew.
@@ -465,5 +547,6 @@ fn shape(media: &SendMedia) -> Shape {
         audio_ms: media.audio_ms,
         picture_bytes: media.picture_bytes,
         start: media.first_timestamp,
+        headers_every: media.headers_every,
     }
 }

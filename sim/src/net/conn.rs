@@ -264,9 +264,15 @@ impl Conn for SimConn {
         let side = &mut *self.side.borrow_mut();
         side.pull(&self.waker());
         let n = side.read(buf)?;
+        if side.faults.panics_after(n) {
+            self.net
+                .injects(&self.client, "the task that serves it panics");
+            // Not by `panic!`: the hook would print it.
+            std::panic::resume_unwind(Box::new("injected by the simulator"));
+        }
         if side.faults.resets_after(n) {
             side.reset();
-            self.net.world(&self.client, "the connection is reset");
+            self.net.injects(&self.client, "the connection is reset");
             self.net.lets_go(&self.client, "reset");
             return Err(ErrorKind::ConnectionReset.into());
         }

@@ -149,7 +149,13 @@ impl Net {
         let peer = socket.stream.peer_addr()?;
         let (client, attempt) = self.client_at(peer);
         let purpose = format!("conn/server/{client}/{attempt}");
-        let faults = ConnFaults::new(self.faults(), self.0.counts.clone(), self.0.seed, &purpose);
+        let config = self.faults();
+        let config = if config.victims.is_empty() || config.victims.contains(&client) {
+            config
+        } else {
+            Rc::new(config.healed())
+        };
+        let faults = ConnFaults::new(config, self.0.counts.clone(), self.0.seed, &purpose);
         self.end(
             socket.stream,
             faults,
@@ -161,13 +167,7 @@ impl Net {
 
     /// Nothing goes wrong on new connections any more; their windows stay as narrow as they are.
     pub fn heal(&self) {
-        let config = self.faults();
-        let healed = FaultConfig {
-            upstream_window: config.upstream_window,
-            downstream_window: config.downstream_window,
-            segment: config.segment,
-            ..FaultConfig::default()
-        };
+        let healed = self.faults().healed();
         *self.0.faults.borrow_mut() = Rc::new(healed);
     }
 
@@ -244,10 +244,9 @@ impl Net {
         self.0.windows.borrow().len() as u64
     }
 
-    fn world(&self, who: &str, text: &str) {
-        let text = text.to_owned();
-        let seen = Observation::World { text };
-        self.0.journal.note(now(), who, &seen);
+    fn injects(&self, client: &str, what: &'static str) {
+        let seen = Observation::Injected { what };
+        self.0.journal.note(now(), client, &seen);
     }
 
     fn lets_go(&self, client: &str, why: &'static str) {

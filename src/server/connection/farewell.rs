@@ -89,11 +89,7 @@ impl<R: Runtime> Connection<R> {
     /// not turn our last words into a reset.
     pub(super) async fn finish(mut self, close: Close) {
         let runtime = self.shard.runtime().clone();
-        runtime.trace(format_args!(
-            "shard {}: connection {} ends: {close}",
-            self.shard.id(),
-            self.id
-        ));
+        runtime.trace(format_args!("connection {} ends: {close}", self.id));
         let (connection, peer, sent) = (self.id, self.peer, self.outbox.sent());
         match &close {
             Close::Protocol(_) | Close::Late(_) | Close::Refused(_) => {
