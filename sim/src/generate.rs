@@ -38,7 +38,7 @@ pub fn scenario(world_seed: u64) -> Scenario {
         },
         network,
         stop_ms: happens(rng, 0.15).then(|| rng.u64(50..4_000)),
-        buggify: if rng.bool() { 0.25 } else { 0.0 },
+        buggify: if rng.bool() { 0.5 } else { 0.0 },
         clients,
         expect: Expect::default(),
     }
@@ -137,7 +137,11 @@ fn publisher(rng: &mut Rng, n: usize) -> Script {
             match rng.u8(..6) {
                 0 => steps.push(Step::SilenceMs(rng.u64(1..500))),
                 1 => steps.push(Step::ChunkSize(*pick(rng, &[128, 500, 8_192]))),
-                2 if rng.u8(..4) == 0 => steps.push(Step::Raw(garbage(rng, 200))),
+                2 if rng.u8(..4) == 0 => {
+                    // Fatal at once: bytes that happen to be a frame would be one that nobody published.
+                    let bytes = [OVERSIZED.to_vec(), garbage(rng, 200)].concat();
+                    steps.push(Step::Raw(bytes));
+                }
                 _ => {}
             }
             steps.push(Step::SendMedia(media(rng)));
@@ -224,6 +228,9 @@ fn garbage(rng: &mut Rng, most: usize) -> Vec<u8> {
     (0..rng.usize(1..most)).map(|_| rng.u8(..)).collect()
 }
 
+/// The header of a command of 16 MiB.
+const OVERSIZED: [u8; 12] = [3, 0, 0, 0, 0xff, 0xff, 0xff, 20, 0, 0, 0, 0];
+
 /// Bytes of C1 and of C2.
 const HANDSHAKE: usize = 1_536;
 
@@ -244,8 +251,7 @@ fn nonsense(rng: &mut Rng) -> Vec<u8> {
             bytes
         }
         4 => {
-            // A command of 16 MiB, by its header.
-            bytes.extend([3, 0, 0, 0, 0xff, 0xff, 0xff, 20, 0, 0, 0, 0]);
+            bytes.extend(OVERSIZED);
             bytes.extend(garbage(rng, 3_000));
             bytes
         }

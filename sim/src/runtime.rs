@@ -22,7 +22,7 @@ use crate::seed::{self, happens};
 pub const EPOCH_MICROS: u64 = 1_767_225_600_000_000;
 
 /// How often an enabled `buggify` site says yes.
-const BUGGIFY_RATE: f64 = 0.05;
+const BUGGIFY_RATE: f64 = 0.1;
 
 /// What all sites of one world share.
 #[derive(Clone)]

@@ -8,6 +8,7 @@ use core::task::{Poll, Waker};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Runtime;
+use crate::time::Duration;
 
 /// Who sent a message: shards count from 0, the control thread is [`CONTROL`]. Order holds within a lane.
 pub type Lane = usize;
@@ -67,6 +68,9 @@ impl<T> Inbox<T> {
     }
 }
 
+/// How late mail is in the simulator, when it is: longer than what other shards need for many rounds.
+const LATE_MAIL: Duration = Duration::from_millis(20);
+
 impl<T: Send + 'static> Receiver<T> {
     /// A sending end whose messages travel in `lane`.
     pub fn sender(&self, lane: Lane) -> Sender<T> {
@@ -99,6 +103,10 @@ impl<T: Send + 'static> Receiver<T> {
             Poll::Ready(())
         })
         .await;
+        // Never in production. Threads have no common clock: mail may be read much later than it was sent.
+        while runtime.buggify("late mail") {
+            runtime.sleep_until(runtime.now() + LATE_MAIL).await;
+        }
         runtime.arrange(batch);
     }
 }
