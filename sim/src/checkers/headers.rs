@@ -77,12 +77,22 @@ impl Player {
         Ok(())
     }
 
-    /// The newest published header of `sort` must be in force.
+    /// The newest header of `sort` published before it must be in force; a sequence header from after it would
+    /// decode it as little. (Metadata may be younger: it decodes nothing.)
     fn needs(&self, who: &str, entry: &Entry, sort: Sort, library: &Library) -> Result<(), String> {
         let newest = library.newest_before(&entry.publication, sort, entry.index);
         let got = self.headers.get(&sort).copied();
-        if newest.is_none() || got >= newest {
+        if newest.is_none() || got == newest || (sort == Sort::Metadata && got >= newest) {
             return Ok(());
+        }
+        if got > newest {
+            return Err(format!(
+                "{who} got #{} ({}) under the {} #{} that came after it",
+                entry.index,
+                entry.frame.sort.name(),
+                sort.name(),
+                got.unwrap_or_default()
+            ));
         }
         Err(format!(
             "{who} got #{} ({}) without the {} before it",
@@ -140,6 +150,27 @@ mod tests {
             "one inter frame is missing"
         );
         assert!(judge(&[0, 1, 2, 3, 7]).is_err(), "resumes in mid-GOP");
+    }
+
+    #[test]
+    fn a_header_from_after_the_picture_is_found() {
+        let shape = crate::media::Shape {
+            gop: 3,
+            picture_ms: 40,
+            audio_ms: 0,
+            picture_bytes: 200,
+            start: 0,
+            headers_every: 3,
+        };
+        let mut source = crate::media::Broadcast::new(shape, "alice", 0);
+        let frames: Vec<_> = (0..9)
+            .map(|_| std::rc::Rc::new(source.next_frame()))
+            .collect();
+        // 3 keyframe, 4 and 5 inter, 6 the changed header, 7 keyframe.
+        assert_eq!(frames[6].sort, Sort::VideoHeader);
+        let judge = |picks: &[usize]| broadcast(&mut Headers::default(), &frames, picks);
+        assert_eq!(judge(&[0, 6, 2, 7, 8]), Ok(()));
+        assert!(judge(&[0, 6, 2, 3]).is_err());
     }
 
     #[test]
