@@ -184,6 +184,15 @@ fn player(rng: &mut Rng, n: usize) -> Script {
             2 => steps.extend(off_and_on(rng, |on| Step::Pause(!on))),
             3 => steps.extend(off_and_on(rng, Step::ReceiveVideo)),
             4 => steps.extend(off_and_on(rng, Step::ReceiveAudio)),
+            6 if prompt && !slow => {
+                // Off and on faster than the shards talk to each other.
+                let name = stream(rng);
+                for _ in 0..rng.usize(2..12) {
+                    steps.push(Step::CloseStream);
+                    steps.push(Step::Play(name.clone()));
+                    steps.push(Step::WaitMs(rng.u64(1..40)));
+                }
+            }
             5 if prompt && !slow => steps.extend([Step::CloseStream, Step::Play(stream(rng))]),
             _ => {}
         }
