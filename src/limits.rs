@@ -106,6 +106,8 @@ pub const GATHER_BYTES: usize = 256 * 1024;
 pub const PUMP_PLAYERS: usize = 128;
 /// Messages that may wait in one shard's mailbox before media for it is left out and sent again as a snapshot.
 pub const MAILBOX_BACKLOG: usize = 4_096;
+/// How late mail between shards is in the simulator, when the seed has it late: many rounds of the other shards.
+pub const LATE_MAIL: Duration = Duration::from_millis(20);
 /// The shared read buffer of a shard.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
 /// Connections accepted in one turn, so that a reconnect storm does not starve publish and play requests.

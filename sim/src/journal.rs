@@ -182,15 +182,13 @@ impl Journal {
         inner.trace.line(at, who, format_args!("{seen}"));
         for checker in &mut inner.checkers {
             if let Err(what) = checker.observe(who, seen) {
-                let name = checker.name();
-                inner
-                    .trace
-                    .line(at, "VIOLATION", format_args!("{name}: {what}"));
-                inner.violations.push(Violation {
-                    checker: name,
+                violate(
+                    &mut inner.trace,
+                    &mut inner.violations,
+                    checker.name(),
                     at,
                     what,
-                });
+                );
             }
         }
     }
@@ -198,10 +196,7 @@ impl Journal {
     /// A failure that no checker saw but the world itself: a livelock, a panic, a hang.
     pub fn fail(&self, at: Instant, checker: &'static str, what: String) {
         let inner = &mut *self.0.borrow_mut();
-        inner
-            .trace
-            .line(at, "VIOLATION", format_args!("{checker}: {what}"));
-        inner.violations.push(Violation { checker, at, what });
+        violate(&mut inner.trace, &mut inner.violations, checker, at, what);
     }
 
     /// Whether anything was violated so far.
@@ -214,15 +209,13 @@ impl Journal {
         let inner = &mut *self.0.borrow_mut();
         for checker in &mut inner.checkers {
             if let Err(what) = checker.finish(leftovers) {
-                let name = checker.name();
-                inner
-                    .trace
-                    .line(at, "VIOLATION", format_args!("{name}: {what}"));
-                inner.violations.push(Violation {
-                    checker: name,
+                violate(
+                    &mut inner.trace,
+                    &mut inner.violations,
+                    checker.name(),
                     at,
                     what,
-                });
+                );
             }
         }
         let exercised = inner
@@ -251,4 +244,16 @@ pub struct Verdict {
     pub violations: Vec<Violation>,
     /// How often each checker really checked something.
     pub exercised: Vec<(&'static str, u64)>,
+}
+
+/// Notes that a checker's rule was broken, in the trace and for the verdict.
+fn violate(
+    trace: &mut Trace,
+    violations: &mut Vec<Violation>,
+    checker: &'static str,
+    at: Instant,
+    what: String,
+) {
+    trace.line(at, "VIOLATION", format_args!("{checker}: {what}"));
+    violations.push(Violation { checker, at, what });
 }

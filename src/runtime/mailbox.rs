@@ -8,7 +8,7 @@ use core::task::{Poll, Waker};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Runtime;
-use crate::time::Duration;
+use crate::limits;
 
 /// Who sent a message: shards count from 0, the control thread is [`CONTROL`]. Order holds within a lane.
 pub type Lane = usize;
@@ -68,9 +68,6 @@ impl<T> Inbox<T> {
     }
 }
 
-/// How late mail is in the simulator, when it is: longer than what other shards need for many rounds.
-const LATE_MAIL: Duration = Duration::from_millis(20);
-
 impl<T: Send + 'static> Receiver<T> {
     /// A sending end whose messages travel in `lane`.
     pub fn sender(&self, lane: Lane) -> Sender<T> {
@@ -105,7 +102,7 @@ impl<T: Send + 'static> Receiver<T> {
         .await;
         // Never in production. Threads have no common clock: mail may be read much later than it was sent.
         while runtime.buggify("late mail") {
-            runtime.sleep_until(runtime.now() + LATE_MAIL).await;
+            runtime.sleep_until(runtime.now() + limits::LATE_MAIL).await;
         }
         runtime.arrange(batch);
     }
