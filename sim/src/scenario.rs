@@ -373,7 +373,7 @@ impl Scenario {
             .map_err(|error| error.to_string())
     }
 
-    fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         let names: std::collections::BTreeSet<&str> =
             self.clients.iter().map(|script| &*script.name).collect();
         if self.format != FORMAT {
