@@ -3,6 +3,7 @@
 use fastrand::Rng;
 
 use crate::faults::FaultConfig;
+use crate::media::Tracks;
 use crate::order::OrderKind;
 use crate::scenario::{
     Connect, Expect, FORMAT, LinkChange, LinkEvent, Network, ReadPace, Scenario, Script, SendMedia,
@@ -117,6 +118,11 @@ fn media(rng: &mut Rng) -> SendMedia {
             rng.u32(1..20)
         },
         headers_every: *pick(rng, &[0, 0, 0, 7, 30]),
+        tracks: if rng.bool() {
+            Tracks::Legacy
+        } else {
+            *pick(rng, &Tracks::ALL)
+        },
         picture_ms: *pick(rng, &[16, 33, 40]),
         audio_ms: *pick(rng, &[0, 21, 23]),
         picture_bytes: *pick(rng, &[200, 2_000, 20_000]),
