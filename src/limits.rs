@@ -51,7 +51,7 @@ pub const WINDOW_MIN: u32 = 1_024;
 pub const REPLY_BYTES: usize = 256 * 1024;
 /// Bytes of sequence headers and metadata that may wait for a peer that does not read: each `play` and each going on
 /// after `pause` brings a set, so that asking again and again would pile them up. Two of the largest sets.
-pub const PRELUDE_BYTES: usize = 2 * (STREAM_HEADERS + 1) * HEADER_BYTES;
+pub const PRELUDE_BYTES: usize = 2 * (STREAM_HEADERS_BYTES + HEADER_BYTES);
 
 /// AMF0 references followed in one command: none in the field, and each may repeat a command's worth of memory.
 pub const COMMAND_REFERENCES: usize = 8;
@@ -91,8 +91,14 @@ pub const RING_FRAMES_MAX: usize = 100_000;
 pub const RING_BYTES: usize = 32 * 1024 * 1024;
 /// How far back the ring reaches behind the newest GOP, so that a briefly slow player loses nothing.
 pub const RING_AGE: Duration = Duration::from_secs(5);
-/// Sequence headers and metadata kept per stream for late joiners: 2 kinds × 8 tracks and metadata.
-pub const STREAM_HEADERS: usize = 24;
+/// Tracks of one message that are looked at: a track id is one byte, so that more are repetitions.
+pub const MESSAGE_TRACKS: usize = 256;
+/// Sequence headers kept per stream for late joiners: 4 parts (video and audio configuration, HDR colours, speakers) ×
+/// 16 tracks, each in a message of its own. OBS sends at most 10 tracks of video and 6 of audio. What is beyond it is
+/// passed on to who is there, not kept, and counted.
+pub const STREAM_HEADERS: usize = 64;
+/// Bytes of all kept headers of a stream, `onMetaData` apart: 16 KiB each, many times what they take.
+pub const STREAM_HEADERS_BYTES: usize = 1024 * 1024;
 /// Bytes of one kept header. An hvcC with many parameter sets is under 4 KiB; onMetaData with cue points under 64.
 pub const HEADER_BYTES: usize = 64 * 1024;
 
@@ -140,6 +146,7 @@ const _: () = {
     assert!(PRE_CONNECT_BYTES > 3_073 + COMMAND_BYTES as usize / 2);
     assert!((MESSAGE_BYTES as usize) < RING_BYTES);
     assert!(RING_FRAMES_DEFAULT <= RING_FRAMES_MAX);
+    assert!(HEADER_BYTES <= STREAM_HEADERS_BYTES);
     assert!(WINDOW_MIN <= WINDOW_ACK_SIZE_DEFAULT && WINDOW_MIN <= PEER_BANDWIDTH_DEFAULT);
     assert!(DRAIN_DEFAULT.as_secs() <= DRAIN_MAX.as_secs());
     assert!(SCRATCH_BYTES >= 4_096);

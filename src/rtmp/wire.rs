@@ -114,17 +114,19 @@ impl WireMessage {
 
     /// The payload in order, a slice per chunk; none for an empty message.
     pub fn payload(&self) -> impl Iterator<Item = &[u8]> {
-        let chunk = self.chunk_size as usize;
-        // Behind the header, the bytes are runs of one chunk and the fmt 3 header of the next; the last run has none.
-        let body = self.bytes.get(self.header_len()..).unwrap_or_default();
-        body.chunks(chunk + separator_len(self.timestamp))
-            .map(move |run| run.get(..chunk).unwrap_or(run))
+        self.payload_from(0)
     }
 
     /// Copies the first bytes of the payload to `head`; returns how many there were.
     pub fn peek(&self, head: &mut [u8]) -> usize {
+        self.peek_at(0, head)
+    }
+
+    /// Copies the bytes of the payload from `offset` on to `head`; returns how many there were. It costs the same at
+    /// every offset.
+    pub fn peek_at(&self, offset: usize, head: &mut [u8]) -> usize {
         let mut filled = 0;
-        for slice in self.payload() {
+        for slice in self.payload_from(offset) {
             let room = head.get_mut(filled..).unwrap_or_default();
             if room.is_empty() {
                 break;
@@ -136,6 +138,21 @@ impl WireMessage {
             filled += n;
         }
         filled
+    }
+
+    fn payload_from(&self, offset: usize) -> impl Iterator<Item = &[u8]> {
+        let chunk = self.chunk_size as usize;
+        let separated = chunk + separator_len(self.timestamp);
+        let (before, mut within) = (offset / chunk, offset % chunk);
+        // Behind the header, the bytes are runs of one chunk and the fmt 3 header of the next; the last run has none.
+        let start = self
+            .header_len()
+            .saturating_add(before.saturating_mul(separated));
+        let runs = self.bytes.get(start..).unwrap_or_default();
+        runs.chunks(separated).map(move |run| {
+            let slice = run.get(..chunk).unwrap_or(run);
+            slice.get(std::mem::take(&mut within)..).unwrap_or_default()
+        })
     }
 
     /// The same payload at another time (shares nothing: one copy).
