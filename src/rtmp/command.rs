@@ -7,11 +7,15 @@ use super::amf::{AmfError, Value, amf0, amf3};
 use super::message;
 use crate::limits;
 
+mod connect;
+mod play;
 mod request;
 #[cfg(test)]
 mod tests;
 
-pub use request::{ConnectRequest, PublishKind, Request};
+pub use connect::{ConnectRequest, Enhanced};
+pub use play::{Play2, PlayOptions, PlayStart, PublishKind, Transition};
+pub use request::Request;
 
 /// One command message.
 #[derive(Clone, PartialEq, Debug)]

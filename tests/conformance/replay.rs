@@ -7,6 +7,8 @@ use sha2::{Digest, Sha256};
 use millstream::rtmp::amf::Value;
 use millstream::rtmp::chunk::decoder::{Body, Decoder};
 use millstream::rtmp::command::Command;
+use millstream::rtmp::handshake::HandshakeKind;
+use millstream::rtmp::session::Status;
 use millstream::rtmp::session::client::{ClientConfig, ClientEvent, ClientSession};
 use millstream::rtmp::session::server::{Event, ServerSession, SessionConfig, SessionError};
 use millstream::rtmp::wire::{MediaKind, WireMessage};
@@ -196,7 +198,7 @@ fn answer(session: &mut ServerSession, grant: bool, records: &mut Vec<Record>) {
                 if grant {
                     session.accept_publish(stream);
                 } else {
-                    session.reject_publish(stream, "NetStream.Publish.BadName", "taken");
+                    session.reject_publish(stream, Status::PublishBadName, "taken");
                 }
                 format!("publish stream={stream} name={name} query={query} kind={kind:?}")
             }
@@ -205,9 +207,10 @@ fn answer(session: &mut ServerSession, grant: bool, records: &mut Vec<Record>) {
                 name,
                 query,
                 start,
+                ..
             } => {
                 session.accept_play(stream);
-                format!("play stream={stream} name={name} query={query} start={start}")
+                format!("play stream={stream} name={name} query={query} start={start:?}")
             }
             Event::Media { stream, message } => {
                 records.push(Record::Media {
@@ -232,7 +235,8 @@ pub(crate) fn client_events(pieces: &[&[u8]]) -> Vec<Record> {
         tc_url: "rtmp://localhost/live".into(),
         flash_ver: "conformance".into(),
         chunk_size: 4_096,
-        digest: true,
+        handshake: HandshakeKind::DigestSchema1,
+        ..ClientConfig::default()
     };
     let mut session = ClientSession::new(config, 1);
     session.connect();

@@ -81,7 +81,7 @@ fn consume(data: &[u8], piece: usize) -> Outcome {
         tc_url: "rtmp://localhost/live".into(),
         flash_ver: "fuzz".into(),
         chunk_size: 4_096,
-        digest: false,
+        ..ClientConfig::default()
     };
     let mut session = ClientSession::new(config, 1);
     session.connect();
