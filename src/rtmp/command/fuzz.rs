@@ -49,6 +49,10 @@ fn check_connect(connect: &ConnectRequest) {
     ] {
         assert!(text.len() <= limits::NAME_BYTES);
     }
-    assert!(connect.four_cc_list.len() <= limits::FOUR_CCS);
+    if let Some(enhanced) = &connect.enhanced {
+        assert!(enhanced.four_cc_list.len() <= limits::FOUR_CCS);
+        assert!(enhanced.video.len() <= limits::FOUR_CCS);
+        assert!(enhanced.audio.len() <= limits::FOUR_CCS);
+    }
     assert!(!connect.app.starts_with('/') && !connect.app.contains('?'));
 }
