@@ -157,7 +157,7 @@ impl Player {
 mod tests {
     use super::super::testing::{broadcast, frames, frames_of};
     use super::*;
-    use crate::media::Tracks;
+    use crate::media::{Broadcast, Shape, Tracks};
 
     fn judge(picks: &[usize]) -> Result<(), String> {
         broadcast(&mut Headers::default(), &frames("alice", 0, 12), picks)
@@ -182,16 +182,16 @@ mod tests {
 
     #[test]
     fn a_header_from_after_the_picture_is_found() {
-        let shape = crate::media::Shape {
+        let shape = Shape {
             gop: 3,
             picture_ms: 40,
             audio_ms: 0,
             picture_bytes: 200,
             start: 0,
             headers_every: 3,
-            tracks: crate::media::Tracks::Legacy,
+            tracks: Tracks::Legacy,
         };
-        let mut source = crate::media::Broadcast::new(shape, "alice", 0);
+        let mut source = Broadcast::new(shape, "alice", 0);
         let frames: Vec<_> = (0..9)
             .map(|_| std::rc::Rc::new(source.next_frame()))
             .collect();
