@@ -36,6 +36,8 @@ pub enum Sort {
     Audio,
     /// A video message that no server has heard of.
     Unknown,
+    /// Enhanced RTMP: the end of a track's video.
+    End,
 }
 
 impl Sort {
@@ -64,6 +66,7 @@ impl Sort {
             Self::Inter => "inter",
             Self::Audio => "audio",
             Self::Unknown => "unknown",
+            Self::End => "end",
         }
     }
 }
@@ -87,11 +90,13 @@ pub enum Tracks {
     TrackOne,
     /// Track 1 of video at first; track 0 from the second GOP on.
     LateZero,
+    /// Tracks 0 and 1 of video at first; track 1 alone from the second GOP on. Some say that track 0 has ended.
+    ZeroStops,
 }
 
 impl Tracks {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Legacy,
         Self::Single,
         Self::OneTrack,
@@ -99,13 +104,10 @@ impl Tracks {
         Self::ManyCodecs,
         Self::TrackOne,
         Self::LateZero,
+        Self::ZeroStops,
     ];
 
     /// Whether it is FLV's own, which knows no tracks.
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "the signature is serde's"
-    )]
     pub fn is_legacy(&self) -> bool {
         *self == Self::Legacy
     }
@@ -414,7 +416,7 @@ mod tests {
             };
             let expected = match tracks {
                 Tracks::Legacy | Tracks::Single => vec![0],
-                Tracks::OneTrack | Tracks::LateZero => vec![0, 1],
+                Tracks::OneTrack | Tracks::LateZero | Tracks::ZeroStops => vec![0, 1],
                 Tracks::ManyTracks | Tracks::ManyCodecs => vec![0, 1, 2],
                 Tracks::TrackOne => vec![1],
             };

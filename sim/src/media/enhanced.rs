@@ -11,7 +11,7 @@ const AUDIO_MULTITRACK: u8 = 5;
 impl Broadcast {
     fn audio_tracks(&self) -> &'static [u8] {
         match self.shape.tracks {
-            Tracks::Legacy | Tracks::Single | Tracks::LateZero => &[0],
+            Tracks::Legacy | Tracks::Single | Tracks::LateZero | Tracks::ZeroStops => &[0],
             Tracks::OneTrack => &[0, 1],
             Tracks::ManyTracks | Tracks::ManyCodecs => &[0, 1, 2],
             Tracks::TrackOne => &[1],
@@ -21,7 +21,8 @@ impl Broadcast {
     fn video_tracks(&self) -> &'static [u8] {
         match self.shape.tracks {
             Tracks::LateZero if self.pictures < self.shape.gop => &[1],
-            Tracks::LateZero => &[0, 1],
+            Tracks::ZeroStops if self.pictures >= self.shape.gop => &[1],
+            Tracks::LateZero | Tracks::ZeroStops => &[0, 1],
             _ => self.audio_tracks(),
         }
     }
@@ -56,6 +57,12 @@ impl Broadcast {
         if self.shape.tracks == Tracks::LateZero && self.pictures == self.shape.gop {
             pieces.extend([(Sort::VideoHeader, vec![0]), (Sort::Colours, vec![0])]);
         }
+        if self.shape.tracks == Tracks::ZeroStops
+            && self.pictures == self.shape.gop
+            && self.identity.is_multiple_of(2)
+        {
+            pieces.push((Sort::End, vec![]));
+        }
         pieces.extend(self.pieces(sort, self.video_tracks()));
         if !self.shape.tracks.is_legacy() && self.pictures % 8 == 5 {
             pieces.push((Sort::Unknown, vec![]));
@@ -68,23 +75,29 @@ impl Broadcast {
         self.pieces(Sort::Audio, self.audio_tracks())
     }
 
-    /// A header that changes: of every track, or of the last one alone.
+    /// A header that changes: of every track, or of one alone, the first or the last.
     pub(super) fn change(&self) -> Vec<Piece> {
         let legacy = [Sort::Metadata, Sort::VideoHeader, Sort::AudioHeader];
         if self.shape.tracks.is_legacy() {
             return vec![(legacy[self.changes as usize % 3], vec![0])];
         }
-        let (video, audio) = (self.video_tracks(), self.audio_tracks());
-        let last = |tracks: &[u8]| tracks.last().copied().into_iter().collect::<Vec<_>>();
-        match self.changes % 8 {
-            1 => vec![(Sort::VideoHeader, last(video))],
-            2 => vec![(Sort::AudioHeader, last(audio))],
-            3 => self.pieces(Sort::Colours, video),
-            4 => self.pieces(Sort::VideoHeader, video),
-            5 => vec![(Sort::Colours, last(video))],
-            6 => vec![(Sort::Speakers, last(audio))],
-            7 => self.pieces(Sort::AudioHeader, audio),
-            _ => vec![(Sort::Metadata, vec![0])],
+        // Each broadcast begins elsewhere: most end early.
+        let turn = u64::from(self.changes).wrapping_add(self.identity);
+        let sort = match turn % 6 {
+            0 | 3 => Sort::VideoHeader,
+            1 => Sort::AudioHeader,
+            2 => Sort::Colours,
+            4 => Sort::Speakers,
+            _ => return vec![(Sort::Metadata, vec![0])],
+        };
+        let tracks = match sort {
+            Sort::AudioHeader | Sort::Speakers => self.audio_tracks(),
+            _ => self.video_tracks(),
+        };
+        match (turn >> 8) % 3 + turn % 2 {
+            0 | 3 => self.pieces(sort, tracks),
+            1 => self.pieces(sort, &tracks[..1]),
+            _ => self.pieces(sort, &tracks[tracks.len() - 1..]),
         }
     }
 
@@ -104,6 +117,7 @@ impl Broadcast {
             // CodedFrames and CodedFramesX.
             Sort::Key | Sort::Inter => [1, 3][self.index as usize % 2],
             Sort::Unknown => return self.unknown(),
+            Sort::End => return self.filled(b"\x92av01", 12),
             _ => 0,
         };
         let many = match self.shape.tracks {
@@ -181,8 +195,8 @@ impl Broadcast {
             (Tracks::ManyCodecs, false) => &[b"mp4a", b"ac-3", b".mp3"],
             (Tracks::TrackOne, true) => &[b"vp09"],
             (Tracks::TrackOne, false) => &[b"fLaC"],
-            (Tracks::LateZero, true) => &[b"av01", b"vp08"],
-            (Tracks::LateZero, false) => &[b"ec-3"],
+            (Tracks::LateZero | Tracks::ZeroStops, true) => &[b"av01", b"vp08"],
+            (Tracks::LateZero | Tracks::ZeroStops, false) => &[b"ec-3"],
         }
     }
 

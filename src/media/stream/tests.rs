@@ -1,6 +1,11 @@
 //! What late joiners, laggards and other shards get.
 
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
 use super::*;
+use crate::media::frame::enhanced::EnhancedVideo;
 use crate::rtmp::wire::MediaKind;
 
 const VIDEO_CONFIG: &[u8] = &[0x17, 0, 0, 0, 0, 1];
@@ -269,6 +274,7 @@ fn every_shard_has_the_same_leading_track() {
         let mut here = empty(gop_cache);
         video(&mut here, 0, b"\x91vp08A");
         video(&mut here, 0, TRACK_1_KEY);
+        video(&mut here, 20, b"\xA1vp08A");
         let mut there = elsewhere(&here, gop_cache);
         assert_eq!(
             there.join().0.is_waiting_for_key(),
@@ -388,4 +394,54 @@ fn the_codecs_of_a_stream_are_known_by_track() {
     assert_eq!(named(&stream)[0], "0 AV1", "changed in mid-stream");
     stream.end(Bytes::from_static(b"gone"), Instant::ZERO);
     assert!(named(&stream).is_empty());
+}
+
+/// A header message for `tracks`, of part 0 (configuration) or 4 (colours), that says `n`.
+fn header(part: u8, tracks: &[u8], n: u8) -> Vec<u8> {
+    let mut out = match tracks {
+        [0] => return [&[0x90 | part][..], b"avc1", &[n]].concat(),
+        [track] => return [&[0x96, part][..], b"avc1", &[*track, n]].concat(),
+        _ => [&[0x96, 0x10 | part][..], b"avc1"].concat(),
+    };
+    for track in tracks {
+        out.extend([*track, 0, 0, 1, n]);
+    }
+    out
+}
+
+/// What is in force after `messages`: what each says, by part and track.
+fn in_force(messages: &[Vec<u8>]) -> BTreeMap<(u8, u8), u8> {
+    let mut said = BTreeMap::new();
+    for message in messages {
+        let view = EnhancedVideo::parse(message.as_slice()).expect("well formed");
+        let part = message.get(1).filter(|_| message[0] == 0x96);
+        for track in view.tracks() {
+            let part = part.unwrap_or(&message[0]) & 0x0F;
+            said.insert((part, track.id), message[track.body.start]);
+        }
+    }
+    said
+}
+
+proptest! {
+    /// Whatever headers came in whatever order, a late joiner on any shard has the same in force as one who saw all,
+    /// from no more messages than are needed, each once.
+    #[test]
+    fn late_joiners_have_in_force_what_all_others_have(
+        headers in proptest::collection::vec((any::<bool>(), 1_u8..16), 1..30),
+    ) {
+        let mut stream = empty(100);
+        let mut all = Vec::new();
+        for (n, (colours, bits)) in headers.into_iter().enumerate() {
+            let tracks: Vec<u8> = (0..4).filter(|track| bits >> track & 1 == 1).collect();
+            let message = header(if colours { 4 } else { 0 }, &tracks, n as u8);
+            video(&mut stream, 0, &message);
+            all.push(message);
+            let given = given(&stream);
+            prop_assert_eq!(in_force(&given), in_force(&all));
+            let needed: std::collections::BTreeSet<u8> = in_force(&all).into_values().collect();
+            prop_assert_eq!(given.len(), needed.len());
+            prop_assert_eq!(&self::given(&elsewhere(&stream, 100)), &given);
+        }
+    }
 }
