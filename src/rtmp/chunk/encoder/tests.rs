@@ -131,9 +131,11 @@ fn messages_interleave_at_every_chunk() {
         .into_iter()
         .map(|csid| encoder.begin(&mut out, csid, 20, 1, Timestamp(u32::MAX), &payload))
         .collect();
-    while open.iter_mut().fold(false, |more, unsent| {
-        encoder.go_on(&mut out, unsent) || more
-    }) {}
+    while open.iter().any(|unsent| !unsent.is_empty()) {
+        for unsent in &mut open {
+            encoder.go_on(&mut out, unsent);
+        }
+    }
     let mut decoder = Decoder::new(128);
     decoder.set_chunk_size(7).unwrap();
     let mut input = &out[..];
