@@ -43,6 +43,13 @@ pub struct Unsent<'a> {
     payload: &'a [u8],
 }
 
+impl Unsent<'_> {
+    /// Whether the message is sent.
+    pub fn is_empty(&self) -> bool {
+        self.payload.is_empty()
+    }
+}
+
 impl Default for Encoder {
     fn default() -> Self {
         Self::new()

@@ -620,3 +620,52 @@ proptest! {
         prop_assert_eq!(media_at_server(&events), sent);
     }
 }
+
+/// The setting reaches the decoder: four bytes behind a format 3 header are its extended timestamp, whatever they say.
+#[test]
+fn strict_extended_timestamps_can_be_demanded() {
+    for (strict, tail) in [(true, [7, 7]), (false, [9, 9])] {
+        let mut pair = Pair::new(false, 128, 60_000, 1_000);
+        let config = SessionConfig {
+            strict_extended_timestamps: strict,
+            ..SessionConfig::default()
+        };
+        pair.server = ServerSession::new(config, 8);
+        pair.client.publish("key");
+        pair.settle();
+        let header = [70, 0xFF, 0xFF, 0xFF, 0, 0, 130, 9, 1, 0, 0, 0, 1, 0, 0, 0];
+        let bytes = [&[0], &[header[0] - 64][..], &header[1..], &[1; 128]].concat();
+        let rest = [0xC0, 6, 9, 9, 9, 9, 7, 7];
+        let bytes = [bytes.as_slice(), &rest].concat();
+        pair.server.handle_input(Instant::ZERO, &bytes).unwrap();
+        let events: Vec<_> = core::iter::from_fn(|| pair.server.poll_event()).collect();
+        let want = [vec![1; 128], tail.to_vec()].concat();
+        let want = vec![(MediaKind::Video, 0x0100_0000, want)];
+        assert_eq!(media_at_server(&events), want);
+    }
+}
+
+/// The smallest chunk size that may be configured: every reply and every frame, in chunks of one byte.
+#[test]
+fn everything_works_in_chunks_of_one_byte() {
+    let mut pair = Pair::new(true, 1, 1, 5);
+    pair.client.publish("key");
+    let (_, told) = pair.settle();
+    assert_eq!(codes(&told).last(), Some(&"NetStream.Publish.Start"));
+    let mut pair = Pair::new(false, 1, 1, 64 * 1024);
+    pair.client.play("key");
+    let (_, told) = pair.settle();
+    assert!(codes(&told).contains(&"NetStream.Play.Start"), "{told:?}");
+    let payload: Vec<u8> = (0..5_000).map(|i| i as u8).collect();
+    for time in [5, 0x0100_0000] {
+        let frame = WireMessage::new(MediaKind::Video, Timestamp(time), &payload, 1);
+        let header = if time == 5 { 1 } else { 5 };
+        assert_eq!(
+            frame.bytes().len(),
+            frame.header_len() + 5_000 + 4_999 * header
+        );
+        let events = pair.feed_client(frame.bytes());
+        let want = vec![(MediaKind::Video, time, payload.clone())];
+        assert_eq!(media_at_client(&events), want);
+    }
+}

@@ -2,6 +2,9 @@ use super::*;
 use crate::rtmp::wire::MediaKind;
 use proptest::prelude::*;
 
+mod field;
+mod interleaved;
+
 /// csid, type, message stream, timestamp, payload
 type Got = (u32, u8, u32, u32, Vec<u8>);
 
@@ -414,6 +417,109 @@ fn memory_grows_with_what_came_not_with_what_was_declared() {
     assert!(decoder.buffered_bytes() < 64);
     assert_eq!(feed(&mut decoder, &[0; 1000]), Ok(vec![]));
     assert!(decoder.buffered_bytes() < 2 * 1003 + 64);
+}
+
+/// What came before on the same chunk stream may be reserved for at once, to a bound; nothing else may.
+#[test]
+fn reserve_is_learnt_from_what_came() {
+    let large = limits::PARTIAL_RESERVE + 1000;
+    let message = |csid: u8, len: usize, sent: usize| {
+        let [.., a, b, c] = len.to_be_bytes();
+        cat(&[&[csid, 0, 0, 0, a, b, c, 9, 1, 0, 0, 0], &vec![7; sent]])
+    };
+    let mut decoder = Decoder::new(60_000);
+    decoder.set_chunk_size(0x7FFF_FFFF).unwrap();
+    for len in [1_000, large] {
+        let whole = feed(&mut decoder, &message(4, len, len)).unwrap();
+        assert_eq!((whole.len(), decoder.buffered_bytes()), (1, 0));
+        // Ten million declared, and one byte sent.
+        assert_eq!(feed(&mut decoder, &message(4, 10_000_000, 1)), Ok(vec![]));
+        let reserve = len.min(limits::PARTIAL_RESERVE);
+        let held = decoder.buffered_bytes();
+        assert!((reserve..reserve + 64).contains(&held), "{held}");
+        // A shorter one gets no more than it needs.
+        decoder.abort(4);
+        decoder.chunk_left = 0;
+        assert_eq!(feed(&mut decoder, &message(4, 500, 1)), Ok(vec![]));
+        assert_eq!(decoder.buffered_bytes(), 12 + 500);
+        decoder.abort(4);
+        decoder.chunk_left = 0;
+    }
+    // Another chunk stream learnt nothing.
+    assert_eq!(feed(&mut decoder, &message(6, 10_000_000, 1)), Ok(vec![]));
+    assert!(decoder.buffered_bytes() < 64);
+}
+
+/// Runs of whole chunks are taken at once; every way to end one is the same as byte by byte.
+#[test]
+fn runs_of_chunks_end_anywhere() {
+    for size in [1u32, 7, 127, 128, 129, 256] {
+        for (len, other_at) in [(3_000, 1_500), (2_560, 1_280), (2_560, 0), (900, 899)] {
+            let payload: Vec<u8> = (0..len).map(|i| i as u8).collect();
+            let mut bytes = vec![6, 0, 0, 1, 0, (len >> 8) as u8, len as u8, 9, 1, 0, 0, 0];
+            let mut other = Vec::new();
+            for (n, chunk) in payload.chunks(size as usize).enumerate() {
+                if n > 0 {
+                    bytes.push(0xC6);
+                }
+                bytes.extend(chunk);
+                if n == other_at / size as usize {
+                    bytes.extend(cat(&[&fmt0(4, 7, 1, 8), &[0xC6]]));
+                    other.push((4, 8, 1, 7, vec![0xC6]));
+                }
+            }
+            for out_chunk_size in [1, 100, 128, 60_000] {
+                let want = cat_got(&other, (6, 9, 1, 1, payload.clone()), other_at, len, size);
+                for piece in [1, 50, 129, 1_000, bytes.len()] {
+                    let mut decoder = Decoder::new(out_chunk_size);
+                    decoder.set_chunk_size(size).unwrap();
+                    let mut all = Vec::new();
+                    for part in bytes.chunks(piece) {
+                        all.extend(feed(&mut decoder, part).unwrap());
+                    }
+                    assert_eq!(
+                        all, want,
+                        "{size} {len} {other_at} {out_chunk_size} {piece}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// In the order of their ends: the other one stands behind the chunk at `other_at`, which may be the last.
+fn cat_got(other: &[Got], whole: Got, other_at: usize, len: usize, size: u32) -> Vec<Got> {
+    let size = size as usize;
+    let is_last = other_at / size == (len - 1) / size;
+    let (first, second) = if is_last {
+        (vec![whole], other.to_vec())
+    } else {
+        (other.to_vec(), vec![whole])
+    };
+    [first, second].concat()
+}
+
+/// A message may begin in one form of its csid and go on in another.
+#[test]
+fn forms_of_a_csid_mix() {
+    let payload = vec![5; 300];
+    let bytes = cat(&[
+        &[0, 0],
+        &[0, 0, 9, 0, 1, 44, 9, 1, 0, 0, 0],
+        &payload[..128],
+        &[0xC1, 0, 0],
+        &payload[128..256],
+        &[0xC0, 0],
+        &payload[256..],
+    ]);
+    assert_eq!(decode(&bytes), [(64, 9, 1, 9, payload)]);
+}
+
+/// The message stream is little-endian, and longer ids than 24 bits pass.
+#[test]
+fn message_streams_are_little_endian() {
+    let bytes = [4, 0, 0, 1, 0, 0, 0, 8, 0x0D, 0x0C, 0x0B, 0x0A];
+    assert_eq!(decode(&bytes), [(4, 8, 0x0A0B_0C0D, 1, vec![])]);
 }
 
 /// A message that is here as a whole gets exactly its memory, and the layout of a fresh one.

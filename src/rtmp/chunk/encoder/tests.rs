@@ -1,5 +1,6 @@
 use super::*;
 use crate::rtmp::chunk::decoder::{Body, Decoder};
+use crate::rtmp::wire::{MediaKind, WireMessage};
 use proptest::prelude::*;
 
 fn encode(encoder: &mut Encoder, csid: u32, time: u32, payload: &[u8]) -> Vec<u8> {
@@ -130,9 +131,11 @@ fn messages_interleave_at_every_chunk() {
         .into_iter()
         .map(|csid| encoder.begin(&mut out, csid, 20, 1, Timestamp(u32::MAX), &payload))
         .collect();
-    while open.iter_mut().fold(false, |more, unsent| {
-        encoder.go_on(&mut out, unsent) || more
-    }) {}
+    while open.iter().any(|unsent| !unsent.is_empty()) {
+        for unsent in &mut open {
+            encoder.go_on(&mut out, unsent);
+        }
+    }
     let mut decoder = Decoder::new(128);
     decoder.set_chunk_size(7).unwrap();
     let mut input = &out[..];
@@ -142,6 +145,17 @@ fn messages_interleave_at_every_chunk() {
         assert!(matches!(message.body, Body::Plain(bytes) if bytes == payload));
     }
     assert!(input.is_empty());
+}
+
+/// The seed allocated and copied each message twice for each player, and always sent fmt 0.
+#[test]
+fn seed_copied_for_each_player_and_always_sent_fmt_0() {
+    let wire = WireMessage::new(MediaKind::Video, Timestamp(0), &[7; 1000], 128);
+    let players: Vec<_> = (0..3).map(|_| wire.shared(0)).collect();
+    assert!(players.iter().all(|p| p.as_ptr() == wire.bytes().as_ptr()));
+    let mut encoder = Encoder::new();
+    let formats = [0, 20, 40, 60].map(|time| encode(&mut encoder, 4, time, &[7])[0] >> 6);
+    assert_eq!(formats, [0, 2, 3, 3]);
 }
 
 /// The largest size a peer may announce, and the smallest that may be configured.
