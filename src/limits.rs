@@ -20,6 +20,9 @@ pub const CHUNK_STREAMS: usize = 64;
 pub const MESSAGE_BYTES: u32 = 10 * 1024 * 1024;
 /// Bytes of all partly received messages of one connection: one large message and some small ones beside it.
 pub const PARTIAL_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes that may be reserved for a message before they came, because one as large came on its chunk stream before: a
+/// keyframe that crosses reads is then not copied while it grows. With [`CHUNK_STREAMS`] as much as [`PARTIAL_BYTES`].
+pub const PARTIAL_RESERVE: usize = 256 * 1024;
 /// Bytes of one command or control message: the longest real `connect` is under 2 KiB.
 pub const COMMAND_BYTES: u32 = 64 * 1024;
 /// Bytes a peer may send before its `connect` was accepted: two handshake packets, a command, and slack.
@@ -51,7 +54,7 @@ pub const WINDOW_MIN: u32 = 1_024;
 pub const REPLY_BYTES: usize = 256 * 1024;
 /// Bytes of sequence headers and metadata that may wait for a peer that does not read: each `play` and each going on
 /// after `pause` brings a set, so that asking again and again would pile them up. Two of the largest sets.
-pub const PRELUDE_BYTES: usize = 2 * (STREAM_HEADERS + 1) * HEADER_BYTES;
+pub const PRELUDE_BYTES: usize = 2 * (STREAM_HEADERS_BYTES + HEADER_BYTES);
 
 /// Events one side of a session may hold for its owner, who takes them after every read: one for each byte of a read,
 /// which is what empty messages with format 3 headers come to.
@@ -100,8 +103,14 @@ pub const RING_FRAMES_MAX: usize = 100_000;
 pub const RING_BYTES: usize = 32 * 1024 * 1024;
 /// How far back the ring reaches behind the newest GOP, so that a briefly slow player loses nothing.
 pub const RING_AGE: Duration = Duration::from_secs(5);
-/// Sequence headers and metadata kept per stream for late joiners: 2 kinds × 8 tracks and metadata.
-pub const STREAM_HEADERS: usize = 24;
+/// Tracks of one message that are looked at: a track id is one byte, so that more are repetitions.
+pub const MESSAGE_TRACKS: usize = 256;
+/// Sequence headers kept per stream for late joiners: 4 parts (video and audio configuration, HDR colours, speakers) ×
+/// 16 tracks, each in a message of its own. OBS sends at most 10 tracks of video and 6 of audio. What is beyond it is
+/// passed on to who is there, not kept, and counted.
+pub const STREAM_HEADERS: usize = 64;
+/// Bytes of all kept headers of a stream, `onMetaData` apart: 16 KiB each, many times what they take.
+pub const STREAM_HEADERS_BYTES: usize = 1024 * 1024;
 /// Bytes of one kept header. An hvcC with many parameter sets is under 4 KiB; onMetaData with cue points under 64.
 pub const HEADER_BYTES: usize = 64 * 1024;
 
@@ -146,10 +155,12 @@ const _: () = {
     assert!(CHUNK_SIZE_SEND_MAX <= CHUNK_SIZE_RECEIVE_MAX);
     assert!(COMMAND_BYTES <= MESSAGE_BYTES);
     assert!(MESSAGE_BYTES as usize <= PARTIAL_BYTES);
+    assert!(PARTIAL_RESERVE * CHUNK_STREAMS <= PARTIAL_BYTES);
     assert!(PRE_CONNECT_BYTES > 3_073 + COMMAND_BYTES as usize / 2);
     assert!(SESSION_EVENTS >= SCRATCH_BYTES && SESSION_EVENTS >= PRE_CONNECT_BYTES);
     assert!((MESSAGE_BYTES as usize) < RING_BYTES);
     assert!(RING_FRAMES_DEFAULT <= RING_FRAMES_MAX);
+    assert!(HEADER_BYTES <= STREAM_HEADERS_BYTES);
     assert!(WINDOW_MIN <= WINDOW_ACK_SIZE_DEFAULT && WINDOW_MIN <= PEER_BANDWIDTH_DEFAULT);
     assert!(DRAIN_DEFAULT.as_secs() <= DRAIN_MAX.as_secs());
     assert!(SCRATCH_BYTES >= 4_096);

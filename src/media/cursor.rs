@@ -119,7 +119,7 @@ impl Cursor {
             }
         }
         match frame.kind {
-            FrameKind::Metadata | FrameKind::Header(_) => true,
+            FrameKind::Header => true,
             _ if self.gate => false,
             _ => match frame.message.kind() {
                 MediaKind::Audio => self.audio,

@@ -2,8 +2,11 @@
 //!
 //! Nothing in here knows a socket, a clock, a thread or a task: `server` feeds it and acts on what it says.
 
+pub mod codecs;
 pub mod cursor;
 pub mod directory;
 pub mod frame;
+mod headers;
+pub mod lead;
 pub mod ring;
 pub mod stream;

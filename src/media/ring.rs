@@ -192,19 +192,15 @@ mod tests {
     use crate::rtmp::wire::{MediaKind, WireMessage};
     use crate::time::{Duration, Timestamp};
 
-    fn frame(payload: &[u8]) -> Item {
-        Item::Frame(Frame::new(WireMessage::new(
-            MediaKind::Video,
-            Timestamp(0),
-            payload,
-            60_000,
-        )))
+    fn frame(payload: &[u8], kind: FrameKind) -> Item {
+        let message = WireMessage::new(MediaKind::Video, Timestamp(0), payload, 60_000);
+        Item::Frame(Frame { message, kind })
     }
     fn key() -> Item {
-        frame(&[0x17, 1, 0, 0, 0])
+        frame(&[0x17, 1, 0, 0, 0], FrameKind::Keyframe)
     }
     fn inter() -> Item {
-        frame(&[0x27, 1, 0, 0, 0])
+        frame(&[0x27, 1, 0, 0, 0], FrameKind::Inter)
     }
 
     #[test]
@@ -250,7 +246,7 @@ mod tests {
         let mut ring = Ring::new(1_000);
         let big = vec![0x27; 1024 * 1024];
         for _ in 0..100 {
-            ring.push(frame(&big), Instant::ZERO);
+            ring.push(frame(&big, FrameKind::Inter), Instant::ZERO);
         }
         assert!(ring.bytes() <= limits::RING_BYTES);
         let held: usize = ring.items_from(0).map(|item| item.bytes().len()).sum();

@@ -3,15 +3,17 @@
 //! The same type serves on the publisher's shard, where messages come from the connection, and on every other
 //! shard that has players, where they come by mailbox (first a snapshot, then batch by batch).
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
+use super::codecs::Codecs;
 use super::cursor::Cursor;
-use super::frame::{Frame, FrameKind, HeaderSlot};
+use super::frame::classify::{Class, classify};
+use super::frame::{Frame, FrameKind};
+use super::headers::Headers;
+use super::lead::Lead;
 use super::ring::{Item, Notice, NoticeKind, Ring};
 use crate::limits;
-use crate::rtmp::wire::{MediaKind, WireMessage};
+use crate::rtmp::wire::WireMessage;
 use crate::time::{Instant, Timestamp};
 
 /// A live stream on one shard.
@@ -19,12 +21,25 @@ pub struct Stream {
     ring: Ring,
     gop_cache: usize,
     live: bool,
-    metadata: Option<Frame>,
-    headers: BTreeMap<HeaderSlot, Frame>,
+    metadata: Option<WireMessage>,
+    headers: Headers,
+    codecs: Codecs,
     has_video: bool,
     has_key: bool,
+    lead: Lead,
     newest: Timestamp,
     orphans: u64,
+}
+
+/// What a shard needs that begins to carry a stream of another. It goes on as that one does.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Metadata and headers, then the newest GOP as far as players may be given the past.
+    pub messages: Vec<WireMessage>,
+    /// Whether there is video: players without a GOP wait for one.
+    pub has_video: bool,
+    /// The leading video track; its last keyframe need not be among the messages.
+    pub lead: Lead,
 }
 
 impl Stream {
@@ -41,9 +56,11 @@ impl Stream {
             gop_cache,
             live: false,
             metadata: None,
-            headers: BTreeMap::new(),
+            headers: Headers::default(),
+            codecs: Codecs::default(),
             has_video: false,
             has_key: false,
+            lead: Lead::default(),
             newest: Timestamp(0),
             orphans: 0,
         }
@@ -62,6 +79,17 @@ impl Stream {
     /// Pictures that came before any keyframe and were left out, since nobody could decode them.
     pub fn orphans(&self) -> u64 {
         self.orphans
+    }
+
+    /// Sequence headers that were passed on and not kept for late joiners: above [`limits::HEADER_BYTES`]
+    /// or beyond [`limits::STREAM_HEADERS`].
+    pub fn headers_left_out(&self) -> u64 {
+        self.headers.left_out()
+    }
+
+    /// The codecs of its tracks.
+    pub fn codecs(&self) -> &Codecs {
+        &self.codecs
     }
 
     /// A publisher has come. With a notice (its bytes for message stream 1), the players are told.
@@ -92,16 +120,27 @@ impl Stream {
         );
     }
 
+    /// The stream of another shard, as it is there by now. With a notice, the players are told of a publisher.
+    pub fn begin_from(&mut self, snapshot: Snapshot, notice: Option<Bytes>, now: Instant) {
+        self.begin(notice, now);
+        self.lead = snapshot.lead;
+        self.has_video = snapshot.has_video;
+        for message in snapshot.messages {
+            self.push(message, now);
+        }
+    }
+
     /// Takes a published message; false if it was left out (a picture before any keyframe).
     pub fn push(&mut self, message: WireMessage, now: Instant) -> bool {
-        let frame = Frame::new(message);
-        if frame.message.kind() == MediaKind::Video && !self.admit_video(frame.kind) {
+        let class = classify(message.kind(), &message);
+        let Some(kind) = self.admit(class) else {
             self.orphans += 1;
             return false;
-        }
-        self.newest = frame.message.timestamp();
-        self.keep_header(&frame);
-        self.ring.push(Item::Frame(frame), now);
+        };
+        self.newest = message.timestamp();
+        self.codecs.note(class, &message);
+        self.keep_header(class, &message);
+        self.ring.push(Item::Frame(Frame { message, kind }), now);
         true
     }
 
@@ -140,9 +179,8 @@ impl Stream {
         }
     }
 
-    /// What a shard needs that begins to carry this stream: headers, then the newest GOP as far as players may be
-    /// given the past.
-    pub fn snapshot(&self) -> Vec<WireMessage> {
+    /// What a shard needs that begins to carry this stream.
+    pub fn snapshot(&self) -> Snapshot {
         let key = self.cached_key();
         let mut messages = self.prelude(key);
         if let Some(key) = key {
@@ -153,7 +191,11 @@ impl Stream {
                     .map(|frame| frame.message.clone()),
             );
         }
-        messages
+        Snapshot {
+            messages,
+            has_video: self.has_video,
+            lead: self.lead.clone(),
+        }
     }
 
     /// Lets go of the frames of a stream that has ended, once every player has had them. With `keep_word` its last
@@ -188,178 +230,62 @@ impl Stream {
             .map_or(self.newest, |frame| frame.message.timestamp());
         self.metadata
             .iter()
-            .chain(self.headers.values())
-            .map(|frame| frame.message.restamped(at))
+            .chain(self.headers.messages())
+            .map(|message| message.restamped(at))
             .collect()
     }
 
-    fn admit_video(&mut self, kind: FrameKind) -> bool {
-        self.has_video = true;
-        self.has_key |= kind == FrameKind::Keyframe;
-        self.has_key || kind != FrameKind::Inter
+    /// What a message is in this stream; `None` for a picture that nobody can decode.
+    fn admit(&mut self, class: Class) -> Option<FrameKind> {
+        match class {
+            Class::Metadata => Some(FrameKind::Header),
+            Class::Data => Some(FrameKind::Data),
+            Class::Header(part, _) => {
+                self.has_video |= part.is_video();
+                Some(FrameKind::Header)
+            }
+            Class::Sound(_) => Some(FrameKind::Audio),
+            Class::Other => Some(FrameKind::Other),
+            Class::VideoEnd(tracks) => {
+                self.lead.ended(tracks);
+                Some(FrameKind::Other)
+            }
+            Class::Picture { key, tracks } => {
+                self.has_video = true;
+                if self.lead.picture(key, tracks) {
+                    self.has_key = true;
+                    return Some(FrameKind::Keyframe);
+                }
+                self.has_key.then_some(FrameKind::Inter)
+            }
+        }
     }
 
-    fn keep_header(&mut self, frame: &Frame) {
-        if frame.message.payload_len() > limits::HEADER_BYTES {
-            return; // passed on, but not worth its memory for the whole life of the stream
-        }
-        match frame.kind {
-            FrameKind::Metadata => self.metadata = Some(frame.clone()),
-            FrameKind::Header(slot) => self.keep_config(slot, frame),
-            _ => {}
-        }
-    }
-
-    fn keep_config(&mut self, slot: HeaderSlot, frame: &Frame) {
-        match self.headers.get(&slot) {
+    fn keep_header(&mut self, class: Class, message: &WireMessage) {
+        match class {
+            // Too long is passed on, but not worth its memory for the whole life of the stream.
+            Class::Metadata => {
+                let fits = message.payload_len() <= limits::HEADER_BYTES;
+                self.metadata = fits.then(|| message.clone());
+            }
             // What lies before a changed header cannot be decoded with the new one: begin no player there.
-            Some(kept)
-                if !kept
-                    .message
-                    .payload()
-                    .flatten()
-                    .eq(frame.message.payload().flatten()) =>
-            {
+            Class::Header(part, tracks) if self.headers.take(part, tracks, message) => {
                 self.ring.forget_key();
             }
-            None if self.headers.len() >= limits::STREAM_HEADERS => return,
             _ => {}
         }
-        self.headers.insert(slot, frame.clone());
     }
 
     fn forget(&mut self) {
         self.metadata = None;
         self.headers.clear();
+        self.codecs = Codecs::default();
         self.has_video = false;
         self.has_key = false;
+        self.lead = Lead::default();
         self.ring.forget_key();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const VIDEO_CONFIG: &[u8] = &[0x17, 0, 0, 0, 0, 1];
-    const KEY: &[u8] = &[0x17, 1, 0, 0, 0];
-    const INTER: &[u8] = &[0x27, 1, 0, 0, 0];
-
-    fn message(kind: MediaKind, at: u32, payload: &[u8]) -> WireMessage {
-        WireMessage::new(kind, Timestamp(at), payload, 60_000)
-    }
-    fn video(stream: &mut Stream, at: u32, payload: &[u8]) -> bool {
-        stream.push(message(MediaKind::Video, at, payload), Instant::ZERO)
-    }
-    fn payloads(messages: &[WireMessage]) -> Vec<Vec<u8>> {
-        messages
-            .iter()
-            .map(|m| m.payload().flatten().copied().collect())
-            .collect()
-    }
-    fn live(gop_cache: usize) -> Stream {
-        let mut stream = Stream::new(gop_cache);
-        stream.begin(None, Instant::ZERO);
-        stream.push(
-            message(MediaKind::Data, 0, b"\x02\x00\x0aonMetaData\x05"),
-            Instant::ZERO,
-        );
-        video(&mut stream, 0, VIDEO_CONFIG);
-        stream
-    }
-
-    #[test]
-    fn a_joiner_gets_headers_then_the_newest_gop() {
-        let mut stream = live(100);
-        for at in [40, 80, 120] {
-            video(&mut stream, at, KEY);
-            video(&mut stream, at + 20, INTER);
-        }
-        let (cursor, prelude) = stream.join();
-        assert_eq!(cursor.next(), stream.ring().head() - 2);
-        assert_eq!(payloads(&prelude)[1], VIDEO_CONFIG);
-        assert!(
-            prelude.iter().all(|m| m.timestamp() == Timestamp(120)),
-            "headers carry the GOP's time"
-        );
-        assert_eq!(stream.snapshot().len(), 4);
-    }
-
-    #[test]
-    fn without_gop_cache_a_joiner_waits_for_the_next_keyframe() {
-        let mut stream = live(0);
-        video(&mut stream, 40, KEY);
-        let (cursor, prelude) = stream.join();
-        assert_eq!((cursor.next(), prelude.len()), (stream.ring().head(), 2));
-        assert!(cursor.is_waiting_for_key());
-        assert_eq!(stream.snapshot().len(), 2, "nor does another shard's");
-    }
-
-    #[test]
-    fn no_picture_before_the_first_keyframe() {
-        let mut stream = live(100);
-        assert!(!video(&mut stream, 10, INTER));
-        assert_eq!(stream.orphans(), 1);
-        assert!(video(&mut stream, 20, KEY));
-        assert!(video(&mut stream, 30, INTER));
-    }
-
-    #[test]
-    fn a_changed_header_is_no_place_to_begin_before() {
-        let mut stream = live(100);
-        video(&mut stream, 40, KEY);
-        video(&mut stream, 50, VIDEO_CONFIG);
-        assert!(
-            !stream.join().0.is_waiting_for_key(),
-            "the same header again changes nothing"
-        );
-        video(&mut stream, 60, &[0x17, 0, 0, 0, 0, 2]);
-        assert!(stream.join().0.is_waiting_for_key());
-        video(&mut stream, 80, KEY);
-        assert_eq!(stream.join().0.next(), stream.ring().head() - 1);
-    }
-
-    #[test]
-    fn a_stream_that_ended_has_no_past() {
-        let mut stream = live(100);
-        video(&mut stream, 40, KEY);
-        stream.end(Bytes::from_static(b"gone"), Instant::ZERO);
-        let (cursor, prelude) = stream.join();
-        assert_eq!((cursor.next(), prelude.len()), (stream.ring().head(), 0));
-        assert!(!cursor.is_waiting_for_key());
-        assert_eq!(
-            stream.resume(0).0,
-            stream.ring().head() - 1,
-            "a laggard still hears the last word"
-        );
-        stream.clear_if_ended(true);
-        assert_eq!(
-            stream.ring().bytes(),
-            4,
-            "the last word, for one who holds the stream"
-        );
-        stream.clear_if_ended(false);
-        assert_eq!(stream.ring().bytes(), 0);
-    }
-
-    #[test]
-    fn kept_headers_are_bounded() {
-        let mut stream = live(100);
-        for track in 0..=255 {
-            let mut config = b"\x96\x00avc1".to_vec();
-            config.push(track);
-            video(&mut stream, 0, &config);
-        }
-        assert!(stream.headers.len() <= limits::STREAM_HEADERS);
-        let mut huge = VIDEO_CONFIG.to_vec();
-        huge.resize(limits::HEADER_BYTES + 1, 0);
-        video(&mut stream, 0, &huge);
-        assert!(
-            stream
-                .join()
-                .1
-                .iter()
-                .all(|m| m.payload_len() <= limits::HEADER_BYTES)
-        );
-    }
-}
+mod tests;

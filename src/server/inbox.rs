@@ -8,6 +8,7 @@ use super::shard::Shard;
 use super::stream::{LiveStream, Source, State};
 use crate::media::directory::StreamKey;
 use crate::media::ring::NoticeKind;
+use crate::media::stream::Snapshot;
 use crate::rtmp::wire::WireMessage;
 use crate::runtime::Runtime;
 
@@ -45,8 +46,8 @@ impl<R: Runtime> Shard<R> {
             ShardMessage::Snapshot {
                 route,
                 fresh,
-                messages,
-            } => self.snapshot(&route, fresh, messages),
+                snapshot,
+            } => self.snapshot(&route, fresh, snapshot),
             ShardMessage::Frames { route, messages } => self.frames(&route, messages),
             ShardMessage::MetadataCleared { route } => {
                 if let Some(stream) = self.routed(&route, true) {
@@ -76,7 +77,7 @@ impl<R: Runtime> Shard<R> {
     }
 
     /// The beginning of a stream from another shard, or all of it anew after we lagged.
-    fn snapshot(&self, route: &Route, fresh: bool, messages: Vec<WireMessage>) {
+    fn snapshot(&self, route: &Route, fresh: bool, snapshot: Snapshot) {
         let Some(stream) = self.routed(route, false) else {
             return;
         };
@@ -94,10 +95,7 @@ impl<R: Runtime> Shard<R> {
             let chunk_size = self.settings().chunk_size;
             let notice =
                 fresh.then(|| notice_for(NoticeKind::Began, 1, stream.key.as_str(), chunk_size));
-            state.media.begin(notice, now);
-            for message in messages {
-                state.media.push(message, now);
-            }
+            state.media.begin_from(snapshot, notice, now);
         }
         stream.deliver_new(self.runtime());
     }

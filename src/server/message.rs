@@ -7,6 +7,7 @@ use super::event::{ConnectionId, EventSink};
 use crate::media::directory::{
     Lease, PublicationId, ShardId, StreamKey, Subscriber, SubscriptionId,
 };
+use crate::media::stream::Snapshot;
 use crate::rtmp::wire::WireMessage;
 use crate::runtime::SocketAddr;
 use crate::runtime::mailbox::{CONTROL, Receiver, Sender, mailbox};
@@ -67,7 +68,7 @@ pub enum ShardMessage<S> {
         /// Whether the publisher has only just come (players that waited are told).
         fresh: bool,
         /// Headers, then the newest GOP.
-        messages: Vec<WireMessage>,
+        snapshot: Snapshot,
     },
     /// From the publisher's shard: one read batch.
     Frames {

@@ -13,6 +13,7 @@ use super::shard::Shard;
 use super::stream::{Listener, LiveStream, Local, Source};
 use crate::media::directory::{Lease, PublicationId, StreamKey, Subscriber};
 use crate::media::ring::{Item, NoticeKind, Ring};
+use crate::media::stream::Snapshot;
 use crate::rtmp::wire::WireMessage;
 use crate::runtime::Runtime;
 
@@ -257,7 +258,7 @@ impl<R: Runtime> Shard<R> {
         self.tell_audience(&stream, lease.publication, |route| ShardMessage::Snapshot {
             route,
             fresh: true,
-            messages: Vec::new(),
+            snapshot: Snapshot::default(),
         });
         stream.deliver_new(self.runtime());
     }
@@ -282,7 +283,7 @@ impl<R: Runtime> Shard<R> {
         };
         self.send_batch(&stream, publication); // the snapshot holds it already: it must not come twice
         let state = &mut *stream.state.borrow_mut();
-        let messages = state.media.snapshot();
+        let snapshot = state.media.snapshot();
         let Some(local) = state.local(publication) else {
             return;
         };
@@ -303,7 +304,7 @@ impl<R: Runtime> Shard<R> {
             ShardMessage::Snapshot {
                 route,
                 fresh: false,
-                messages,
+                snapshot,
             },
         );
     }
@@ -365,7 +366,7 @@ impl<R: Runtime> Shard<R> {
                 Some(_) => ShardMessage::Snapshot {
                     route,
                     fresh: false,
-                    messages: state.media.snapshot(),
+                    snapshot: state.media.snapshot(),
                 },
             };
             self.tell_shard(subscriber.shard, message);

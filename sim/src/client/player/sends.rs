@@ -97,5 +97,6 @@ fn shape(media: &SendMedia) -> Shape {
         picture_bytes: media.picture_bytes,
         start: media.first_timestamp,
         headers_every: media.headers_every,
+        tracks: media.tracks,
     }
 }
