@@ -93,6 +93,8 @@ struct State {
     ended: bool,
     /// A stream was closed on this connection: what comes on a message stream that is nobody's is late.
     closed: bool,
+    /// Where it publishes.
+    on_air: Option<MessageStreamId>,
     /// Whose createStream will be answered, in order.
     asked: VecDeque<Asked>,
     played: Option<Rc<str>>,
@@ -304,6 +306,7 @@ impl<S: Stage> Actor<S> {
         self.state.playing = false;
         self.state.closed = true;
         self.state.stream = None;
+        self.state.on_air = None;
         self.state.beside = None;
         self.note(&Observation::LetsGo {
             why: "closes its stream",

@@ -258,30 +258,6 @@ fn arguments_are_tolerant() {
     ] {
         assert_eq!(request("publish", &arguments), expected);
     }
-    let play = request(
-        "play",
-        &[
-            text("s"),
-            Value::Number(-2000.0),
-            Value::Number(-1.0),
-            Value::Number(0.0),
-        ],
-    );
-    assert_eq!(
-        play,
-        Request::Play {
-            name: Some("s".into()),
-            options: PlayOptions {
-                reset: false,
-                ..PlayOptions::default()
-            }
-        }
-    );
-    let play2 = Value::object([("streamName", text("b"))]);
-    assert!(matches!(
-        request("play2", &[play2]),
-        Request::Play2(play) if play.name.as_deref() == Some("b")
-    ));
     // GStreamer's rtmp2sink sends the stream's name.
     assert_eq!(
         request("deleteStream", &[text("stream")]),

@@ -30,13 +30,13 @@ impl<S: Stage> Actor<S> {
             began: self.stage.now(),
         });
         self.state.publishing = false;
+        self.state.on_air = None;
         self.state.refused = false;
         self.state.asked.push_back(Asked::Publish);
         self.with_link(|link| link.session.publish(&stream.name));
         if self.config.pipelined {
             // Frames may follow as soon as there is a stream to put them on.
-            let created =
-                |state: &State, link: &Link<S>| link.session.stream().is_some() || state.refused;
+            let created = |state: &State, _: &Link<S>| state.on_air.is_some() || state.refused;
             return self.must("a stream", ANSWER_TIME, created).await;
         }
         let answered = |state: &State, _: &Link<S>| state.publishing || state.refused;
@@ -141,8 +141,12 @@ impl<S: Stage> Actor<S> {
         let [_, l0, l1, l2] = (chunk + 1).to_be_bytes();
         let mut bytes = vec![ABORTED_CSID, 0, 0, 0, l0, l1, l2, 20, 0, 0, 0, 0];
         bytes.resize(bytes.len() + chunk as usize, 0);
-        bytes.extend([2, 0, 0, 0, 0, 0, 4, 2, 0, 0, 0, 0, 0, 0, 0, ABORTED_CSID]);
-        self.with_link(|link| link.session.send_raw(&bytes));
+        let aborted = u32::from(ABORTED_CSID).to_be_bytes();
+        self.with_link(|link| {
+            link.session.send_raw(&bytes);
+            link.session
+                .send_message(message::ABORT, 0, Timestamp(0), &aborted);
+        });
         self.flush().await;
     }
 

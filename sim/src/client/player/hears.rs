@@ -42,7 +42,8 @@ impl<S: Stage> Actor<S> {
                         beside.stream = Some(stream);
                     }
                 }
-                Some(Asked::Publish) | None => {}
+                Some(Asked::Publish) => self.state.on_air = Some(stream),
+                None => {}
             },
             ClientEvent::Answered { .. } => self.state.answers += 1,
             ClientEvent::Control { .. }

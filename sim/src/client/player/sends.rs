@@ -63,7 +63,7 @@ impl<S: Stage> Actor<S> {
             return false;
         };
         let parts = frames.iter().map(|f| (f.kind, f.timestamp, &f.payload[..]));
-        match link.session.stream().filter(|_| together) {
+        match self.state.on_air.filter(|_| together) {
             Some(stream) => {
                 let parts: Vec<_> = parts.collect();
                 link.session.send_aggregate(stream, &parts);

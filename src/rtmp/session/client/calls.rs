@@ -94,7 +94,7 @@ impl ClientSession {
         self.send_call(0, "deleteStream", vec![number]);
     }
 
-    pub(super) fn to_players(&mut self, name: &str, arguments: &[Value]) {
+    pub(super) fn tell_players(&mut self, name: &str, arguments: &[Value]) {
         let players = self.streams.iter().filter(|s| s.publishes.is_none());
         let players: Vec<MessageStreamId> = players.map(|s| s.id).collect();
         for stream in players {

@@ -2,7 +2,7 @@
 
 use super::ClientSession;
 use crate::limits;
-use crate::rtmp::chunk::{CSID_AUDIO, CSID_DATA, CSID_VIDEO};
+use crate::rtmp::chunk::{CSID_AUDIO, CSID_CONTROL, CSID_DATA, CSID_VIDEO};
 use crate::rtmp::control::ProtocolControl;
 use crate::rtmp::message;
 use crate::rtmp::session::{MessageStreamId, aggregate};
@@ -27,6 +27,7 @@ impl ClientSession {
         payload: &[u8],
     ) {
         let csid = match type_id {
+            ..=message::SET_PEER_BANDWIDTH => CSID_CONTROL,
             message::AUDIO => CSID_AUDIO,
             message::VIDEO => CSID_VIDEO,
             _ => CSID_DATA,

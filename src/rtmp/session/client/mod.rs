@@ -236,22 +236,22 @@ impl ClientSession {
     /// pause, on every played stream.
     pub fn pause(&mut self, paused: bool, position_ms: f64) {
         let arguments = [Value::Boolean(paused), Value::Number(position_ms)];
-        self.to_players("pause", &arguments);
+        self.tell_players("pause", &arguments);
     }
 
     /// seek, on every played stream.
     pub fn seek(&mut self, position_ms: f64) {
-        self.to_players("seek", &[Value::Number(position_ms)]);
+        self.tell_players("seek", &[Value::Number(position_ms)]);
     }
 
     /// receiveAudio, on every played stream.
     pub fn receive_audio(&mut self, wanted: bool) {
-        self.to_players("receiveAudio", &[Value::Boolean(wanted)]);
+        self.tell_players("receiveAudio", &[Value::Boolean(wanted)]);
     }
 
     /// receiveVideo, on every played stream.
     pub fn receive_video(&mut self, wanted: bool) {
-        self.to_players("receiveVideo", &[Value::Boolean(wanted)]);
+        self.tell_players("receiveVideo", &[Value::Boolean(wanted)]);
     }
 
     /// Any command, with a null command object. Its answer comes as [`ClientEvent::Answered`] with the number returned.
