@@ -7,11 +7,18 @@ use super::amf::{AmfError, Value, amf0, amf3};
 use super::message;
 use crate::limits;
 
+mod connect;
+mod fuzz;
+mod play;
 mod request;
 #[cfg(test)]
 mod tests;
 
-pub use request::{ConnectRequest, PublishKind, Request};
+pub use connect::{ConnectRequest, Enhanced};
+#[doc(hidden)]
+pub use fuzz::fuzz_command;
+pub use play::{Play2, PlayOptions, PlayStart, PublishKind, Transition};
+pub use request::Request;
 
 /// One command message.
 #[derive(Clone, PartialEq, Debug)]
@@ -127,21 +134,5 @@ fn name_of(value: &Value) -> Option<String> {
         Value::String(s) => Some(s.clone()),
         Value::Number(n) => Some(n.to_string()),
         _ => None,
-    }
-}
-
-/// A command of arbitrary bytes: no panic, and what was understood is so again when written.
-#[doc(hidden)]
-pub fn fuzz_command(data: &[u8]) {
-    let Some((type_id, payload)) = data.split_first() else {
-        return;
-    };
-    if let Ok(command) = Command::decode(*type_id, payload) {
-        let written = command.encode();
-        if let Ok(again) = Command::decode(message::COMMAND_AMF0, &written) {
-            assert_eq!(again.name, command.name);
-            assert_eq!(again.arguments.len(), command.arguments.len());
-        }
-        let _ = Request::new(&command);
     }
 }

@@ -1,13 +1,56 @@
 //! Both sides on arbitrary bytes: bodies for fuzzers, and for the property tests.
+//!
+//! The first byte of the input says how the rest is meant ([`Plan`]), the second how it is cut. As a script (see
+//! `script.rs`) every byte counts, so that a fuzzer gets past the chunk layer; as raw bytes it is what a stranger sends.
 
-use super::SessionError;
-use super::client::{ClientConfig, ClientSession};
+use super::client::{ClientConfig, ClientEvent, ClientSession};
 use super::server::{Event, ServerSession, SessionConfig};
+use super::{MessageStreamId, SessionError, Status};
+use crate::limits;
 use crate::rtmp::amf::{Value, amf0};
 use crate::rtmp::chunk::CSID_COMMAND;
+use crate::rtmp::chunk::decoder::Decoder;
 use crate::rtmp::chunk::encoder::Encoder;
 use crate::rtmp::message;
 use crate::time::{Instant, Timestamp};
+
+mod script;
+#[cfg(test)]
+mod tests;
+
+/// No more of an input is looked at: what one read brings is the caller's bound, and so is what it is answered with.
+const INPUT: usize = 12_000;
+
+/// How an input is meant.
+#[derive(Clone, Copy)]
+struct Plan {
+    /// A script rather than bytes.
+    script: bool,
+    /// Bytes from the handshake on, rather than behind `connect`.
+    stranger: bool,
+    /// The shell, or the server, says no.
+    refuses: bool,
+    /// The shell is slow: what was asked before is answered after the next piece.
+    slow: bool,
+}
+
+impl Plan {
+    fn new(choice: u8) -> Self {
+        Self {
+            script: choice & 1 != 0,
+            stranger: choice & 2 != 0,
+            refuses: choice & 4 != 0,
+            slow: choice & 8 != 0,
+        }
+    }
+
+    fn bytes(self, data: &[u8]) -> Vec<u8> {
+        match self.script {
+            true => script::encode(data),
+            false => data.to_vec(),
+        }
+    }
+}
 
 /// A first packet and a second, of zeros: the simple handshake of either side.
 fn handshake() -> Vec<u8> {
@@ -17,147 +60,239 @@ fn handshake() -> Vec<u8> {
 }
 
 /// What a session made of its input: its events, and how it ended.
-type Outcome = (Vec<String>, Result<(), SessionError>);
+type Outcome = (Vec<String>, Option<SessionError>);
 
-/// A server's session that has accepted `connect`, and accepts whatever else comes, on arbitrary bytes: no panic, and
-/// the same events whole and in pieces. The first byte is the pieces' length.
+/// A server's session on arbitrary bytes: no panic, and the same events whole and in pieces; media and ends only of roles
+/// that were asked for; memory and replies within bounds; whole messages out, which our client reads; and after a fault
+/// nothing more.
 pub fn fuzz_server_session(data: &[u8]) {
-    let (piece, data) = data.split_first().unwrap_or((&1, data));
-    let whole = serve(data, data.len());
-    assert_eq!(serve(data, usize::from(*piece)), whole);
-}
-
-fn serve(data: &[u8], piece: usize) -> Outcome {
-    let mut session = ServerSession::new(SessionConfig::default(), 1);
-    let mut hello = handshake();
-    let connect = amf0::encode_all(&[
-        Value::string("connect"),
-        Value::Number(1.0),
-        Value::object([("app", Value::string("live"))]),
-    ]);
-    Encoder::new().encode(
-        &mut hello,
-        CSID_COMMAND,
-        message::COMMAND_AMF0,
-        0,
-        Timestamp(0),
-        &connect,
-    );
-    let mut result = session.handle_input(Instant::ZERO, &hello);
-    let mut events = Vec::new();
-    let mut replies = Vec::new();
-    let mut pieces = data.chunks(piece.max(1));
-    while result.is_ok() {
-        while let Some(event) = session.poll_event() {
-            match &event {
-                Event::ConnectRequested(_) => session.accept_connect(),
-                Event::PublishRequested { stream, .. } => session.accept_publish(*stream),
-                Event::PlayRequested { stream, .. } => session.accept_play(*stream),
-                _ => {}
-            }
-            events.push(format!("{event:?}"));
-        }
-        session.take_output(&mut replies);
-        replies.clear();
-        let Some(piece) = pieces.next() else {
-            break;
-        };
-        result = session.handle_input(Instant::ZERO, piece);
+    let (&[choice, piece], data) = data.split_first_chunk().unwrap_or((&[1, 1], data));
+    let data = data.get(..INPUT).unwrap_or(data);
+    let plan = Plan::new(choice);
+    let bytes = plan.bytes(data);
+    let whole = serve(plan, &bytes, bytes.len());
+    let pieces = serve(plan, &bytes, piece.into());
+    // A slow shell answers between other messages, and that is not the same.
+    if !plan.slow {
+        assert_eq!(pieces, whole);
     }
-    events.extend(core::iter::from_fn(|| session.poll_event()).map(|e| format!("{e:?}")));
-    (events, result)
 }
 
-/// A client's session that wants to publish and play, on arbitrary bytes behind a server's handshake.
-pub fn fuzz_client_session(data: &[u8]) {
-    let (piece, data) = data.split_first().unwrap_or((&1, data));
-    let whole = consume(data, data.len());
-    assert_eq!(consume(data, usize::from(*piece)), whole);
+fn serve(plan: Plan, data: &[u8], piece: usize) -> Outcome {
+    let mut server = Served::new(plan);
+    if !plan.stranger {
+        let mut hello = handshake();
+        let connect = amf0::encode_all(&[
+            Value::string("connect"),
+            Value::Number(1.0),
+            Value::object([("app", Value::string("live"))]),
+        ]);
+        let (out, csid, time) = (&mut hello, CSID_COMMAND, Timestamp(0));
+        Encoder::new().encode(out, csid, message::COMMAND_AMF0, 0, time, &connect);
+        server.feed(&hello);
+    }
+    for piece in data.chunks(piece.max(1)) {
+        server.feed(piece);
+    }
+    server.answer_all();
+    server.end()
 }
 
-fn consume(data: &[u8], piece: usize) -> Outcome {
+/// A server's session, its shell, and what is known of it.
+struct Served {
+    plan: Plan,
+    session: ServerSession,
+    /// Requests that a slow shell has not answered.
+    waiting: Vec<Event>,
+    events: Vec<String>,
+    /// Message streams that something was asked on that has not ended, and whether it was a publish.
+    open: Vec<(MessageStreamId, bool)>,
+    said: Vec<u8>,
+    fed: usize,
+}
+
+impl Served {
+    fn new(plan: Plan) -> Self {
+        Self {
+            plan,
+            session: ServerSession::new(SessionConfig::default(), 1),
+            waiting: Vec::new(),
+            events: Vec::new(),
+            open: Vec::new(),
+            said: Vec::new(),
+            fed: 0,
+        }
+    }
+
+    fn feed(&mut self, piece: &[u8]) {
+        let before = self.session.fault();
+        let result = self.session.handle_input(Instant::ZERO, piece);
+        if before.is_some() {
+            assert_eq!(result.err(), before, "a fault is final");
+            assert!(self.session.poll_event().is_none() && self.session.output().is_empty());
+            return;
+        }
+        self.fed += piece.len();
+        self.answer_all();
+        while let Some(event) = self.session.poll_event() {
+            self.note(&event);
+            self.waiting.push(event);
+            if !self.plan.slow {
+                self.answer_all();
+            }
+        }
+        // Payload that came, doubled as it grows, and our headers in it; replies as they are bounded.
+        let held = self.session.buffered_bytes();
+        assert!(held <= 16 * (self.fed + 4_096) + 2 * limits::REPLY_BYTES);
+        assert!(self.session.output().len() <= limits::REPLY_BYTES + 16 * (piece.len() + 4_096));
+        self.session.take_output(&mut self.said);
+    }
+
+    /// Media and ends are only of what was asked for.
+    fn note(&mut self, event: &Event) {
+        let place = (event.stream()).and_then(|s| self.open.iter().position(|(o, _)| *o == s));
+        match event {
+            Event::PublishRequested { stream, .. } | Event::PlayRequested { stream, .. } => {
+                assert_eq!(place, None, "the one before has ended");
+                let publish = matches!(event, Event::PublishRequested { .. });
+                self.open.push((*stream, publish));
+                assert!(self.open.len() <= limits::MESSAGE_STREAMS);
+            }
+            Event::StreamClosed { .. } => {
+                assert!(place.is_some(), "nothing to end");
+                self.open.swap_remove(place.unwrap_or(0));
+            }
+            Event::ConnectRequested(_) => assert!(self.open.is_empty()),
+            Event::Media { .. } | Event::MetadataCleared { .. } => {
+                assert!(place.is_some_and(|place| self.open.get(place).is_some_and(|o| o.1)));
+            }
+            _ => assert!(place.is_some_and(|place| self.open.get(place).is_some_and(|o| !o.1))),
+        }
+        self.events.push(format!("{event:?}"));
+    }
+
+    fn answer_all(&mut self) {
+        for event in core::mem::take(&mut self.waiting) {
+            self.answer(&event);
+        }
+        self.session.take_output(&mut self.said);
+    }
+
+    fn answer(&mut self, event: &Event) {
+        let session = &mut self.session;
+        let refuses = self.plan.refuses;
+        match event {
+            // Every refusal of `connect` is the end: with `slow` it is tried, else the rest would not be.
+            Event::ConnectRequested(_) if refuses && self.plan.slow => {
+                session.reject_connect(Status::ConnectRejected, "no");
+            }
+            Event::ConnectRequested(_) => session.accept_connect(),
+            Event::PublishRequested { stream, .. } if refuses => {
+                session.reject_publish(*stream, Status::PublishBadName, "no");
+                self.forget(*stream);
+            }
+            Event::PlayRequested { stream, .. } if refuses => {
+                session.reject_play(*stream, Status::PlayStreamNotFound, "no");
+                self.forget(*stream);
+            }
+            Event::PublishRequested { stream, .. } => session.accept_publish(*stream),
+            Event::PlayRequested { stream, .. } => session.accept_play(*stream),
+            Event::Paused { stream, paused, .. } => session.confirm_pause(*stream, *paused),
+            Event::SeekRequested { stream, .. } => session.reject_seek(*stream, "no"),
+            _ => {}
+        }
+    }
+
+    /// A role that was refused has no end; only with a quick shell is it surely the last asked for.
+    fn forget(&mut self, stream: MessageStreamId) {
+        if !self.plan.slow {
+            self.open.retain(|(open, _)| *open != stream);
+        }
+    }
+
+    fn end(mut self) -> Outcome {
+        let fault = self.session.fault();
+        self.session.take_output(&mut self.said);
+        check_words(&self.said);
+        (self.events, fault)
+    }
+}
+
+/// What a server says is a handshake and whole messages, and our client can read it.
+fn check_words(said: &[u8]) {
+    let Some(mut rest) = said.get(1 + 2 * 1_536..) else {
+        assert!(said.is_empty(), "S0, S1 and S2 in one go");
+        return;
+    };
+    let mut client = client();
+    assert_eq!(client.handle_input(Instant::ZERO, said), Ok(()));
+    let mut decoder = Decoder::new(limits::CHUNK_SIZE_DEFAULT);
+    loop {
+        let message = decoder.decode(&mut rest);
+        assert!(message.is_ok(), "{message:?}");
+        let Ok(Some(message)) = message else { break };
+        if message.type_id == message::SET_CHUNK_SIZE {
+            let size = SessionConfig::default().chunk_size;
+            assert_eq!(decoder.set_chunk_size(size), Ok(()));
+        }
+    }
+    assert_eq!(decoder.buffered_bytes(), 0, "whole messages");
+}
+
+fn client() -> ClientSession {
     let config = ClientConfig {
         app: "live".into(),
         tc_url: "rtmp://localhost/live".into(),
         flash_ver: "fuzz".into(),
         chunk_size: 4_096,
-        digest: false,
+        ..ClientConfig::default()
     };
     let mut session = ClientSession::new(config, 1);
     session.connect();
     session.publish("a");
     session.play("b");
-    let mut result = session.handle_input(Instant::ZERO, &handshake());
-    for piece in data.chunks(piece.max(1)) {
-        if result.is_ok() {
-            result = session.handle_input(Instant::ZERO, piece);
-        }
-    }
-    let events = core::iter::from_fn(|| session.poll_event());
-    (events.map(|e| format!("{e:?}")).collect(), result)
+    session
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
+/// A client's session that wants to publish and play, on arbitrary bytes: no panic, the same events whole and in pieces,
+/// and after a fault nothing more.
+pub fn fuzz_client_session(data: &[u8]) {
+    let (&[choice, piece], data) = data.split_first_chunk().unwrap_or((&[1, 1], data));
+    let data = data.get(..INPUT).unwrap_or(data);
+    let plan = Plan::new(choice);
+    let bytes = plan.bytes(data);
+    let whole = consume(plan, &bytes, bytes.len());
+    assert_eq!(consume(plan, &bytes, piece.into()), whole);
+}
 
-    use super::*;
-
-    const NAMES: [&str; 14] = [
-        "_result",
-        "_error",
-        "onStatus",
-        "connect",
-        "createStream",
-        "FCPublish",
-        "FCUnpublish",
-        "publish",
-        "play",
-        "deleteStream",
-        "closeStream",
-        "close",
-        "pause",
-        "seek",
-    ];
-
-    /// One message: a command of a known name with small arguments, or a few likely bytes of any type.
-    fn message_bytes() -> impl Strategy<Value = (u8, u32, Vec<u8>)> {
-        let argument = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::Boolean),
-            (0u8..5).prop_map(|n| Value::Number(n.into())),
-            "[ab]{0,2}".prop_map(Value::String),
-            Just(Value::object([("level", Value::string("error"))])),
-        ];
-        let arguments = prop::collection::vec(argument, 0..5);
-        let command = (0..NAMES.len(), 0u32..3, arguments).prop_map(|(name, stream, arguments)| {
-            let mut values = vec![Value::string(NAMES[name])];
-            values.extend(arguments);
-            (message::COMMAND_AMF0, stream, amf0::encode_all(&values))
-        });
-        let likely = prop::collection::vec(0u8..0x14, 0..20);
-        prop_oneof![command, (0u8..24, 0u32..3, likely)]
-    }
-
-    proptest! {
-        #[test]
-        fn likely_messages_are_survived(
-            piece in 1u8..60,
-            messages in prop::collection::vec(message_bytes(), 0..40),
-        ) {
-            let mut bytes = vec![piece];
-            let mut encoder = Encoder::new();
-            for (type_id, stream, payload) in messages {
-                encoder.encode(&mut bytes, 3, type_id, stream, Timestamp(7), &payload);
+fn consume(plan: Plan, data: &[u8], piece: usize) -> Outcome {
+    let mut session = client();
+    let mut fault = None;
+    let mut events = Vec::new();
+    let mut said = Vec::new();
+    let hello = if plan.stranger {
+        Vec::new()
+    } else {
+        handshake()
+    };
+    let hello = (!hello.is_empty()).then_some(hello.as_slice());
+    for piece in hello.into_iter().chain(data.chunks(piece.max(1))) {
+        let result = session.handle_input(Instant::ZERO, piece);
+        if fault.is_some() {
+            assert_eq!(result.err(), fault, "a fault is final");
+            assert!(session.poll_event().is_none());
+            continue;
+        }
+        fault = result.err();
+        while let Some(event) = session.poll_event() {
+            if let ClientEvent::StreamCreated { .. } = event {
+                let now = Timestamp(events.len() as u32);
+                session.send_media(crate::rtmp::wire::MediaKind::Video, now, &[0x17, 1]);
             }
-            fuzz_server_session(&bytes);
-            fuzz_client_session(&bytes);
+            events.push(format!("{event:?}"));
         }
-
-        #[test]
-        fn arbitrary_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-            fuzz_server_session(&bytes);
-            fuzz_client_session(&bytes);
-        }
+        assert!(session.output().len() <= 8_192 + 8 * (piece.len() + 4_096));
+        session.take_output(&mut said);
     }
+    (events, fault)
 }

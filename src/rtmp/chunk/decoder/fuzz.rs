@@ -2,10 +2,13 @@
 
 use super::{Body, ChunkError, Decoder, Message};
 use crate::limits;
+use crate::rtmp::chunk::encoder::Encoder;
 use crate::rtmp::message;
+use crate::time::Timestamp;
 
 /// Feeds `data` whole and in pieces, obeying Set Chunk Size and Abort as a session does: no panic, memory in
-/// proportion to what came, and the pieces change nothing. The first two bytes choose sizes.
+/// proportion to what came, and the pieces change nothing. What came out is the same again when our encoder has written
+/// it. The first two bytes choose sizes.
 #[doc(hidden)]
 pub fn fuzz_decoder(data: &[u8]) {
     let (&[choice, piece], data) = data.split_first_chunk().unwrap_or((&[0, 1], data));
@@ -19,9 +22,33 @@ pub fn fuzz_decoder(data: &[u8]) {
     let whole = run(data, data.len(), out_chunk_size, strict);
     let pieces = run(data, piece.into(), out_chunk_size, strict);
     assert_eq!(whole, pieces);
+    let (messages, _) = whole;
+    assert_eq!(written_and_read(&messages, out_chunk_size), messages);
 }
 
-type Outcome = (Vec<(u32, u8, u32, u32, Vec<u8>)>, Result<(), ChunkError>);
+/// Chunk stream, type, message stream, time, payload.
+type Flat = (u32, u8, u32, u32, Vec<u8>);
+type Outcome = (Vec<Flat>, Result<(), ChunkError>);
+
+/// The same messages through our encoder and a decoder that obeys none of them.
+fn written_and_read(messages: &[Flat], chunk_size: u32) -> Vec<Flat> {
+    let mut encoder = Encoder::new();
+    encoder.set_chunk_size(chunk_size);
+    let mut bytes = Vec::new();
+    for (csid, type_id, stream, time, payload) in messages {
+        let time = Timestamp(*time);
+        encoder.encode(&mut bytes, *csid, *type_id, *stream, time, payload);
+    }
+    let mut decoder = Decoder::new(1);
+    let mut input = bytes.as_slice();
+    let mut read = Vec::new();
+    assert_eq!(decoder.set_chunk_size(chunk_size), Ok(()));
+    while let Ok(Some(message)) = decoder.decode(&mut input) {
+        read.push(flat(message));
+    }
+    assert!(input.is_empty() && decoder.buffered_bytes() == 0);
+    read
+}
 
 fn run(data: &[u8], piece: usize, out_chunk_size: u32, strict: bool) -> Outcome {
     let piece = piece.max(1);

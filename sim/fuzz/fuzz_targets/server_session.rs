@@ -1,0 +1,2 @@
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| millstream::rtmp::session::fuzz::fuzz_server_session(data));
