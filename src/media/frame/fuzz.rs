@@ -238,7 +238,7 @@ impl Recipe {
                 [a, b, c, ..] if *kind == 0 => Some(u32::from_be_bytes([0, a, b, c])),
                 _ => None,
             });
-        offsets.filter(|nanos| *nanos < 1_000_000).last()
+        offsets.rfind(|nanos| *nanos < 1_000_000)
     }
 
     fn class(&self) -> Class {
