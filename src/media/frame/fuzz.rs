@@ -231,7 +231,7 @@ impl Recipe {
     }
 
     fn nano_offset(&self) -> Option<u32> {
-        let offsets = self
+        let mut offsets = self
             .mod_ex
             .iter()
             .filter_map(|(kind, data)| match data[..] {
