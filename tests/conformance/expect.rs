@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use millstream::rtmp::amf::Value;
 use millstream::rtmp::command::Command;
+use millstream::rtmp::session::server::PlayStart;
 
 use crate::replay::{Found, Mood, Record, data, kind, parts};
 
@@ -181,7 +182,8 @@ impl Model {
             (Role::Publish(name), event, code[usize::from(refused)])
         } else {
             let start = command.argument(1).as_number().filter(|_| what == "play");
-            let event = format!("play {stream} {name} ? {query} {}", start.unwrap_or(-2.0));
+            let start = PlayStart::from_number(start.unwrap_or(-2.0));
+            let event = format!("play {stream} {name} ? {query} {start:?}");
             (Role::Play, event, "NetStream.Play.Start")
         };
         self.record(event);
