@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use millstream::rtmp::amf::Value;
 use millstream::rtmp::command::Command;
+use millstream::rtmp::session::server::PlayStart;
 
 use crate::replay::{Found, Mood, Record, data, kind, parts};
 
@@ -163,6 +164,8 @@ impl Model {
             on => on,
         });
         self.streams.entry(stream).or_insert(Role::Idle);
+        // `play2` of what plays already puts another stream in its place.
+        let changes = what == "play2" && self.streams[&stream] == Role::Play;
         self.close(stream);
         let refused = what == "publish" && self.mood == Mood::Refuses;
         let (role, event, code) = if what == "publish" {
@@ -181,12 +184,16 @@ impl Model {
             (Role::Publish(name), event, code[usize::from(refused)])
         } else {
             let start = command.argument(1).as_number().filter(|_| what == "play");
-            let event = format!("play {stream} {name} ? {query} {}", start.unwrap_or(-2.0));
-            (Role::Play, event, "NetStream.Play.Start")
+            let start = PlayStart::from_number(start.unwrap_or(-2.0));
+            let event = format!("play {stream} {name} ? {query} {start:?}");
+            let code = ["NetStream.Play.Start", "NetStream.Play.Transition"];
+            (Role::Play, event, code[usize::from(changes)])
         };
         self.record(event);
         if !refused {
             self.streams.insert(stream, role);
+        }
+        if !refused && !changes {
             self.expected.replies.push(format!("begin {stream}"));
         }
         self.expected
