@@ -213,6 +213,24 @@ fn amf3_tables_are_followed() {
     assert_eq!(one3(&hex("0A 07 03 43 01")), Err(AmfError::Externalizable));
 }
 
+/// Flash writes the class of a second ArrayCollection as a reference, and counts it among the traits.
+#[test]
+fn amf3_traits_of_externalizable_classes_are_in_the_table() {
+    let class = b"flex.messaging.io.ArrayCollection";
+    let first = [&hex("09 09 01 0A 07 43"), &class[..], &hex("01")].concat();
+    // By reference with the content `false`; C {x: 5}; C again, which is traits 1.
+    let bytes = [first, hex("0A 01 02  0A 13 03 43 03 78 04 05  0A 05 04 06")].concat();
+    let amf3::Value::Array { dense, .. } = one3(&bytes).unwrap() else {
+        unreachable!("an array was written")
+    };
+    let content = Box::new(amf3::Value::Boolean(false));
+    let class = String::from_utf8(class.to_vec()).unwrap();
+    assert_eq!(dense[1], amf3::Value::Externalizable { class, content });
+    let plain = |value: &amf3::Value| value.clone().into_amf0();
+    assert_eq!(plain(&dense[2]).get("x"), Some(&Value::Number(5.0)));
+    assert_eq!(plain(&dense[3]).get("x"), Some(&Value::Number(6.0)));
+}
+
 #[test]
 fn amf3_is_seen_through_in_amf0_terms() {
     let value = one(&hex("11 0A 0B 01 07 617070 06 09 6C697665 01")).unwrap();

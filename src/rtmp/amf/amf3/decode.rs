@@ -45,6 +45,7 @@ struct Traits {
     class: String,
     sealed: Vec<String>,
     dynamic: bool,
+    externalizable: bool,
 }
 
 /// The low bit of a U29 tells the two apart.
@@ -167,16 +168,18 @@ impl Tables {
             let names: usize = known.sealed.iter().map(String::len).sum();
             reader.expand(names + known.class.len())?;
             known
-        } else if flags & 0b10 != 0 {
-            let class = self.string(reader)?;
-            if !ONE_VALUE_CLASSES.contains(&class.as_str()) {
-                return Err(AmfError::Externalizable);
-            }
-            let content = Box::new(self.value(reader)?);
-            return Ok(Value::Externalizable { class, content });
         } else {
             self.traits(reader, flags)?
         };
+        if traits.externalizable {
+            if !ONE_VALUE_CLASSES.contains(&traits.class.as_str()) {
+                return Err(AmfError::Externalizable);
+            }
+            return Ok(Value::Externalizable {
+                class: traits.class.clone(),
+                content: Box::new(self.value(reader)?),
+            });
+        }
         let mut sealed = Properties::new();
         for name in &traits.sealed {
             sealed.push((name.clone(), self.value(reader)?));
@@ -192,10 +195,12 @@ impl Tables {
         }))
     }
 
+    /// Those of externalizable classes are in the table too, and have no members: the flags behind theirs say nothing.
     fn traits(&mut self, reader: &mut Reader<'_>, flags: u32) -> Result<Rc<Traits>, AmfError> {
         let class = self.string(reader)?;
+        let externalizable = flags & 0b10 != 0;
         let mut sealed = Vec::new();
-        for _ in 0..flags >> 3 {
+        for _ in 0..if externalizable { 0 } else { flags >> 3 } {
             // A name costs as much as a value, and a declared number of them nothing.
             reader.count()?;
             sealed.push(self.string(reader)?);
@@ -204,6 +209,7 @@ impl Tables {
             class,
             sealed,
             dynamic: flags & 0b100 != 0,
+            externalizable,
         });
         self.traits.push(Rc::clone(&traits));
         Ok(traits)
