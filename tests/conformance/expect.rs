@@ -107,7 +107,9 @@ impl Model {
                     .streams
                     .iter()
                     .find(|(_, role)| **role == Role::Publish(name.clone()));
-                if let Some(stream) = named.map(|(id, _)| *id).or(self.publishing(0)) {
+                // Without a name it means the only one.
+                let only = self.publishing(0).filter(|_| name.is_empty());
+                if let Some(stream) = named.map(|(id, _)| *id).or(only) {
                     self.close(stream);
                 }
                 self.reply("_result", command);

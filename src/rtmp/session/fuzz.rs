@@ -163,6 +163,7 @@ impl Served {
                 self.open.swap_remove(place.unwrap_or(0));
             }
             Event::ConnectRequested(_) => assert!(self.open.is_empty()),
+            Event::SharedObject(_) => {}
             Event::Media { .. } | Event::MetadataCleared { .. } => {
                 assert!(place.is_some_and(|place| self.open.get(place).is_some_and(|o| o.1)));
             }

@@ -24,6 +24,15 @@ impl Output {
         }
     }
 
+    /// Moves all bytes behind those in `to`; where it has none, the memory too, or every connection would keep room for
+    /// its longest reply.
+    pub(super) fn take(&mut self, to: &mut Vec<u8>) {
+        match to.is_empty() {
+            true => *to = core::mem::take(&mut self.bytes),
+            false => to.append(&mut self.bytes),
+        }
+    }
+
     /// One message.
     pub(super) fn message(
         &mut self,

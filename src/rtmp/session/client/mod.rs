@@ -172,7 +172,7 @@ impl ClientSession {
     /// Takes all pending output, appending it to `to`.
     pub fn take_output(&mut self, to: &mut Vec<u8>) {
         self.extorted = 0;
-        to.append(&mut self.link.output.bytes);
+        self.link.output.take(to);
     }
 
     /// Sends connect (allowed any time, once; it leaves right behind C2 if the handshake is not done).

@@ -66,6 +66,7 @@ impl Bytes<'_> {
                 ("app", self.value(depth - 1)),
                 ("code", self.value(depth - 1)),
                 ("level", self.value(depth - 1)),
+                ("streamName", self.value(depth - 1)),
             ]),
             _ => Value::Undefined,
         }

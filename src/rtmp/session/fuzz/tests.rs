@@ -20,3 +20,21 @@ proptest! {
         fuzz_client_session(&bytes);
     }
 }
+
+#[test]
+fn shared_objects_are_survived() {
+    // A script of one message: type 19 on chunk stream 9, 15 bytes long, an object named "a".
+    let mut script = vec![1, 7, 0x0E, 0, 7, 19, 15, 0, 1, b'a'];
+    script.resize(script.len() + 12, 0);
+    fuzz_server_session(&script);
+}
+
+#[test]
+fn a_play2_in_the_read_of_its_play_is_the_same_event() {
+    // Two commands on message stream 1 with one argument each: the name "live" (26 of the names) or an object, whose
+    // last property is streamName.
+    let play = [0, 1, 7, 0, 1, 4, 26];
+    let play2 = [0, 1, 8, 0, 1, 8, 0, 0, 0, 4, 26];
+    let script = [&[1, 1][..], &play, &play2].concat();
+    fuzz_server_session(&script);
+}

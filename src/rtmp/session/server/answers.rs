@@ -1,6 +1,6 @@
 //! The shell's decisions, put into the words clients wait for.
 
-use super::queue::RoleId;
+use super::queue::{Heard, RoleId};
 use super::streams::{Change, Role};
 use super::{Connection, ServerSession};
 use crate::rtmp::amf::{Value, amf0};
@@ -81,7 +81,7 @@ impl ServerSession {
 
     /// StreamBegin, onStatus NetStream.Publish.Start, onFCPublish if FCPublish came. Nothing if no publish waits there.
     pub fn accept_publish(&mut self, stream: MessageStreamId) {
-        if !self.accepts_last(stream) {
+        if self.accepts_last(stream).is_none() {
             return;
         }
         let Some(Role::Publish { name, accepted }) = self.streams.role(stream) else {
@@ -108,9 +108,9 @@ impl ServerSession {
     /// StreamBegin, Play.Reset (if asked), Play.Start, |RtmpSampleAccess; or Play.Transition alone, if it takes the place
     /// of another. Nothing if no play waits there.
     pub fn accept_play(&mut self, stream: MessageStreamId) {
-        if !self.accepts_last(stream) {
+        let Some(heard) = self.accepts_last(stream) else {
             return;
-        }
+        };
         let Some(Role::Play {
             name,
             reset,
@@ -122,7 +122,8 @@ impl ServerSession {
         };
         *accepted = true;
         let output = &mut self.link.output;
-        if *change == Change::Begun {
+        if heard.changes {
+            *change = Change::Begun;
             let description = format!("Changing to {name}.");
             output.status(stream, Status::PlayTransition, &description);
             return;
@@ -159,8 +160,12 @@ impl ServerSession {
         self.refuse_role(stream, status, description);
     }
 
-    /// NetStream.Pause.Notify + StreamEOF / Unpause.Notify + StreamBegin.
+    /// NetStream.Pause.Notify + StreamEOF / Unpause.Notify + StreamBegin. Nothing, as of all answers to what a player
+    /// asks, if the client has left that play meanwhile.
     pub fn confirm_pause(&mut self, stream: MessageStreamId, paused: bool) {
+        if !self.still_plays(stream) {
+            return;
+        }
         let output = &mut self.link.output;
         if paused {
             output.status(stream, Status::PauseNotify, "Paused.");
@@ -174,6 +179,9 @@ impl ServerSession {
     /// NetStream.Seek.Notify + Play.Start: the answer to receiveAudio(true) and receiveVideo(true) by the specification
     /// (RTMP 1.0 §7.2.2.4). To false there is none.
     pub fn confirm_receive(&mut self, stream: MessageStreamId) {
+        if !self.still_plays(stream) {
+            return;
+        }
         let output = &mut self.link.output;
         output.status(stream, Status::SeekNotify, "Going on at the next keyframe.");
         output.status(stream, Status::PlayStart, "Going on.");
@@ -181,6 +189,9 @@ impl ServerSession {
 
     /// NetStream.Seek.Notify: a recording goes on at `position` milliseconds.
     pub fn confirm_seek(&mut self, stream: MessageStreamId, position: f64) {
+        if !self.still_plays(stream) {
+            return;
+        }
         let description = format!("Going on at {position} ms.");
         let output = &mut self.link.output;
         output.status(stream, Status::SeekNotify, &description);
@@ -188,6 +199,9 @@ impl ServerSession {
 
     /// NetStream.Seek.Failed: what plays is live.
     pub fn reject_seek(&mut self, stream: MessageStreamId, description: &str) {
+        if !self.still_plays(stream) {
+            return;
+        }
         let output = &mut self.link.output;
         output.status(stream, Status::SeekFailed, description);
     }
@@ -233,11 +247,17 @@ impl ServerSession {
         output.message(csid, message::DATA_AMF0, stream, time, payload);
     }
 
-    /// Whether an acceptance of `stream`'s request is due, and that is still the last one: a client may have sent the
-    /// next behind it in the same read.
-    fn accepts_last(&mut self, stream: MessageStreamId) -> bool {
-        let role = self.events.accept(stream);
-        role.is_some_and(|role| role == self.streams.role_id(stream))
+    /// What is accepted, if an acceptance of `stream`'s request is due, and that is still the last one: a client may have
+    /// sent the next behind it in the same read.
+    fn accepts_last(&mut self, stream: MessageStreamId) -> Option<Heard> {
+        self.events.accept(stream, self.streams.role_id(stream))
+    }
+
+    /// Whether the role the shell has last heard of is the one the client has, and knows to be accepted: it may have
+    /// ended it, and begun another, in the read that asked for what is answered now.
+    fn still_plays(&self, stream: MessageStreamId) -> bool {
+        let current = self.streams.role_id(stream);
+        self.events.speaks_of(stream, current)
     }
 
     fn refuse_role(&mut self, stream: MessageStreamId, status: Status, description: &str) {

@@ -136,7 +136,8 @@ impl ServerSession {
         name
     }
 
-    /// `play`, and `play2` with its `transition`: a change if something plays there, else a play like any other.
+    /// `play`, and `play2` with its `transition`: a change if something plays there, else a play like any other, which
+    /// is seen when the shell has answered what was asked before.
     fn on_play(
         &mut self,
         on: MessageStreamId,
@@ -149,9 +150,7 @@ impl ServerSession {
         };
         let Name { path: name, query } = stream_name(&name)?;
         let stream = self.streams.meant_or_new(on)?;
-        let old = self.close_role(stream);
-        let plays = matches!(old, Role::Play { accepted: true, .. });
-        let transition = transition.filter(|_| plays).map(Box::new);
+        self.close_role(stream);
         let PlayOptions {
             start,
             duration,
@@ -161,7 +160,7 @@ impl ServerSession {
             name: name.clone(),
             reset,
             accepted: false,
-            change: transition.as_ref().map_or(Change::None, |_| Change::Begun),
+            change: Change::None,
         };
         let request = Event::PlayRequested {
             stream,
@@ -170,7 +169,7 @@ impl ServerSession {
             start,
             duration,
             reset,
-            transition,
+            transition: transition.map(Box::new),
         };
         self.open_role(stream, role, request);
         Ok(())

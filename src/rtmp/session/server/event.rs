@@ -40,8 +40,8 @@ pub enum Event {
         duration: Option<f64>,
         /// Whether to leave what played before, rather than append to it.
         reset: bool,
-        /// `play2` of a message stream that plays: this one takes the place of the other, which `StreamClosed` has
-        /// ended. When the change is made, say so with `complete_transition`.
+        /// `play2` of a message stream whose play was accepted: this one takes the place of the other, which
+        /// `StreamClosed` has just ended. When the change is made, say so with `complete_transition`.
         transition: Option<Box<Transition>>,
     },
     /// Audio, video or data on a message stream that has asked to publish (also before it was accepted).

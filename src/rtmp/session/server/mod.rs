@@ -155,7 +155,7 @@ impl ServerSession {
 
     /// Takes all pending output away, appending it to `to`.
     pub fn take_output(&mut self, to: &mut Vec<u8>) {
-        to.append(&mut self.link.output.bytes);
+        self.link.output.take(to);
     }
 
     /// Handshake finished?

@@ -11,6 +11,9 @@ use crate::rtmp::session::MessageStreamId;
 /// One publish or play: they are numbered in the order they were asked for, from 1. 0 is none.
 pub(super) type RoleId = u64;
 
+/// Events there is room for when none waits: memory that a flood took is given back.
+const KEPT: usize = 64;
+
 /// What the shell knows of a message stream.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Heard {
@@ -19,6 +22,10 @@ pub(super) struct Heard {
     pub(super) publishes: bool,
     /// Whether the shell has not answered yet.
     waits: bool,
+    /// Whether the client was told that it is accepted.
+    told: bool,
+    /// Whether it takes the place of a play that the client was told of.
+    pub(super) changes: bool,
 }
 
 /// The queue.
@@ -29,6 +36,8 @@ pub(super) struct Queue {
     ended: BTreeSet<RoleId>,
     /// The last role of each message stream that the shell was asked for, and that has not ended for it.
     heard: BTreeMap<MessageStreamId, Heard>,
+    /// The accepted role whose end was the last event, and its message stream.
+    left: Option<(MessageStreamId, Heard)>,
     /// Events looked at so far: a test counts them.
     #[cfg(test)]
     pub(super) steps: u64,
@@ -43,11 +52,19 @@ impl Queue {
         self.events.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.events.capacity()
+    }
+
     /// The next event the shell is to hear.
     pub(super) fn pop(&mut self) -> Option<Event> {
         let event = loop {
-            let Some((role, event)) = self.events.pop_front() else {
+            let Some((role, mut event)) = self.events.pop_front() else {
                 self.ended.clear();
+                if self.events.capacity() > KEPT {
+                    self.events = VecDeque::new();
+                }
                 return None;
             };
             #[cfg(test)]
@@ -55,35 +72,56 @@ impl Queue {
                 self.steps += 1;
             }
             if !self.ended.contains(&role) {
-                self.note(role, &event);
+                self.note(role, &mut event);
                 break event;
             }
         };
         Some(event)
     }
 
-    fn note(&mut self, role: RoleId, event: &Event) {
+    fn note(&mut self, role: RoleId, event: &mut Event) {
+        let left = self.left.take();
+        let mut heard = Heard {
+            role,
+            publishes: false,
+            waits: true,
+            told: false,
+            changes: false,
+        };
         match event {
-            Event::PublishRequested { stream, .. } | Event::PlayRequested { stream, .. } => {
-                let heard = Heard {
-                    role,
-                    publishes: matches!(event, Event::PublishRequested { .. }),
-                    waits: true,
-                };
+            Event::PublishRequested { stream, .. } => {
+                heard.publishes = true;
+                self.heard.insert(*stream, heard);
+            }
+            Event::PlayRequested {
+                stream, transition, ..
+            } => {
+                let left = left.filter(|(at, left)| at == stream && !left.publishes);
+                *transition = transition.take().filter(|_| left.is_some());
+                heard.changes = transition.is_some() && left.is_some_and(|(_, left)| left.told);
                 self.heard.insert(*stream, heard);
             }
             Event::StreamClosed { stream } => {
-                self.heard.remove(stream);
+                let ended = self.heard.remove(stream);
+                self.left = ended.filter(|h| !h.waits).map(|h| (*stream, h));
             }
             _ => {}
         }
     }
 
-    /// The shell says yes to what it was last asked for `stream`: the role, if it has not answered yet.
-    pub(super) fn accept(&mut self, stream: MessageStreamId) -> Option<RoleId> {
+    /// The shell says yes to what it was last asked for `stream`, and the client is told so if that is the role
+    /// `current`, the last it asked for. None if the client is not told, or the shell has answered before.
+    pub(super) fn accept(&mut self, stream: MessageStreamId, current: RoleId) -> Option<Heard> {
         let heard = self.heard.get_mut(&stream).filter(|heard| heard.waits)?;
         heard.waits = false;
-        Some(heard.role)
+        heard.told = heard.role == current;
+        heard.told.then_some(*heard)
+    }
+
+    /// Whether the shell speaks of the role `current` when it speaks of `stream`, and the client knows that role.
+    pub(super) fn speaks_of(&self, stream: MessageStreamId, current: RoleId) -> bool {
+        let heard = self.heard.get(&stream);
+        heard.is_some_and(|heard| heard.told && heard.role == current)
     }
 
     /// The shell says no, or not any more, to what it was last asked for `stream`. It hears no more of that.

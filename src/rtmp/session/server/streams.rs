@@ -23,9 +23,9 @@ pub(super) enum Role {
 /// Whether a play takes the place of another (`play2`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
-    /// It does not.
+    /// It does not, as far as the client knows.
     None,
-    /// It will, or is about to.
+    /// It is about to, and the client knows.
     Begun,
     /// It has, and the client knows.
     Made,
@@ -109,13 +109,15 @@ impl Streams {
         (id == 0 && publishing.next().is_none()).then_some((only.id, only.role_id))
     }
 
-    /// The stream that publishes `name`, or the only one that publishes anything: encoders do not agree whether
-    /// FCUnpublish repeats the query.
+    /// The stream that publishes `name` (without query); no name means the only one that publishes anything. Another
+    /// name means none: it may be that of a stream which was deleted before its FCUnpublish.
     pub(super) fn publishing_name(&self, name: &str) -> Option<MessageStreamId> {
+        if name.is_empty() {
+            return self.publishing(0).map(|(id, _)| id);
+        }
         let mut all = self.0.iter();
         let named = all.find(|s| matches!(&s.role, Role::Publish { name: n, .. } if n == name));
-        let only = || self.publishing(0).map(|(id, _)| id);
-        named.map(|s| s.id).or_else(only)
+        named.map(|s| s.id)
     }
 
     pub(super) fn role(&mut self, id: MessageStreamId) -> Option<&mut Role> {

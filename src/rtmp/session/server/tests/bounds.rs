@@ -169,3 +169,17 @@ fn names_of_fc_publish_are_forgotten_in_order() {
         assert_eq!(fc.count(), told, "{name}");
     }
 }
+
+/// A hundred thousand connections must not each keep what one flood took.
+#[test]
+fn what_was_taken_away_holds_no_memory() {
+    let mut peer = Peer::publishing();
+    peer.call(0, "createStream", 9.0, &[]).unwrap();
+    peer.session
+        .handle_input(Instant::ZERO, &noise(limits::SCRATCH_BYTES))
+        .unwrap();
+    while peer.event().is_some() {}
+    assert!(peer.session.events.capacity() <= 64);
+    peer.replies();
+    assert_eq!(peer.session.buffered_bytes(), 0);
+}

@@ -277,3 +277,75 @@ fn an_end_on_the_heels_of_a_request_is_not_told_twice() {
     peer.session.end_publish(1, "stop");
     assert_eq!(peer.words(), [""; 0]);
 }
+
+/// Of two publishes one is deleted first and FCUnpublished then: the other must not end for it.
+#[test]
+fn fc_unpublish_of_what_has_ended_leaves_the_others() {
+    let mut peer = Peer::connected();
+    for (stream, name) in [(1, "a"), (2, "b")] {
+        peer.call(stream, "publish", 0.0, &[Value::string(name)])
+            .unwrap();
+        peer.event();
+        peer.session.accept_publish(stream);
+    }
+    peer.call(0, "deleteStream", 0.0, &[Value::Number(2.0)])
+        .unwrap();
+    assert_eq!(peer.event().unwrap().stream(), Some(2));
+    peer.call(0, "FCUnpublish", 0.0, &[Value::string("b")])
+        .unwrap();
+    assert!(peer.event().is_none(), "a still publishes");
+    // Without a name it means the only one.
+    peer.call(0, "FCUnpublish", 0.0, &[]).unwrap();
+    assert!(matches!(
+        peer.event(),
+        Some(Event::StreamClosed { stream: 1 })
+    ));
+}
+
+/// `play` and `play2` in one read are the events that they are one by one; what is said depends on what was heard.
+#[test]
+fn play2_on_the_heels_of_play_is_a_change_as_well() {
+    for accepts in [true, false] {
+        let mut peer = Peer::connected();
+        peer.call(1, "play", 0.0, &[Value::string("a")]).unwrap();
+        peer.call(1, "play2", 0.0, &[play2("b")]).unwrap();
+        peer.event();
+        match accepts {
+            true => {
+                peer.session.accept_play(1);
+                let end = peer.event();
+                assert!(matches!(end, Some(Event::StreamClosed { stream: 1 })));
+            }
+            false => peer.session.reject_play(1, Status::PlayFailed, "no"),
+        }
+        peer.replies();
+        let Some(Event::PlayRequested { transition, .. }) = peer.event() else {
+            unreachable!("play2 was sent")
+        };
+        assert_eq!(transition.is_some(), accepts);
+        // The client has not heard of the first: it needs a Start.
+        peer.session.accept_play(1);
+        assert_eq!(peer.words()[2], "1:onStatus NetStream.Play.Start");
+        peer.session.complete_transition(1);
+        assert_eq!(peer.words(), [""; 0]);
+    }
+}
+
+/// An answer to what a player asked of a role that it has left meanwhile would be taken for one of the next.
+#[test]
+fn nothing_is_said_of_a_play_that_was_left() {
+    let mut peer = Peer::connected();
+    peer.call(1, "play", 0.0, &[Value::string("a")]).unwrap();
+    peer.event();
+    peer.session.accept_play(1);
+    peer.replies();
+    peer.call(1, "pause", 0.0, &[Value::Boolean(true)]).unwrap();
+    peer.call(1, "closeStream", 0.0, &[]).unwrap();
+    assert_eq!(peer.words(), ["1:onStatus NetStream.Play.Stop"]);
+    assert!(matches!(peer.event(), Some(Event::Paused { .. })));
+    peer.session.confirm_pause(1, true);
+    peer.session.confirm_receive(1);
+    peer.session.confirm_seek(1, 1.0);
+    peer.session.reject_seek(1, "live");
+    assert_eq!(peer.words(), [""; 0]);
+}
