@@ -47,7 +47,7 @@ pub(super) enum Schema {
 }
 
 impl Schema {
-    /// The digest's offset in `packet`; always at most 1,504 − 4.
+    /// The digest's offset in `packet`, at most 1,503: it ends within its block.
     fn offset(self, packet: &Packet) -> usize {
         let at = match self {
             Self::KeyFirst => 772,

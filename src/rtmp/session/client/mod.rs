@@ -78,7 +78,7 @@ pub struct ClientSession {
     amf3: bool,
     /// Publishes and plays waiting for `connect` to be answered.
     wishes: VecDeque<Wish>,
-    /// Calls whose answer matters, at most [`limits::OPEN_CALLS`].
+    /// Calls whose answer matters: `connect`, one for each wish, and at most [`limits::OPEN_CALLS`] when the owner adds one.
     calls: Vec<(f64, Call)>,
     last_transaction: f64,
     /// What is published and played, in the order it began.

@@ -30,6 +30,14 @@ fn shared_objects_are_survived() {
 }
 
 #[test]
+fn an_empty_name_behind_a_refused_play_may_be_asked_for_or_not() {
+    // The shell refuses; "live", and the last of the names, which is empty.
+    let play = |name| [0, 1, 7, 0, 1, 4, name];
+    let script = [&[1 | 4, 1][..], &play(26), &play(31)].concat();
+    fuzz_server_session(&script);
+}
+
+#[test]
 fn a_play2_in_the_read_of_its_play_is_the_same_event() {
     // Two commands on message stream 1 with one argument each: the name "live" (26 of the names) or an object, whose
     // last property is streamName.
