@@ -53,9 +53,18 @@ pub const REPLY_BYTES: usize = 256 * 1024;
 /// after `pause` brings a set, so that asking again and again would pile them up. Two of the largest sets.
 pub const PRELUDE_BYTES: usize = 2 * (STREAM_HEADERS_BYTES + HEADER_BYTES);
 
+/// Events one side of a session may hold for its owner, who takes them after every read: one for each byte of a read,
+/// which is what empty messages with format 3 headers come to.
+pub const SESSION_EVENTS: usize = 128 * 1024;
+/// Calls a client's session may have open: a relay of [`MESSAGE_STREAMS`] streams has a few for each.
+pub const OPEN_CALLS: usize = 256;
+/// Events of one shared object message: nobody here uses them, and Flash sends one for each changed property.
+pub const SHARED_OBJECT_EVENTS: usize = 64;
+/// Bytes of one shared object's event.
+pub const SHARED_OBJECT_BYTES: usize = 4 * 1024;
 /// AMF0 references followed in one command: none in the field, and each may repeat a command's worth of memory.
 pub const COMMAND_REFERENCES: usize = 8;
-/// FourCCs of one `connect`'s `fourCcList`: Enhanced RTMP knows 12.
+/// FourCCs of one `connect`'s `fourCcList`, and of each of its info maps: Enhanced RTMP knows 12.
 pub const FOUR_CCS: usize = 64;
 /// Messages inside one aggregate (type 22). FMS batches under a second of media: fewer than 200.
 pub const AGGREGATE_MESSAGES: usize = 4_096;
@@ -144,6 +153,7 @@ const _: () = {
     assert!(COMMAND_BYTES <= MESSAGE_BYTES);
     assert!(MESSAGE_BYTES as usize <= PARTIAL_BYTES);
     assert!(PRE_CONNECT_BYTES > 3_073 + COMMAND_BYTES as usize / 2);
+    assert!(SESSION_EVENTS >= SCRATCH_BYTES && SESSION_EVENTS >= PRE_CONNECT_BYTES);
     assert!((MESSAGE_BYTES as usize) < RING_BYTES);
     assert!(RING_FRAMES_DEFAULT <= RING_FRAMES_MAX);
     assert!(HEADER_BYTES <= STREAM_HEADERS_BYTES);

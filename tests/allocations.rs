@@ -483,7 +483,7 @@ fn listened(input: &[u8]) -> AllocationInfo {
         tc_url: "rtmp://localhost/live".into(),
         flash_ver: "x".into(),
         chunk_size: 4_096,
-        digest: false,
+        ..ClientConfig::default()
     };
     let mut hello = vec![3];
     hello.resize(1 + 2 * 1_536, 0);

@@ -256,11 +256,8 @@ fn noise_costs_its_sender_its_connection_and_nobody_else_anything() {
             let mut noisy = Client::connect(address);
             noisy.session = millstream::rtmp::session::client::ClientSession::new(
                 millstream::rtmp::session::client::ClientConfig {
-                    app: String::new(),
-                    tc_url: String::new(),
-                    flash_ver: String::new(),
                     chunk_size: 128,
-                    digest: false,
+                    ..Default::default()
                 },
                 0,
             );

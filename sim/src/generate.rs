@@ -104,6 +104,8 @@ fn connect(rng: &mut Rng) -> Step {
         chunk_size: *pick(rng, &[128, 128, 1_024, 4_096, 60_000]),
         digest: rng.bool(),
         pipelined: rng.u8(..4) == 0,
+        amf3: rng.u8(..5) == 0,
+        schema0: rng.bool(),
         ..Connect::default()
     })
 }
@@ -122,6 +124,7 @@ fn media(rng: &mut Rng) -> SendMedia {
         picture_bytes: *pick(rng, &[200, 2_000, 20_000]),
         first_timestamp: *pick(rng, &[0, 0, 1_000, 0x00ff_fe00, 0xffff_fe00]),
         paced: rng.u8(..4) > 0,
+        aggregate: *pick(rng, &[0, 0, 0, 2, 9]),
     }
 }
 
@@ -134,6 +137,13 @@ fn publisher(rng: &mut Rng, n: usize) -> Script {
         for _ in 0..rng.usize(1..3) {
             steps.push(Step::Publish(stream.clone()));
             steps.push(Step::SendMedia(media(rng)));
+            if rng.u8(..4) == 0 {
+                // Its own stream or another's, on a second message stream.
+                steps.push(Step::Play(self::stream(rng)));
+            }
+            if rng.u8(..3) == 0 {
+                steps.push(aside(rng));
+            }
             match rng.u8(..6) {
                 0 => steps.push(Step::SilenceMs(rng.u64(1..500))),
                 1 => steps.push(Step::ChunkSize(*pick(rng, &[128, 500, 8_192]))),
@@ -177,8 +187,14 @@ fn player(rng: &mut Rng, n: usize) -> Script {
             }));
         }
         steps.push(Step::Play(stream(rng)));
+        if rng.u8(..4) == 0 && !slow {
+            steps.push(Step::PlayBeside(stream(rng)));
+        }
         steps.push(Step::WaitMs(rng.u64(1..3_000)));
-        match rng.u8(..9) {
+        if rng.u8(..3) == 0 && prompt && !slow {
+            steps.push(aside(rng));
+        }
+        match rng.u8(..11) {
             0 => steps.push(Step::SilenceMs(rng.u64(1..2_000))),
             1 => steps.push(Step::CloseStream),
             2 => steps.extend(off_and_on(rng, |on| Step::Pause(!on))),
@@ -193,6 +209,12 @@ fn player(rng: &mut Rng, n: usize) -> Script {
                     steps.push(Step::WaitMs(rng.u64(1..40)));
                 }
             }
+            7 | 8 if prompt && !slow => {
+                for _ in 0..rng.usize(1..4) {
+                    steps.push(Step::Play2(stream(rng)));
+                    steps.push(Step::WaitMs(rng.u64(1..600)));
+                }
+            }
             5 if prompt && !slow => steps.extend([Step::CloseStream, Step::Play(stream(rng))]),
             _ => {}
         }
@@ -204,6 +226,18 @@ fn player(rng: &mut Rng, n: usize) -> Script {
         host: n + 1,
         start_ms: start(rng),
         steps,
+    }
+}
+
+/// What harms nobody, whoever sends it, and when.
+fn aside(rng: &mut Rng) -> Step {
+    match rng.u8(..6) {
+        0 => Step::SharedObject("chat".into()),
+        1 => Step::AbortMessage,
+        2 => Step::ChunkSize(*pick(rng, &[1, 128, 500, 8_192, 60_000])),
+        3 => Step::Call("getStreamLength".into()),
+        4 => Step::Call("_checkbw".into()),
+        _ => Step::Call("frobnicate".into()),
     }
 }
 

@@ -53,6 +53,22 @@ pub struct Scenario {
     clippy::trivially_copy_pass_by_ref,
     reason = "the signature is serde's"
 )]
+fn is_false(yes: &bool) -> bool {
+    !*yes
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature is serde's"
+)]
+fn none(n: &usize) -> bool {
+    *n == 0
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature is serde's"
+)]
 fn is_zero(n: &u32) -> bool {
     *n == 0
 }
@@ -155,8 +171,18 @@ pub enum Step {
     ConnectRaw,
     /// Publishes a stream.
     Publish(Stream),
-    /// Plays a stream.
+    /// Plays a stream, beside what it publishes.
     Play(Stream),
+    /// Plays one more stream on the same connection; to the checkers it is a client of its own, `NAME/2`.
+    PlayBeside(Stream),
+    /// Has another stream take the place of the one it plays (`play2`).
+    Play2(Stream),
+    /// Calls something by name, and waits for the answer, whatever it is.
+    Call(String),
+    /// Sends a shared object message.
+    SharedObject(String),
+    /// Begins a message and takes it back.
+    AbortMessage,
     /// Sends a piece of a broadcast; a second piece goes on where the first ended.
     SendMedia(SendMedia),
     /// Goes on for so many milliseconds: reads, and answers what the protocol answers by itself.
@@ -231,6 +257,12 @@ pub struct Connect {
     pub digest: bool,
     /// Sends the following commands without waiting for answers.
     pub pipelined: bool,
+    /// Asks for AMF3, and then wraps its commands (type 17).
+    #[serde(skip_serializing_if = "is_false")]
+    pub amf3: bool,
+    /// With `digest`: Flash's old place for it (schema 0).
+    #[serde(skip_serializing_if = "is_false")]
+    pub schema0: bool,
 }
 
 impl Default for Connect {
@@ -240,6 +272,8 @@ impl Default for Connect {
             chunk_size: 4_096,
             digest: false,
             pipelined: false,
+            amf3: false,
+            schema0: false,
         }
     }
 }
@@ -276,6 +310,9 @@ pub struct SendMedia {
     pub first_timestamp: u32,
     /// At the pace of its timestamps; otherwise as fast as the connection takes it.
     pub paced: bool,
+    /// So many messages in one (type 22); 0 for each alone.
+    #[serde(skip_serializing_if = "none")]
+    pub aggregate: usize,
 }
 
 impl Default for SendMedia {
@@ -289,6 +326,7 @@ impl Default for SendMedia {
             headers_every: 0,
             first_timestamp: 0,
             paced: true,
+            aggregate: 0,
         }
     }
 }

@@ -7,14 +7,18 @@ use super::amf::{AmfError, Value, amf0, amf3};
 use super::message;
 use crate::limits;
 
+mod connect;
 mod fuzz;
+mod play;
 mod request;
 #[cfg(test)]
 mod tests;
 
+pub use connect::{ConnectRequest, Enhanced};
 #[doc(hidden)]
 pub use fuzz::fuzz_command;
-pub use request::{ConnectRequest, PublishKind, Request};
+pub use play::{Play2, PlayOptions, PlayStart, PublishKind, Transition};
+pub use request::Request;
 
 /// One command message.
 #[derive(Clone, PartialEq, Debug)]

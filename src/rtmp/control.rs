@@ -112,7 +112,11 @@ pub enum UserControl {
     PingRequest(u32),
     /// 7: the answer.
     PingResponse(u32),
-    /// 26, 27 (SWF verification), 31, 32 (buffer empty, ready) and whatever else there is: nothing to act on.
+    /// 31: FMS has sent less of a recording than its player wants.
+    BufferEmpty(u32),
+    /// 32: and now enough again.
+    BufferReady(u32),
+    /// 26, 27 (SWF verification) and whatever else there is: nothing to act on.
     Other(u16),
 }
 
@@ -121,7 +125,7 @@ impl UserControl {
     pub fn decode(payload: &[u8]) -> Option<Self> {
         let (event, rest) = payload.split_first_chunk::<2>()?;
         let event = u16::from_be_bytes(*event);
-        if !matches!(event, 0..=4 | 6 | 7) {
+        if !matches!(event, 0..=4 | 6 | 7 | 31 | 32) {
             return Some(Self::Other(event));
         }
         let (value, rest) = rest.split_first_chunk::<4>()?;
@@ -136,7 +140,9 @@ impl UserControl {
             },
             4 => Self::StreamIsRecorded(value),
             6 => Self::PingRequest(value),
-            _ => Self::PingResponse(value),
+            7 => Self::PingResponse(value),
+            31 => Self::BufferEmpty(value),
+            _ => Self::BufferReady(value),
         })
     }
 
@@ -150,6 +156,8 @@ impl UserControl {
             Self::StreamIsRecorded(_) => 4,
             Self::PingRequest(_) => 6,
             Self::PingResponse(_) => 7,
+            Self::BufferEmpty(_) => 31,
+            Self::BufferReady(_) => 32,
             Self::Other(event) => event,
         }
     }
@@ -163,7 +171,9 @@ impl UserControl {
             | Self::StreamDry(value)
             | Self::StreamIsRecorded(value)
             | Self::PingRequest(value)
-            | Self::PingResponse(value) => payload.extend_from_slice(&value.to_be_bytes()),
+            | Self::PingResponse(value)
+            | Self::BufferEmpty(value)
+            | Self::BufferReady(value) => payload.extend_from_slice(&value.to_be_bytes()),
             Self::SetBufferLength { stream, millis } => {
                 payload.extend_from_slice(&stream.to_be_bytes());
                 payload.extend_from_slice(&millis.to_be_bytes());
@@ -225,7 +235,8 @@ mod tests {
             for control in [
                 U::StreamBegin(value), U::StreamEof(value), U::StreamDry(value),
                 U::SetBufferLength { stream: value, millis: other }, U::StreamIsRecorded(value),
-                U::PingRequest(value), U::PingResponse(value), U::Other(32),
+                U::PingRequest(value), U::PingResponse(value), U::BufferEmpty(value),
+                U::BufferReady(value), U::Other(26),
             ] {
                 prop_assert_eq!(UserControl::decode(&control.payload()), Some(control));
             }

@@ -44,6 +44,9 @@ pub enum HandshakeError {
         /// 0, 1 or 2.
         version: u8,
     },
+    /// S2 is not what C1 asked for. Only a client that insists on it is told.
+    #[error("peer: expected an S2 that answers C1, got another one")]
+    Unanswered,
     /// Nothing known.
     #[error("peer: expected an RTMP handshake (first byte 3), got first byte {first:#04x}")]
     NotRtmp {
@@ -59,11 +62,37 @@ pub struct ServerHandshake {
     state: State,
 }
 
+/// Which handshake a client begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HandshakeKind {
+    /// Without digests, as OBS and GStreamer do.
+    #[default]
+    Simple,
+    /// With a digest behind the key's block, as much of Flash did.
+    DigestSchema0,
+    /// With a digest before the key's block, as FFmpeg does.
+    DigestSchema1,
+}
+
+impl HandshakeKind {
+    fn schema(self) -> Option<Schema> {
+        match self {
+            Self::Simple => None,
+            Self::DigestSchema0 => Some(Schema::KeyFirst),
+            Self::DigestSchema1 => Some(Schema::DigestFirst),
+        }
+    }
+}
+
 /// The client's side.
 #[derive(Debug)]
 pub struct ClientHandshake {
     rng: Filler,
     state: State,
+    /// Of a strict client: C1, and S2 as far as it came.
+    insists: Option<(Box<Packet>, Vec<u8>)>,
+    /// Whether S1 is signed, as is then S2.
+    signed: bool,
 }
 
 #[derive(Debug)]
@@ -129,18 +158,32 @@ impl ServerHandshake {
 
 impl ClientHandshake {
     /// Appends C0 and C1 to `out`. `nonce` fills C1 and C2; `digest` asks for the digest handshake (schema 1), from
-    /// which a server may fall back to the simple one.
+    /// which a server may fall back to the simple one. S2 is not compared.
     pub fn new(nonce: u64, digest: bool, out: &mut Vec<u8>) -> Self {
+        let kind = match digest {
+            true => HandshakeKind::DigestSchema1,
+            false => HandshakeKind::Simple,
+        };
+        Self::with(nonce, kind, false, out)
+    }
+
+    /// The same with any kind of handshake. A `strict` one insists, as Flash did, on an S2 that answers C1: with the
+    /// signature if S1 is signed, else with its bytes. (Many servers send something else.)
+    pub fn with(nonce: u64, kind: HandshakeKind, strict: bool, out: &mut Vec<u8>) -> Self {
         let mut rng = Filler(nonce);
-        let mut c1 = rng.packet(if digest { CLIENT_VERSION } else { [0; 4] });
-        if digest {
-            digest::sign(&mut c1, Schema::DigestFirst, digest::client_key());
+        let schema = kind.schema();
+        let version = schema.map_or([0; 4], |_| CLIENT_VERSION);
+        let mut c1 = rng.packet(version);
+        if let Some(schema) = schema {
+            digest::sign(&mut c1, schema, digest::client_key());
         }
         out.push(VERSION);
         out.extend_from_slice(&c1);
         Self {
             rng,
             state: State::First(Vec::new()),
+            insists: strict.then(|| (Box::new(c1), Vec::new())),
+            signed: false,
         }
     }
 
@@ -148,7 +191,7 @@ impl ClientHandshake {
     /// done; the rest of `input` is untouched.
     ///
     /// # Errors
-    /// The peer speaks something else. Nothing more must be fed.
+    /// The peer speaks something else, or a strict client is not answered. Nothing more must be fed.
     pub fn handle_input(
         &mut self,
         input: &mut &[u8],
@@ -162,6 +205,7 @@ impl ClientHandshake {
             };
             match digest::find(&s1, digest::server_key()) {
                 Some((_, server_digest)) => {
+                    self.signed = true;
                     let mut c2 = self.rng.packet([0; 4]);
                     digest::answer(&mut c2, &server_digest, digest::CLIENT_KEY);
                     out.extend_from_slice(&c2);
@@ -170,7 +214,31 @@ impl ClientHandshake {
             }
             self.state = State::Second(PACKET);
         }
-        Ok(self.state.skip(input))
+        let before = *input;
+        let done = self.state.skip(input);
+        if let Some((c1, s2)) = &mut self.insists {
+            let taken = before.len() - input.len();
+            s2.extend_from_slice(before.get(..taken).unwrap_or_default());
+            if done && !answers(c1, s2, self.signed) {
+                return Err(HandshakeError::Unanswered);
+            }
+        }
+        Ok(done)
+    }
+}
+
+/// Whether S2 answers C1. The time in S2's second field is the server's own.
+fn answers(c1: &Packet, s2: &[u8], signed: bool) -> bool {
+    let Some(s2) = s2.first_chunk::<PACKET>() else {
+        return false;
+    };
+    match digest::find(c1, digest::client_key()).filter(|_| signed) {
+        Some((_, client_digest)) => {
+            let mut expected = *s2;
+            digest::answer(&mut expected, &client_digest, digest::SERVER_KEY);
+            expected == *s2
+        }
+        None => s2.get(..4) == c1.get(..4) && s2.get(8..) == c1.get(8..),
     }
 }
 

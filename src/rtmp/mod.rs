@@ -6,5 +6,6 @@ pub mod control;
 pub mod handshake;
 pub mod message;
 pub mod session;
+pub mod shared_object;
 pub mod url;
 pub mod wire;

@@ -282,7 +282,7 @@ impl Machine {
             tc_url: "rtmp://here/live".into(),
             flash_ver: "test".into(),
             chunk_size: 4_096,
-            digest: false,
+            ..ClientConfig::default()
         };
         let mut session = ClientSession::new(config, 7);
         session.connect();

@@ -162,7 +162,7 @@ impl Model {
             0 => (1..).find(|id| !self.streams.contains_key(id)).unwrap(),
             on => on,
         });
-        self.streams.entry(stream).or_insert(Role::Idle);
+        let old = self.streams.entry(stream).or_insert(Role::Idle).clone();
         self.close(stream);
         let refused = what == "publish" && self.mood == Mood::Refuses;
         let (role, event, code) = if what == "publish" {
@@ -181,13 +181,23 @@ impl Model {
             (Role::Publish(name), event, code[usize::from(refused)])
         } else {
             let start = command.argument(1).as_number().filter(|_| what == "play");
-            let event = format!("play {stream} {name} ? {query} {}", start.unwrap_or(-2.0));
-            (Role::Play, event, "NetStream.Play.Start")
+            // FFmpeg and librtmp say it in milliseconds.
+            let start = match start.unwrap_or(-2.0) {
+                start if start >= 0.0 => start,
+                start if start == -1.0 || start == -1_000.0 => -1.0,
+                _ => -2.0,
+            };
+            let event = format!("play {stream} {name} ? {query} {start}");
+            let changes = what == "play2" && old == Role::Play;
+            let code = ["NetStream.Play.Start", "NetStream.Play.Transition"];
+            (Role::Play, event, code[usize::from(changes)])
         };
         self.record(event);
         if !refused {
             self.streams.insert(stream, role);
-            self.expected.replies.push(format!("begin {stream}"));
+            if code != "NetStream.Play.Transition" {
+                self.expected.replies.push(format!("begin {stream}"));
+            }
         }
         self.expected
             .replies

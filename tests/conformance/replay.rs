@@ -7,6 +7,8 @@ use sha2::{Digest, Sha256};
 use millstream::rtmp::amf::{Value, amf0};
 use millstream::rtmp::chunk::decoder::{Body, ChunkError, Decoder};
 use millstream::rtmp::command::Command;
+use millstream::rtmp::handshake::HandshakeKind;
+use millstream::rtmp::session::Status;
 use millstream::rtmp::session::client::{ClientConfig, ClientEvent, ClientSession};
 use millstream::rtmp::session::server::{Event, ServerSession, SessionConfig, SessionError};
 use millstream::rtmp::wire::{MediaKind, WireMessage};
@@ -207,7 +209,7 @@ fn answer(session: &mut ServerSession, event: &Event, mood: Mood) {
     match event {
         Event::ConnectRequested(_) => session.accept_connect(),
         Event::PublishRequested { stream, .. } if mood == Mood::Refuses => {
-            session.reject_publish(*stream, "NetStream.Publish.BadName", "taken");
+            session.reject_publish(*stream, Status::PublishBadName, "taken");
         }
         Event::PublishRequested { stream, .. } => session.accept_publish(*stream),
         Event::PlayRequested { stream, .. } => session.accept_play(*stream),
@@ -235,7 +237,7 @@ fn record(event: Event) -> Record {
             query,
             start,
             ..
-        } => format!("play {stream} {name} ? {query} {start}"),
+        } => format!("play {stream} {name} ? {query} {}", start.as_number()),
         Event::Media {
             stream, message, ..
         } => {
@@ -266,7 +268,8 @@ pub(crate) fn listen<'a>(
         tc_url: "rtmp://localhost/live".into(),
         flash_ver: "conformance".into(),
         chunk_size: 4_096,
-        digest: true,
+        handshake: HandshakeKind::DigestSchema1,
+        ..ClientConfig::default()
     };
     let mut session = ClientSession::new(config, 1);
     session.connect();

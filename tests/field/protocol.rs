@@ -112,7 +112,7 @@ fn b20_a_client_opened_twice_and_on_meta_data() {
         tc_url: "rtmp://localhost/live".into(),
         flash_ver: "test".into(),
         chunk_size: 4_096,
-        digest: false,
+        ..ClientConfig::default()
     };
     let mut client = ClientSession::new(config, 1);
     client.connect();

@@ -44,7 +44,7 @@ impl Client {
             tc_url: format!("rtmp://{address}/live"),
             flash_ver: "test".into(),
             chunk_size: 4_096,
-            digest: false,
+            ..ClientConfig::default()
         };
         let mut session = ClientSession::new(config, 7);
         session.connect();

@@ -140,7 +140,7 @@ impl Library {
 
 /// Data messages that a server says in its own name: they were never published.
 fn is_servers_own(payload: &[u8]) -> bool {
-    [&b"|RtmpSampleAccess"[..], b"onStatus"]
+    [&b"|RtmpSampleAccess"[..], b"onStatus", b"onPlayStatus"]
         .iter()
         .any(|name| payload.get(3..).is_some_and(|rest| rest.starts_with(name)))
 }

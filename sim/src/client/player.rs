@@ -1,16 +1,23 @@
 //! Plays one script, step by step, and writes down what it does and sees.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
+use bytes::Bytes;
+use millstream::rtmp::command::Play2;
+use millstream::rtmp::handshake::HandshakeKind;
+use millstream::rtmp::message;
+use millstream::rtmp::session::MessageStreamId;
 use millstream::rtmp::session::client::{ClientConfig, ClientEvent, ClientSession};
+use millstream::rtmp::shared_object::{SharedEvent, SharedObject};
 use millstream::rtmp::wire::MediaKind;
 use millstream::runtime::Conn;
-use millstream::time::{Duration, Instant};
+use millstream::time::{Duration, Instant, Timestamp};
 
 use super::Stage;
 use super::link::{Link, Over};
 use crate::journal::{Journal, Observation};
-use crate::media::{Broadcast, Shape};
+use crate::media::{Broadcast, Frame, Shape};
 use crate::scenario::{Connect, Script, SendMedia, Step, Stream, Wait, Within};
 use crate::seed;
 
@@ -19,8 +26,8 @@ const ANSWER_TIME: Duration = Duration::from_secs(20);
 /// How long a polite leaver waits for the server's FIN.
 const FAREWELL_TIME: Duration = Duration::from_secs(5);
 
-/// The chunk stream of commands that the session does not know; the session uses others.
-const RECEIVE_CSID: u8 = 40;
+/// The chunk stream of messages that are taken back; the session uses others.
+const ABORTED_CSID: u8 = 40;
 
 /// Plays `script` to its end.
 pub async fn play_script<S: Stage>(stage: S, journal: Journal, world_seed: u64, script: Script) {
@@ -36,8 +43,15 @@ pub async fn play_script<S: Stage>(stage: S, journal: Journal, world_seed: u64, 
         attempts: 0,
         publications: 0,
         broadcast: None,
+        beside: None,
+        chunk_size: 128,
         state: State::default(),
     };
+    let beside = script
+        .steps
+        .iter()
+        .any(|step| matches!(step, Step::PlayBeside(_)));
+    actor.beside = beside.then(|| format!("{}/2", actor.name));
     for step in script.steps {
         actor.step(step).await;
         actor.drop_dead_link();
@@ -55,6 +69,10 @@ struct Actor<S: Stage> {
     publications: usize,
     /// The running broadcast: its name, its number, its next frame, and when it began.
     broadcast: Option<OnAir>,
+    /// What its second play is called, if its script has one.
+    beside: Option<String>,
+    /// What it sends with.
+    chunk_size: u32,
     state: State,
     nonces: fastrand::Rng,
 }
@@ -77,9 +95,31 @@ struct State {
     refused: bool,
     frames: usize,
     ended: bool,
-    /// A stream was closed on this connection: until the next one starts, what comes is late.
+    /// A stream was closed on this connection: what comes on a message stream that is nobody's is late.
     closed: bool,
+    /// Whose createStream will be answered, in order.
+    asked: VecDeque<Asked>,
     played: Option<Rc<str>>,
+    /// Where that plays.
+    stream: Option<MessageStreamId>,
+    /// What `play2` is about to put in its place.
+    next: Option<Rc<str>>,
+    /// The second play: its name, where, and whether it has begun.
+    beside: Option<Beside>,
+    answers: usize,
+}
+
+/// What a message stream was asked for.
+enum Asked {
+    Publish,
+    Play,
+    Beside,
+}
+
+struct Beside {
+    name: Rc<str>,
+    stream: Option<MessageStreamId>,
+    playing: bool,
 }
 
 impl<S: Stage> Actor<S> {
@@ -95,6 +135,11 @@ impl<S: Stage> Actor<S> {
             _ if self.link.is_none() => {}
             Step::Publish(stream) => self.publish(stream).await,
             Step::Play(stream) => self.play(stream).await,
+            Step::PlayBeside(stream) => self.play_beside(stream).await,
+            Step::Play2(stream) => self.play2(stream).await,
+            Step::Call(name) => self.call(&name).await,
+            Step::SharedObject(name) => self.shared_object(name).await,
+            Step::AbortMessage => self.abort_message().await,
             Step::SendMedia(media) => self.send_media(&media).await,
             Step::WaitMs(ms) => {
                 let deadline = self.stage.now() + Duration::from_millis(ms);
@@ -112,13 +157,16 @@ impl<S: Stage> Actor<S> {
                 });
                 self.with_link(|link| link.read_slowly(pace));
             }
-            Step::ChunkSize(size) => self.with_link(|link| link.session.set_chunk_size(size)),
+            Step::ChunkSize(size) => {
+                self.chunk_size = size;
+                self.with_link(|link| link.session.set_chunk_size(size));
+            }
             Step::Pause(paused) => {
                 self.note(&Observation::Pauses);
                 self.with_link(|link| link.session.pause(paused, 0.0));
             }
-            Step::ReceiveAudio(wanted) => self.receive("receiveAudio", wanted),
-            Step::ReceiveVideo(wanted) => self.receive("receiveVideo", wanted),
+            Step::ReceiveAudio(wanted) => self.with_link(|link| link.session.receive_audio(wanted)),
+            Step::ReceiveVideo(wanted) => self.with_link(|link| link.session.receive_video(wanted)),
             Step::Raw(bytes) => {
                 self.note(&Observation::Strays {
                     how: "sends raw bytes",
@@ -142,6 +190,19 @@ impl<S: Stage> Actor<S> {
 
     fn note(&self, seen: &Observation) {
         self.journal.note(self.stage.now(), &self.name, seen);
+        if let (
+            Some(beside),
+            Observation::Dials | Observation::Strays { .. } | Observation::Pauses,
+        ) = (&self.beside, seen)
+        {
+            self.journal.note(self.stage.now(), beside, seen);
+        }
+    }
+
+    fn note_beside(&self, seen: &Observation) {
+        if let Some(beside) = &self.beside {
+            self.journal.note(self.stage.now(), beside, seen);
+        }
     }
 
     async fn dial(&mut self) -> Option<S::Conn> {
@@ -164,32 +225,11 @@ impl<S: Stage> Actor<S> {
     async fn connect_raw(&mut self) {
         if let Some(conn) = self.dial().await {
             self.state = State::default();
-            let nobody = ClientConfig {
-                app: String::new(),
-                tc_url: String::new(),
-                flash_ver: String::new(),
-                chunk_size: 128,
-                digest: false,
-            };
-            let session = ClientSession::new(nobody, 0);
+            let session = ClientSession::new(ClientConfig::default(), 0);
             let mut link = Link::new(self.stage.clone(), conn, session);
             link.go_raw();
             self.link = Some(link);
         }
-    }
-
-    /// `receiveAudio` and `receiveVideo`, which the session does not offer: one chunk on the played stream.
-    fn receive(&mut self, command: &str, wanted: bool) {
-        let Some(stream) = self.link.as_ref().and_then(|link| link.session.stream()) else {
-            return;
-        };
-        let mut payload = vec![2, 0, command.len() as u8];
-        payload.extend(command.as_bytes());
-        payload.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 1, u8::from(wanted)]);
-        let mut chunk = vec![RECEIVE_CSID, 0, 0, 0, 0, 0, payload.len() as u8, 20];
-        chunk.extend(stream.to_le_bytes());
-        chunk.extend(payload);
-        self.with_link(|link| link.session.send_raw(&chunk));
     }
 
     async fn connect(&mut self, config: Connect) {
@@ -202,7 +242,13 @@ impl<S: Stage> Actor<S> {
                 tc_url: format!("rtmp://server/{}", config.app),
                 flash_ver: "FMLE/3.0 (millstream sim)".into(),
                 chunk_size: config.chunk_size,
-                digest: config.digest,
+                handshake: match (config.digest, config.schema0) {
+                    (true, false) => HandshakeKind::DigestSchema1,
+                    (true, true) => HandshakeKind::DigestSchema0,
+                    (false, _) => HandshakeKind::Simple,
+                },
+                object_encoding: if config.amf3 { 3 } else { 0 },
+                ..ClientConfig::default()
             },
             self.nonces.u64(..),
         );
@@ -210,6 +256,7 @@ impl<S: Stage> Actor<S> {
         self.state = State::default();
         self.link = Some(Link::new(self.stage.clone(), conn, session));
         let pipelined = config.pipelined;
+        self.chunk_size = config.chunk_size;
         self.config = config;
         if !pipelined {
             let done = |state: &State, _: &Link<S>| state.connected || state.refused;
@@ -238,6 +285,7 @@ impl<S: Stage> Actor<S> {
         });
         self.state.publishing = false;
         self.state.refused = false;
+        self.state.asked.push_back(Asked::Publish);
         self.with_link(|link| link.session.publish(&stream.name));
         if self.config.pipelined {
             // Frames may follow as soon as there is a stream to put them on.
@@ -254,13 +302,18 @@ impl<S: Stage> Actor<S> {
     async fn play(&mut self, stream: Stream) {
         let name = self.full_name(&stream);
         self.note(&Observation::AsksToPlay { name: name.clone() });
+        let state = std::mem::take(&mut self.state);
         self.state = State {
-            established: self.state.established,
-            connected: self.state.connected,
-            closed: self.state.closed,
             played: Some(name),
-            ..State::default()
+            stream: None,
+            next: None,
+            playing: false,
+            refused: false,
+            frames: 0,
+            ended: false,
+            ..state
         };
+        self.state.asked.push_back(Asked::Play);
         self.with_link(|link| link.session.play(&stream.name));
         if self.config.pipelined {
             return;
@@ -268,6 +321,83 @@ impl<S: Stage> Actor<S> {
         let answered = |state: &State, _: &Link<S>| state.playing || state.refused;
         self.must("the answer to play", ANSWER_TIME, answered).await;
         self.refusal("play", &stream);
+    }
+
+    async fn play_beside(&mut self, stream: Stream) {
+        let name = self.full_name(&stream);
+        self.note_beside(&Observation::AsksToPlay { name: name.clone() });
+        self.state.beside = Some(Beside {
+            name,
+            stream: None,
+            playing: false,
+        });
+        self.state.asked.push_back(Asked::Beside);
+        self.with_link(|link| link.session.play(&stream.name));
+        if !self.config.pipelined {
+            let playing = |state: &State, _: &Link<S>| {
+                state.refused || state.beside.as_ref().is_some_and(|beside| beside.playing)
+            };
+            self.must("the answer to a second play", ANSWER_TIME, playing)
+                .await;
+        }
+    }
+
+    /// Until the answer, what comes is still of the other stream.
+    async fn play2(&mut self, stream: Stream) {
+        let Some(on) = self.state.stream.filter(|_| self.state.playing) else {
+            return;
+        };
+        self.state.next = Some(self.full_name(&stream));
+        let play = Play2 {
+            name: Some(stream.name.clone()),
+            ..Play2::default()
+        };
+        self.with_link(|link| link.session.play2(on, &play));
+        let answered = |state: &State, _: &Link<S>| state.next.is_none() || state.refused;
+        self.must("the answer to play2", ANSWER_TIME, answered)
+            .await;
+        self.refusal("play2", &stream);
+    }
+
+    async fn call(&mut self, name: &str) {
+        let before = self.state.answers;
+        self.with_link(|link| {
+            // None is open: each is waited for.
+            let _ = link.session.call(0, name, vec![]);
+        });
+        let answered = |state: &State, _: &Link<S>| state.answers > before || state.refused;
+        let what = format!("the answer to {name}");
+        self.must(&what, ANSWER_TIME, answered).await;
+    }
+
+    async fn shared_object(&mut self, name: String) {
+        let data = b"\x00\x04name\x02\x00\x05value".to_vec();
+        let object = SharedObject {
+            name,
+            version: 1,
+            flags: 2,
+            events: vec![SharedEvent { kind: 3, data }],
+        };
+        let (type_id, payload) = (message::SHARED_OBJECT_AMF0, object.encode());
+        self.with_link(|link| {
+            link.session
+                .send_message(type_id, 0, Timestamp(0), &payload);
+        });
+        self.flush().await;
+    }
+
+    /// The first chunk of a command, which is all of it that ever comes.
+    async fn abort_message(&mut self) {
+        if !self.state.established {
+            return;
+        }
+        let chunk = self.chunk_size;
+        let [_, l0, l1, l2] = (chunk + 1).to_be_bytes();
+        let mut bytes = vec![ABORTED_CSID, 0, 0, 0, l0, l1, l2, 20, 0, 0, 0, 0];
+        bytes.resize(bytes.len() + chunk as usize, 0);
+        bytes.extend([2, 0, 0, 0, 0, 0, 4, 2, 0, 0, 0, 0, 0, 0, 0, ABORTED_CSID]);
+        self.with_link(|link| link.session.send_raw(&bytes));
+        self.flush().await;
     }
 
     fn refusal(&mut self, what: &str, stream: &Stream) {
@@ -278,47 +408,80 @@ impl<S: Stage> Actor<S> {
     }
 
     async fn send_media(&mut self, media: &SendMedia) {
-        for _ in 0..media.frames {
-            let Some(on_air) = self.broadcast.as_mut().filter(|_| !self.state.refused) else {
+        let mut batch = Vec::new();
+        for n in 1..=media.frames {
+            let Some((due, frame)) = self.next_frame(media) else {
                 return;
             };
-            let now = self.stage.now();
-            if on_air.source.is_none() {
-                on_air.began = now;
-            }
-            let (client, publication) = (&self.name, on_air.publication);
-            let source = on_air
-                .source
-                .get_or_insert_with(|| Broadcast::new(shape(media), client, publication));
-            let offset = Duration::from_millis(u64::from(source.next_offset()));
-            let due = if media.paced {
-                on_air.began + offset
-            } else {
-                now
-            };
-            let frame = Rc::new(source.next_frame());
-            let index = on_air.index;
-            on_air.index += 1;
-            let name = on_air.name.clone();
-            if due > now {
+            if due > self.stage.now() {
                 self.until(due, |_, _| false).await;
             }
-            let Some(link) = self.link.as_mut().filter(|link| link.over().is_none()) else {
+            batch.push(frame);
+            if batch.len() < media.aggregate && n < media.frames {
+                continue;
+            }
+            if !self.send_frames(media.aggregate > 0, std::mem::take(&mut batch)) {
                 return;
-            };
-            link.session
-                .send_media(frame.kind, frame.timestamp, &frame.payload);
-            self.note(&Observation::Sent {
-                name,
-                publication,
-                index,
-                frame,
-            });
+            }
             self.until(self.stage.now() + ANSWER_TIME * 10, |_, link| {
                 link.is_flushed()
             })
             .await;
         }
+    }
+
+    /// The next frame of what is on air, and when it is due.
+    fn next_frame(&mut self, media: &SendMedia) -> Option<(Instant, Rc<Frame>)> {
+        let now = self.stage.now();
+        let client = &self.name;
+        let on_air = self.broadcast.as_mut().filter(|_| !self.state.refused)?;
+        if on_air.source.is_none() {
+            on_air.began = now;
+        }
+        let publication = on_air.publication;
+        let source = on_air
+            .source
+            .get_or_insert_with(|| Broadcast::new(shape(media), client, publication));
+        let offset = Duration::from_millis(u64::from(source.next_offset()));
+        let due = match media.paced {
+            true => on_air.began + offset,
+            false => now,
+        };
+        Some((due, Rc::new(source.next_frame())))
+    }
+
+    /// Sends them, in one message or each alone. False if there is nobody to send to any more.
+    fn send_frames(&mut self, together: bool, frames: Vec<Rc<Frame>>) -> bool {
+        let stands = |link: &&mut Link<S>| link.over().is_none();
+        let (Some(link), Some(on_air)) =
+            (self.link.as_mut().filter(stands), self.broadcast.as_mut())
+        else {
+            return false;
+        };
+        let parts = frames.iter().map(|f| (f.kind, f.timestamp, &f.payload[..]));
+        match link.session.stream().filter(|_| together) {
+            Some(stream) => {
+                let parts: Vec<_> = parts.collect();
+                link.session.send_aggregate(stream, &parts);
+            }
+            None => {
+                for (kind, timestamp, payload) in parts {
+                    link.session.send_media(kind, timestamp, payload);
+                }
+            }
+        }
+        let first = on_air.index;
+        on_air.index += frames.len();
+        let (name, publication) = (on_air.name.clone(), on_air.publication);
+        for (index, frame) in (first..).zip(frames) {
+            self.note(&Observation::Sent {
+                name: name.clone(),
+                publication,
+                index,
+                frame,
+            });
+        }
+        true
     }
 
     async fn wait_for_frames(&mut self, wait: Wait) {
@@ -360,6 +523,8 @@ impl<S: Stage> Actor<S> {
         self.state.publishing = false;
         self.state.playing = false;
         self.state.closed = true;
+        self.state.stream = None;
+        self.state.beside = None;
         self.note(&Observation::LetsGo {
             why: "closes its stream",
         });
@@ -477,34 +642,72 @@ impl<S: Stage> Actor<S> {
                 self.state.refused = true;
                 self.note(&Observation::Told { code });
             }
-            ClientEvent::Status { code, level, .. } => self.handle_status(code, &level),
-            ClientEvent::Media { .. } if self.state.closed && !self.state.playing => {}
+            ClientEvent::Status {
+                stream,
+                code,
+                level,
+                ..
+            } => self.handle_status(stream, code, &level),
             ClientEvent::Media {
+                stream,
                 kind,
                 timestamp,
                 payload,
-                ..
-            } => {
-                if kind != MediaKind::Data {
-                    self.state.frames += 1;
+            } => self.receive(stream, kind, timestamp, payload),
+            ClientEvent::StreamCreated { stream } => match self.state.asked.pop_front() {
+                Some(Asked::Play) => self.state.stream = Some(stream),
+                Some(Asked::Beside) => {
+                    if let Some(beside) = &mut self.state.beside {
+                        beside.stream = Some(stream);
+                    }
                 }
-                let name = self.state.played.clone().unwrap_or_else(|| Rc::from("?"));
-                self.note(&Observation::Received {
-                    name,
-                    kind,
-                    timestamp,
-                    payload,
-                });
-            }
-            ClientEvent::StreamCreated { .. }
-            | ClientEvent::Control { .. }
+                Some(Asked::Publish) | None => {}
+            },
+            ClientEvent::Answered { .. } => self.state.answers += 1,
+            ClientEvent::Control { .. }
             | ClientEvent::ChunkSize(_)
             | ClientEvent::Acknowledged(_)
             | ClientEvent::Redirected { .. } => {}
         }
     }
 
-    fn handle_status(&mut self, code: String, level: &str) {
+    fn receive(
+        &mut self,
+        stream: MessageStreamId,
+        kind: MediaKind,
+        timestamp: Timestamp,
+        payload: Bytes,
+    ) {
+        let received = |name: &Rc<str>| Observation::Received {
+            name: name.clone(),
+            kind,
+            timestamp,
+            payload: payload.clone(),
+        };
+        let beside = self.state.beside.as_ref();
+        if let Some(beside) = beside.filter(|beside| beside.stream == Some(stream)) {
+            return self.note_beside(&received(&beside.name));
+        }
+        if self.state.stream == Some(stream) {
+            if kind != MediaKind::Data {
+                self.state.frames += 1;
+            }
+            if let Some(name) = &self.state.played {
+                self.note(&received(name));
+            }
+        } else if !self.state.closed {
+            let what = format!("{}: media on message stream {stream}", self.name);
+            let now = self.stage.now();
+            self.journal
+                .fail(now, "the server speaks the protocol", what);
+        }
+    }
+
+    fn handle_status(&mut self, stream: MessageStreamId, code: String, level: &str) {
+        if self.handle_beside(stream, &code) {
+            return;
+        }
+        let mine = self.state.stream == Some(stream);
         match &*code {
             "NetStream.Publish.Start" => {
                 self.state.publishing = true;
@@ -513,18 +716,23 @@ impl<S: Stage> Actor<S> {
                     self.note(&Observation::Publishes { name });
                 }
             }
-            "NetStream.Play.Start" => {
+            "NetStream.Play.Start" if mine && !self.state.playing => {
                 self.state.playing = true;
                 if let Some(name) = self.state.played.clone() {
                     self.note(&Observation::Plays { name });
                 }
             }
-            // Late words about what was closed.
-            "NetStream.Play.UnpublishNotify" | "NetStream.Play.PublishNotify"
-                if self.state.closed && !self.state.playing =>
-            {
-                return;
+            "NetStream.Play.Transition" if mine => {
+                if let Some(name) = self.state.next.take() {
+                    self.note(&Observation::AsksToPlay { name: name.clone() });
+                    self.note(&Observation::Plays { name: name.clone() });
+                    self.state.played = Some(name);
+                    self.state.frames = 0;
+                    self.state.ended = false;
+                }
             }
+            // Late words about what was closed.
+            "NetStream.Play.UnpublishNotify" | "NetStream.Play.PublishNotify" if !mine => return,
             "NetStream.Play.UnpublishNotify" | "NetStream.Play.Stop" => self.state.ended = true,
             "NetStream.Play.PublishNotify" => self.state.ended = false,
             // Sent to whoever closes, too; by then it may have asked anew.
@@ -537,6 +745,21 @@ impl<S: Stage> Actor<S> {
             self.state.refused = true;
         }
         self.note(&Observation::Told { code });
+    }
+
+    /// What the second play is told; false if it is not meant.
+    fn handle_beside(&mut self, stream: MessageStreamId, code: &str) -> bool {
+        let beside = self.state.beside.as_mut();
+        let Some(beside) = beside.filter(|beside| beside.stream == Some(stream)) else {
+            return false;
+        };
+        if code == "NetStream.Play.Start" && !beside.playing {
+            beside.playing = true;
+            let name = beside.name.clone();
+            self.note_beside(&Observation::Plays { name });
+        }
+        self.note_beside(&Observation::Told { code: code.into() });
+        true
     }
 }
 

@@ -155,6 +155,73 @@ fn client_and_server_agree() {
     }
 }
 
+/// Both sides, and what the client makes of an S2 with one byte changed.
+fn meet(kind: HandshakeKind, strict: bool, spoil: bool) -> Result<bool, HandshakeError> {
+    let (mut up, mut down) = (Vec::new(), Vec::new());
+    let mut client = ClientHandshake::with(5, kind, strict, &mut up);
+    let mut server = ServerHandshake::new(6);
+    assert_eq!(server.handle_input(&mut &up[..], &mut down), Ok(false));
+    if spoil {
+        down[2_000] ^= 1;
+    }
+    let mut c2 = Vec::new();
+    let mut result = Ok(false);
+    for mut piece in down.chunks(100) {
+        result = client.handle_input(&mut piece, &mut c2);
+    }
+    if result.is_ok() {
+        assert_eq!(server.handle_input(&mut &c2[..], &mut Vec::new()), Ok(true));
+    }
+    result
+}
+
+#[test]
+fn every_client_meets_our_server_and_a_strict_one_sees_a_wrong_s2() {
+    use HandshakeKind::{DigestSchema0, DigestSchema1, Simple};
+    for kind in [Simple, DigestSchema0, DigestSchema1] {
+        assert_eq!(meet(kind, false, false), Ok(true), "{kind:?}");
+        assert_eq!(meet(kind, true, false), Ok(true), "{kind:?}");
+        assert_eq!(meet(kind, false, true), Ok(true), "{kind:?}");
+        let strict = meet(kind, true, true);
+        assert_eq!(strict, Err(HandshakeError::Unanswered), "{kind:?}");
+    }
+}
+
+/// nginx-rtmp, SRS and others without digests: S1's version is zero or not, and it is not signed.
+#[test]
+fn a_strict_digest_client_takes_a_simple_answer() {
+    let mut up = Vec::new();
+    let mut client = ClientHandshake::with(5, HandshakeKind::DigestSchema1, true, &mut up);
+    let mut down = vec![3];
+    down.extend([7; PACKET]);
+    down.extend(&up[1..]);
+    // The server's reading of its clock.
+    down[1 + PACKET + 4..1 + PACKET + 8].fill(9);
+    let result = client.handle_input(&mut &down[..], &mut Vec::new());
+    assert_eq!(result, Ok(true));
+}
+
+/// FFmpeg with `rtmpe://` and others that would fall back: a plain S0 would have them speak cipher to us, so they are
+/// told by the close, before they have sent another byte, and may come again with 3.
+#[test]
+fn rtmpe_is_refused_at_its_first_byte_and_a_second_try_is_met() {
+    for version in [6, 8, 9] {
+        let (result, out) = serve(&[version]);
+        assert_eq!(result, Err(HandshakeError::Encrypted { version }));
+        assert!(out.is_empty());
+    }
+    assert_eq!(serve(&c0c1(3, |i| i as u8)).0, Ok(false));
+}
+
+#[test]
+fn tls_is_told_from_a_reserved_version() {
+    assert_eq!(serve(&[0x16]).0, Ok(false));
+    assert_eq!(serve(&[0x16, 3]).0, Ok(false));
+    assert_eq!(serve(&[0x16, 3, 3, 0]).0, Err(HandshakeError::Tls));
+    let (result, out) = serve(&c0c1(0x16, |_| 1));
+    assert_eq!((result, out.first()), (Ok(false), Some(&3)));
+}
+
 #[test]
 fn client_refuses_what_is_not_a_server() {
     let mut out = Vec::new();

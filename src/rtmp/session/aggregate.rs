@@ -14,6 +14,22 @@ pub(super) struct Part<'a> {
     pub(super) payload: &'a [u8],
 }
 
+/// Writes one: `parts` at their own times, type, time and payload each. What is longer than its length field can say
+/// is left out.
+pub(super) fn encode(parts: &[(u8, Timestamp, &[u8])]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (type_id, timestamp, payload) in parts {
+        let Some([0, s0, s1, s2]) = u32::try_from(payload.len()).ok().map(u32::to_be_bytes) else {
+            continue;
+        };
+        let [t3, t0, t1, t2] = timestamp.0.to_be_bytes();
+        out.extend_from_slice(&[*type_id, s0, s1, s2, t0, t1, t2, t3, 0, 0, 0]);
+        out.extend_from_slice(payload);
+        out.extend_from_slice(&(11 + payload.len() as u32).to_be_bytes());
+    }
+    out
+}
+
 /// The messages inside, at the aggregate's time plus their distance from the first. One that is cut short ends it.
 pub(super) fn parts(outer: Timestamp, mut rest: &[u8]) -> impl Iterator<Item = Part<'_>> {
     let mut first = None;
@@ -36,7 +52,40 @@ pub(super) fn parts(outer: Timestamp, mut rest: &[u8]) -> impl Iterator<Item = P
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn aggregates_round_trip(
+            outer: u32, first: u32,
+            messages in prop::collection::vec(
+                (0u8..0x20, any::<u32>(), prop::collection::vec(any::<u8>(), 0..40)), 0..9,
+            ),
+        ) {
+            let messages: Vec<(u8, Timestamp, Vec<u8>)> = messages
+                .into_iter()
+                .enumerate()
+                .map(|(n, (kind, time, payload))| (kind, Timestamp(if n == 0 { first } else { time }), payload))
+                .collect();
+            let written: Vec<(u8, Timestamp, &[u8])> =
+                messages.iter().map(|(kind, time, payload)| (*kind, *time, &payload[..])).collect();
+            let bytes = encode(&written);
+            let read: Vec<_> = parts(Timestamp(outer), &bytes).collect();
+            prop_assert_eq!(read.len(), written.len());
+            for (part, (kind, time, payload)) in read.iter().zip(&written) {
+                prop_assert_eq!(part.type_id, *kind);
+                prop_assert_eq!(part.payload, *payload);
+                prop_assert_eq!(part.timestamp, Timestamp(outer) + time.0.wrapping_sub(first));
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(parts(Timestamp(0), &bytes).count() <= bytes.len() / 11);
+        }
+    }
 
     #[test]
     fn times_count_from_the_first() {

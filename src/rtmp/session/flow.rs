@@ -54,8 +54,11 @@ impl Flow {
         })
     }
 
-    /// The peer limits our window. Some: the new one, of which it is to be told (§5.4.5).
+    /// The peer limits our window. Some: the new one, of which it is to be told (§5.4.5). 0 says nothing.
     pub(super) fn limit(&mut self, size: u32, limit: Limit) -> Option<u32> {
+        if size == 0 {
+            return None;
+        }
         let window = match (limit, self.limit) {
             (Limit::Hard, _) | (Limit::Dynamic, Limit::Hard) => {
                 self.limit = Limit::Hard;
@@ -118,5 +121,10 @@ mod tests {
             "as hard as the last"
         );
         assert_eq!(flow.limit(800, Limit::Hard), None, "unchanged");
+        assert_eq!(
+            flow.limit(0, Limit::Hard),
+            None,
+            "nothing may be sent at all"
+        );
     }
 }

@@ -5,7 +5,7 @@
 
 use super::client::{ClientConfig, ClientEvent, ClientSession};
 use super::server::{Event, ServerSession, SessionConfig};
-use super::{MessageStreamId, SessionError};
+use super::{MessageStreamId, SessionError, Status};
 use crate::limits;
 use crate::rtmp::amf::{Value, amf0};
 use crate::rtmp::chunk::CSID_COMMAND;
@@ -163,6 +163,7 @@ impl Served {
                 self.open.swap_remove(place.unwrap_or(0));
             }
             Event::ConnectRequested(_) => assert!(self.open.is_empty()),
+            Event::SharedObject(_) => {}
             Event::Media { .. } | Event::MetadataCleared { .. } => {
                 assert!(place.is_some_and(|place| self.open.get(place).is_some_and(|o| o.1)));
             }
@@ -184,21 +185,25 @@ impl Served {
         match event {
             // Every refusal of `connect` is the end: with `slow` it is tried, else the rest would not be.
             Event::ConnectRequested(_) if refuses && self.plan.slow => {
-                session.reject_connect("NetConnection.Connect.Rejected", "no");
+                session.reject_connect(Status::ConnectRejected, "no");
             }
             Event::ConnectRequested(_) => session.accept_connect(),
             Event::PublishRequested { stream, .. } if refuses => {
-                session.reject_publish(*stream, "NetStream.Publish.BadName", "no");
+                session.reject_publish(*stream, Status::PublishBadName, "no");
                 self.forget(*stream);
             }
             Event::PlayRequested { stream, .. } if refuses => {
-                session.reject_play(*stream, "NetStream.Play.StreamNotFound", "no");
+                session.reject_play(*stream, Status::PlayStreamNotFound, "no");
                 self.forget(*stream);
             }
             Event::PublishRequested { stream, .. } => session.accept_publish(*stream),
-            Event::PlayRequested { stream, .. } => session.accept_play(*stream),
+            Event::PlayRequested { stream, .. } => {
+                session.accept_play(*stream);
+                session.complete_transition(*stream);
+            }
             Event::Paused { stream, paused, .. } => session.confirm_pause(*stream, *paused),
             Event::SeekRequested { stream, .. } => session.reject_seek(*stream, "no"),
+            Event::Receive { stream, .. } => session.confirm_receive(*stream),
             _ => {}
         }
     }
@@ -245,7 +250,7 @@ fn client() -> ClientSession {
         tc_url: "rtmp://localhost/live".into(),
         flash_ver: "fuzz".into(),
         chunk_size: 4_096,
-        digest: false,
+        ..ClientConfig::default()
     };
     let mut session = ClientSession::new(config, 1);
     session.connect();

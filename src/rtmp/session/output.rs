@@ -7,7 +7,7 @@ use crate::rtmp::control::{ProtocolControl, UserControl};
 use crate::rtmp::message;
 use crate::time::Timestamp;
 
-use super::MessageStreamId;
+use super::{MessageStreamId, Status};
 
 /// The bytes to be written, and the encoder that lays them out.
 #[derive(Debug)]
@@ -80,10 +80,9 @@ impl Output {
         self.command(0, &[name, Value::Number(transaction), object, info]);
     }
 
-    /// `_error` to `transaction`.
-    pub(super) fn error(&mut self, transaction: f64, code: &str, description: &str) {
+    /// `_error` to `transaction`, with an object that explains it.
+    pub(super) fn error(&mut self, transaction: f64, info: Value) {
         let name = Value::string("_error");
-        let info = info("error", code, description);
         self.command(0, &[name, Value::Number(transaction), Value::Null, info]);
     }
 
@@ -95,24 +94,27 @@ impl Output {
     }
 
     /// `onStatus` on message stream `stream`, which GStreamer checks, with a plain object, on which FFmpeg insists.
-    pub(super) fn status(
-        &mut self,
-        stream: MessageStreamId,
-        level: &str,
-        code: &str,
-        description: &str,
-    ) {
-        self.notify(stream, "onStatus", Some(info(level, code, description)));
+    pub(super) fn status(&mut self, stream: MessageStreamId, status: Status, description: &str) {
+        self.notify(stream, "onStatus", Some(info(status, description)));
     }
 }
 
 /// The info object of replies and notices.
-pub(super) fn info(level: &str, code: &str, description: &str) -> Value {
+pub(super) fn info(status: Status, description: &str) -> Value {
     Value::object([
-        ("level", Value::string(level)),
-        ("code", Value::string(code)),
+        ("level", Value::string(status.level().as_str())),
+        ("code", Value::string(status.code())),
         ("description", Value::string(description)),
     ])
+}
+
+/// `info` with one more property.
+pub(super) fn info_with(info: Value, key: &str, value: Value) -> Value {
+    let mut info = info;
+    if let Value::Object(properties) = &mut info {
+        properties.push((key.to_owned(), value));
+    }
+    info
 }
 
 /// The data message `|RtmpSampleAccess`: Flash may look into the samples. FFmpeg knows and skips it.

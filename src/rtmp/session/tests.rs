@@ -3,8 +3,13 @@
 
 use proptest::prelude::*;
 
+use super::Status;
 use super::client::{ClientConfig, ClientEvent, ClientSession};
 use super::server::{Event, ServerSession, SessionConfig};
+use crate::limits;
+use crate::rtmp::amf::Value;
+use crate::rtmp::command::{Enhanced, Play2, PlayOptions, PlayStart, PublishKind};
+use crate::rtmp::handshake::HandshakeKind;
 use crate::rtmp::wire::{MediaKind, WireMessage};
 use crate::time::{Instant, Timestamp};
 
@@ -22,7 +27,11 @@ impl Pair {
             tc_url: "rtmp://localhost/live?token=1".into(),
             flash_ver: "pair".into(),
             chunk_size: client_chunk,
-            digest,
+            handshake: match digest {
+                true => HandshakeKind::DigestSchema1,
+                false => HandshakeKind::Simple,
+            },
+            ..ClientConfig::default()
         };
         let mut client = ClientSession::new(config, 7);
         client.connect();
@@ -271,8 +280,8 @@ fn refusals_reach_the_client() {
         pair.server.handle_input(Instant::ZERO, &up).unwrap();
         up.clear();
         if let Some(Event::ConnectRequested(_)) = pair.server.poll_event() {
-            let code = "NetConnection.Connect.InvalidApp";
-            pair.server.reject_connect(code, "no such application");
+            let status = Status::ConnectInvalidApp;
+            pair.server.reject_connect(status, "no such application");
         }
         pair.server.take_output(&mut down);
         pair.client.handle_input(Instant::ZERO, &down).unwrap();
@@ -283,8 +292,312 @@ fn refusals_reach_the_client() {
     assert!(!pair.server.is_connected());
 }
 
+fn config() -> ClientConfig {
+    ClientConfig {
+        app: "live".into(),
+        tc_url: "rtmp://localhost/live".into(),
+        ..ClientConfig::default()
+    }
+}
+
+impl Pair {
+    fn of(config: ClientConfig) -> Self {
+        let mut client = ClientSession::new(config, 7);
+        client.connect();
+        Self {
+            client,
+            server: ServerSession::new(SessionConfig::default(), 8),
+            piece: 1_000,
+        }
+    }
+}
+
+#[test]
+fn a_client_does_several_things_at_once() {
+    let mut pair = Pair::of(config());
+    pair.client.publish_as("a", PublishKind::Record);
+    let options = PlayOptions {
+        start: PlayStart::Recorded(2.0),
+        duration: Some(5.0),
+        reset: false,
+    };
+    pair.client.play_with("b", options);
+    pair.client.publish_as("c", PublishKind::Append);
+    let (events, _) = pair.settle();
+    assert!(matches!(
+        &events[1..],
+        [
+            Event::PublishRequested {
+                stream: 1,
+                kind: PublishKind::Record,
+                ..
+            },
+            Event::PlayRequested {
+                stream: 2,
+                start: PlayStart::Recorded(2.0),
+                duration: Some(5.0),
+                reset: false,
+                ..
+            },
+            Event::PublishRequested {
+                stream: 3,
+                kind: PublishKind::Append,
+                ..
+            },
+        ]
+    ));
+    assert_eq!(pair.client.stream(), Some(1));
+    let time = Timestamp(9);
+    pair.client.send_message(8, 3, time, b"\xAF\x01c");
+    let parts = [
+        (MediaKind::Audio, Timestamp(10), &b"\xAF\x01d"[..]),
+        (MediaKind::Video, Timestamp(12), b"\x17\x01e"),
+    ];
+    pair.client.send_aggregate(1, &parts);
+    pair.client.close(3);
+    pair.client.close(99);
+    let (events, told) = pair.settle();
+    let streams: Vec<_> = events.iter().filter_map(Event::stream).collect();
+    assert_eq!(streams, [3, 1, 1, 3]);
+    assert_eq!(
+        media_at_server(&events)[1..],
+        [
+            (MediaKind::Audio, 10, b"\xAF\x01d".to_vec()),
+            (MediaKind::Video, 12, b"\x17\x01e".to_vec())
+        ]
+    );
+    assert_eq!(codes(&told), ["NetStream.Unpublish.Success"]);
+    pair.client.close_stream();
+    let (events, _) = pair.settle();
+    assert_eq!(events.len(), 2);
+    assert_eq!(pair.client.stream(), None);
+}
+
+#[test]
+fn a_client_steers_what_it_plays() {
+    let mut pair = Pair::of(config());
+    pair.client.play("a");
+    pair.settle();
+    pair.client.pause(true, 1.0);
+    pair.client.seek(2_000.0);
+    pair.client.receive_audio(false);
+    pair.client.receive_video(true);
+    let (events, _) = pair.settle();
+    assert!(matches!(
+        events.as_slice(),
+        [
+            Event::Paused { paused: true, .. },
+            Event::SeekRequested {
+                position: 2_000.0,
+                ..
+            },
+            Event::Receive {
+                audio: Some(false),
+                ..
+            },
+            Event::Receive {
+                video: Some(true),
+                ..
+            },
+        ]
+    ));
+    assert_eq!(
+        pair.server.buffer_length(1),
+        Some(ClientConfig::default().buffer)
+    );
+    let play = Play2 {
+        name: Some("b".into()),
+        ..Play2::default()
+    };
+    pair.client.play2(1, &play);
+    let (_, told) = pair.settle();
+    assert_eq!(codes(&told), ["NetStream.Play.Transition"]);
+    pair.server.complete_transition(1);
+    let (_, told) = pair.settle();
+    assert_eq!(media_at_client(&told).len(), 1, "onPlayStatus is data");
+}
+
+#[test]
+fn a_client_calls_and_is_answered() {
+    let mut pair = Pair::of(config());
+    assert_eq!(pair.client.call(0, "early", vec![]), None);
+    pair.settle();
+    let length = pair.client.call(0, "getStreamLength", vec![]).unwrap();
+    let nothing = pair.client.call(0, "frobnicate", vec![]).unwrap();
+    let (_, told) = pair.settle();
+    let answers: Vec<_> = told
+        .iter()
+        .filter_map(|event| match event {
+            ClientEvent::Answered {
+                transaction,
+                granted,
+                value,
+            } => Some((*transaction, *granted, value)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(answers[0], (length, true, &Value::Number(0.0)));
+    assert_eq!((answers[1].0, answers[1].1), (nothing, false));
+    for _ in 0..limits::OPEN_CALLS {
+        assert!(pair.client.call(0, "x", vec![]).is_some());
+    }
+    assert_eq!(pair.client.call(0, "x", vec![]), None, "so many are open");
+}
+
+#[test]
+fn both_sides_say_what_they_know_of_enhanced_rtmp() {
+    let ours = Enhanced {
+        four_cc_list: vec!["hvc1".into(), "av01".into()],
+        video: vec![("hvc1".into(), 3)],
+        audio: vec![("Opus".into(), 1)],
+        caps_ex: 15,
+    };
+    let mut pair = Pair::of(ClientConfig {
+        enhanced: Some(ours.clone()),
+        ..config()
+    });
+    let (events, _) = pair.settle();
+    assert!(matches!(&events[..], [Event::ConnectRequested(c)] if c.enhanced == Some(ours)));
+    let caps = pair.client.server_caps().unwrap();
+    assert_eq!(
+        (caps.four_cc_list.as_slice(), caps.caps_ex),
+        (&["*".to_owned()][..], 14)
+    );
+    assert_eq!(caps.video, [("*".to_owned(), 4)]);
+    assert!(
+        pair.server
+            .request_reconnect(Some("rtmp://b/live"), "moving")
+    );
+    let (_, told) = pair.settle();
+    let elsewhere = ClientEvent::Redirected {
+        tc_url: "rtmp://b/live".into(),
+    };
+    assert_eq!(told[0], elsewhere);
+    let mut plain = Pair::of(config());
+    plain.settle();
+    assert_eq!(plain.client.server_caps(), None);
+}
+
+#[test]
+fn commands_are_wrapped_if_amf3_is_granted() {
+    let mut pair = Pair::of(ClientConfig {
+        object_encoding: 3,
+        handshake: HandshakeKind::DigestSchema0,
+        strict_handshake: true,
+        ..config()
+    });
+    pair.settle();
+    pair.client.publish("a");
+    let mut up = pair.client.output().to_vec();
+    // Format 1: a delta, a length, and type 17.
+    assert_eq!((up[0] >> 6, up[7]), (1, 17));
+    pair.client.take_output(&mut Vec::new());
+    pair.server.handle_input(Instant::ZERO, &up).unwrap();
+    up.clear();
+    let (events, told) = pair.settle();
+    assert!(matches!(
+        events[..],
+        [Event::PublishRequested { stream: 1, .. }]
+    ));
+    assert_eq!(codes(&told), ["NetStream.Publish.Start"]);
+}
+
+#[test]
+fn a_redirected_client_hears_where_to_and_wishes_no_more() {
+    let mut pair = Pair::of(config());
+    pair.client.publish("a");
+    let (mut up, mut down) = (Vec::new(), Vec::new());
+    for _ in 0..2 {
+        pair.client.take_output(&mut up);
+        pair.server.handle_input(Instant::ZERO, &up).unwrap();
+        up.clear();
+        if pair.server.poll_event().is_some() {
+            pair.server.redirect_connect("rtmp://b/live", "elsewhere");
+        }
+        pair.server.take_output(&mut down);
+        pair.client.handle_input(Instant::ZERO, &down).unwrap();
+        down.clear();
+    }
+    let told: Vec<_> = core::iter::from_fn(|| pair.client.poll_event()).collect();
+    assert!(matches!(
+        &told[..],
+        [
+            ClientEvent::Established,
+            ClientEvent::Redirected { tc_url },
+            ClientEvent::Refused { code, description },
+        ] if tc_url == "rtmp://b/live" && code == "NetConnection.Connect.Rejected" && description == "elsewhere"
+    ));
+    pair.client.play("b");
+    assert!(pair.client.output().is_empty());
+}
+
+#[test]
+fn a_server_cannot_flood_a_client() {
+    let mut pair = Pair::of(config());
+    pair.settle();
+    let flood = |bytes: &[u8], times: usize| {
+        let mut pair = Pair::of(config());
+        pair.settle();
+        pair.client
+            .handle_input(Instant::ZERO, &bytes.repeat(times))
+    };
+    let ping = b"\x02\0\0\0\0\0\x06\x04\0\0\0\0\0\x06\0\0\0\x01";
+    flood(ping, limits::REPLY_BYTES / ping.len()).unwrap();
+    let error = flood(ping, limits::REPLY_BYTES / ping.len() + 1).unwrap_err();
+    assert!(error.to_string().contains("answers"), "{error}");
+    let audio = b"\x04\0\0\0\0\0\0\x08\x01\0\0\0";
+    flood(audio, limits::SESSION_EVENTS).unwrap();
+    let error = flood(audio, limits::SESSION_EVENTS + 1).unwrap_err();
+    assert!(
+        error.to_string().contains("messages in one read"),
+        "{error}"
+    );
+    // Whoever takes the answers away goes on for ever.
+    for _ in 0..3 {
+        let half = ping.repeat(limits::REPLY_BYTES / ping.len() / 2);
+        pair.client.handle_input(Instant::ZERO, &half).unwrap();
+        pair.client.handle_input(Instant::ZERO, &half).unwrap();
+        pair.client.take_output(&mut Vec::new());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+    /// What both sides say to each other is the same however the cable cuts it.
+    #[test]
+    fn a_conversation_is_the_same_in_any_split(
+        piece in 1usize..4_000, amf3: bool, kind in 0usize..3,
+        wishes in prop::collection::vec((any::<bool>(), "[a-c]"), 1..6),
+    ) {
+        let talk = |piece: usize| {
+            let handshake = [
+                HandshakeKind::Simple,
+                HandshakeKind::DigestSchema0,
+                HandshakeKind::DigestSchema1,
+            ][kind];
+            let object_encoding = if amf3 { 3 } else { 0 };
+            let mut pair = Pair::of(ClientConfig { handshake, object_encoding, ..config() });
+            pair.piece = piece;
+            for (publishes, name) in &wishes {
+                match publishes {
+                    true => pair.client.publish(name),
+                    false => pair.client.play(name),
+                }
+            }
+            let (mut events, mut told) = pair.settle();
+            pair.client.send_media(MediaKind::Audio, Timestamp(3), b"\xAF\x01x");
+            pair.client.pause(true, 0.0);
+            pair.client.close_stream();
+            let (more_events, more_told) = pair.settle();
+            events.extend(more_events);
+            told.extend(more_told);
+            // Who acknowledges what, and when, does depend on the pieces.
+            told.retain(|event| !matches!(event, ClientEvent::Acknowledged(_)));
+            (format!("{events:?}"), told)
+        };
+        prop_assert_eq!(talk(piece), talk(usize::MAX));
+    }
+
     #[test]
     fn what_is_published_arrives(
         sizes in (1u32..70_000, 1u32..70_000), piece in 1usize..5_000, digest: bool,

@@ -7,8 +7,8 @@ use futures_lite::future::yield_now;
 use super::farewell::Close;
 use super::{Connection, Role};
 use crate::media::directory::StreamKey;
-use crate::rtmp::session::MessageStreamId;
 use crate::rtmp::session::server::Event;
+use crate::rtmp::session::{MessageStreamId, Status};
 use crate::runtime::Runtime;
 use crate::server::event::Party;
 use crate::server::play::Play;
@@ -39,6 +39,7 @@ impl<R: Runtime> Connection<R> {
                 Event::PublishRequested { stream, name, .. } => self.publish(stream, &name).await?,
                 Event::PlayRequested { stream, name, .. } => {
                     self.play(stream, &name)?;
+                    self.session.complete_transition(stream); // behind the headers of what plays now
                     // One read can hold a thousand, and each costs a set of headers here and on the publisher's
                     // shard: the neighbours in between.
                     self.reply()?;
@@ -74,11 +75,22 @@ impl<R: Runtime> Connection<R> {
             } => {
                 if let Some(Role::Play(play)) = self.roles.get(&stream) {
                     play.set_wanted(audio, video);
+                    if audio == Some(true) || video == Some(true) {
+                        self.session.confirm_receive(stream);
+                    }
                 }
             }
             Event::SeekRequested { stream, .. } => {
                 self.session
                     .reject_seek(stream, "a live stream cannot be sought in");
+            }
+            Event::SharedObject(ref object) => {
+                tracing::debug!(
+                    connection = self.id,
+                    name = object.name,
+                    events = object.events.len(),
+                    "shared objects are not kept here: ignored"
+                );
             }
             _ => {}
         }
@@ -88,11 +100,8 @@ impl<R: Runtime> Connection<R> {
     async fn publish(&mut self, stream: MessageStreamId, name: &str) -> Result<(), Close> {
         let key = StreamKey::new(&self.app, name);
         if name.is_empty() {
-            self.session.reject_publish(
-                stream,
-                "NetStream.Publish.BadName",
-                "a stream needs a name",
-            );
+            self.session
+                .reject_publish(stream, Status::PublishBadName, "a stream needs a name");
             return Err(Close::Refused("publish without a stream name".into()));
         }
         match Publication::claim(&self.shard, self.party(key.clone())).await {
@@ -104,7 +113,7 @@ impl<R: Runtime> Connection<R> {
             None => {
                 let description = format!("{key} is being published already");
                 self.session
-                    .reject_publish(stream, "NetStream.Publish.BadName", &description);
+                    .reject_publish(stream, Status::PublishBadName, &description);
                 Err(Close::Refused(description))
             }
         }
@@ -112,11 +121,8 @@ impl<R: Runtime> Connection<R> {
 
     fn play(&mut self, stream: MessageStreamId, name: &str) -> Result<(), Close> {
         if name.is_empty() {
-            self.session.reject_play(
-                stream,
-                "NetStream.Play.StreamNotFound",
-                "a stream needs a name",
-            );
+            self.session
+                .reject_play(stream, Status::PlayStreamNotFound, "a stream needs a name");
             return Ok(());
         }
         let key = StreamKey::new(&self.app, name);

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::rtmp::amf::Value;
 use crate::rtmp::session::MessageStreamId;
 use crate::rtmp::wire::MediaKind;
 use crate::time::Timestamp;
@@ -42,7 +43,19 @@ pub enum ClientEvent {
         /// description
         description: String,
     },
-    /// User control StreamBegin (0), StreamEOF (1), StreamDry (2), StreamIsRecorded (4).
+    /// The answer to a [`ClientSession::call`].
+    ///
+    /// [`ClientSession::call`]: super::ClientSession::call
+    Answered {
+        /// its number
+        transaction: f64,
+        /// whether it was `_result`, not `_error`
+        granted: bool,
+        /// what stands behind the command object; null if nothing
+        value: Value,
+    },
+    /// User control StreamBegin (0), StreamEOF (1), StreamDry (2), StreamIsRecorded (4), buffer empty (31) and ready
+    /// (32).
     Control {
         /// event type
         event: u16,

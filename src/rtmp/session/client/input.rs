@@ -6,11 +6,11 @@ use super::{Call, ClientEvent, ClientSession, Progress};
 use crate::limits;
 use crate::rtmp::amf::Value;
 use crate::rtmp::chunk::decoder::{Body, Message};
-use crate::rtmp::command::{Command, CommandError};
+use crate::rtmp::command::{Command, CommandError, Enhanced};
 use crate::rtmp::control::{ProtocolControl, UserControl};
 use crate::rtmp::message;
 use crate::rtmp::session::link::Incoming;
-use crate::rtmp::session::{MessageStreamId, SessionError, aggregate};
+use crate::rtmp::session::{MessageStreamId, SessionError, Status, aggregate, within};
 use crate::rtmp::wire::{MediaKind, WireMessage};
 use crate::time::Timestamp;
 
@@ -27,7 +27,12 @@ impl ClientSession {
                 self.send_connect();
             }
         }
-        while let Some(incoming) = self.link.next(&mut input)? {
+        loop {
+            let before = self.link.output.bytes.len();
+            let Some(incoming) = self.link.next(&mut input)? else {
+                break;
+            };
+            self.extorted += self.link.output.bytes.len() - before;
             match incoming {
                 Incoming::Message(message) => self.on_message(message)?,
                 Incoming::User(control) => self.on_user(control),
@@ -39,6 +44,16 @@ impl ClientSession {
                 }
                 Incoming::Protocol(_) => {}
             }
+            within(
+                self.extorted,
+                limits::REPLY_BYTES,
+                "bytes of answers that nobody takes away",
+            )?;
+            within(
+                self.events.len(),
+                limits::SESSION_EVENTS,
+                "messages in one read",
+            )?;
         }
         self.link.acknowledge();
         Ok(())
@@ -48,7 +63,9 @@ impl ClientSession {
         if let UserControl::StreamBegin(stream)
         | UserControl::StreamEof(stream)
         | UserControl::StreamDry(stream)
-        | UserControl::StreamIsRecorded(stream) = control
+        | UserControl::StreamIsRecorded(stream)
+        | UserControl::BufferEmpty(stream)
+        | UserControl::BufferReady(stream) = control
         {
             let event = control.event();
             self.events
@@ -129,6 +146,11 @@ impl ClientSession {
         match self.take_call(command.transaction) {
             Some(Call::Connect) => {
                 self.progress = Progress::Connected;
+                // Enhanced RTMP has it in the properties; others put all they say into the information object.
+                let info = command.argument(0);
+                self.server = Enhanced::of(&command.object).or_else(|| Enhanced::of(info));
+                let granted = info.get("objectEncoding").and_then(Value::as_number);
+                self.amf3 = self.config.object_encoding == 3 && granted == Some(3.0);
                 self.events.push_back(ClientEvent::Connected);
                 while let Some(wish) = self.wishes.pop_front() {
                     self.begin(wish);
@@ -139,20 +161,36 @@ impl ClientSession {
                 self.events.push_back(ClientEvent::StreamCreated { stream });
                 self.fulfil(wish, stream);
             }
+            Some(Call::Owners) => self.answered(command, true),
             None => {}
         }
     }
 
     /// Refusals of releaseStream, FCPublish and their like harm nobody.
     fn on_error(&mut self, command: &Command) {
-        if self.take_call(command.transaction).is_some() {
-            self.refused(command.argument(0));
+        match self.take_call(command.transaction) {
+            Some(Call::Connect) => {
+                self.progress = Progress::Refused;
+                self.wishes.clear();
+                self.refused(command.argument(0));
+            }
+            Some(Call::CreateStream(_)) => self.refused(command.argument(0)),
+            Some(Call::Owners) => self.answered(command, false),
+            None => {}
         }
+    }
+
+    fn answered(&mut self, command: &Command, granted: bool) {
+        self.events.push_back(ClientEvent::Answered {
+            transaction: command.transaction,
+            granted,
+            value: command.argument(0).clone(),
+        });
     }
 
     fn on_status(&mut self, stream: MessageStreamId, info: &Value) {
         let [level, code, description] = ["level", "code", "description"].map(|k| text(info, k));
-        if code == "NetConnection.Connect.ReconnectRequest" {
+        if code == Status::ConnectReconnectRequest.code() {
             let tc_url = text(info, "tcUrl");
             self.events.push_back(ClientEvent::Redirected { tc_url });
         }

@@ -1,4 +1,8 @@
 //! The client's side: publish and play. Used by the simulator, tests, benches, and later by relays.
+//!
+//! A connection may carry several message streams, each publishing or playing; [`ClientSession::publish`] and
+//! [`ClientSession::play`] make one each. What a method does without being told a stream, it does to every stream it
+//! fits.
 
 use std::collections::VecDeque;
 
@@ -7,20 +11,16 @@ use super::link::Link;
 use super::server::SessionError;
 use crate::limits;
 use crate::rtmp::amf::Value;
-use crate::rtmp::chunk::{CSID_AUDIO, CSID_DATA, CSID_VIDEO};
-use crate::rtmp::command::Command;
-use crate::rtmp::control::{ProtocolControl, UserControl};
-use crate::rtmp::handshake::ClientHandshake;
-use crate::rtmp::wire::MediaKind;
-use crate::time::{Instant, Timestamp};
+use crate::rtmp::command::{Enhanced, Play2, PlayOptions, PublishKind};
+use crate::rtmp::handshake::{ClientHandshake, HandshakeKind};
+use crate::time::{Duration, Instant};
 
+mod calls;
 mod event;
 mod input;
+mod media;
 
 pub use event::ClientEvent;
-
-/// How long a player says it buffers, in milliseconds: FFmpeg's figure. Advisory.
-const BUFFER_MILLIS: u32 = 3_000;
 
 /// How a client introduces itself.
 #[derive(Clone, Debug)]
@@ -33,8 +33,33 @@ pub struct ClientConfig {
     pub flash_ver: String,
     /// Chunk size we announce and send with; 128 sends no SetChunkSize.
     pub chunk_size: u32,
-    /// Use the digest handshake (schema 1) instead of the simple one.
-    pub digest: bool,
+    /// The handshake we begin with. A server may answer a digest handshake with the simple one.
+    pub handshake: HandshakeKind,
+    /// Whether to insist on an S2 that answers C1. Many servers send another.
+    pub strict_handshake: bool,
+    /// The AMF version asked for, 0 or 3. If the server grants 3, commands leave as type 17, their values in AMF0.
+    pub object_encoding: u8,
+    /// What we say of Enhanced RTMP, if anything.
+    pub enhanced: Option<Enhanced>,
+    /// How long a player says it buffers. Advisory.
+    pub buffer: Duration,
+}
+
+impl Default for ClientConfig {
+    /// FFmpeg's buffer and chunk size, a simple handshake, and no application.
+    fn default() -> Self {
+        Self {
+            app: String::new(),
+            tc_url: String::new(),
+            flash_ver: String::new(),
+            chunk_size: 4_096,
+            handshake: HandshakeKind::Simple,
+            strict_handshake: false,
+            object_encoding: 0,
+            enhanced: None,
+            buffer: Duration::from_millis(3_000),
+        }
+    }
 }
 
 /// A client's protocol state. Methods queue bytes in `output`; nothing is sent by itself but acks, pongs, windows, C2,
@@ -47,15 +72,19 @@ pub struct ClientSession {
     link: Link,
     events: VecDeque<ClientEvent>,
     progress: Progress,
+    /// What the server said of Enhanced RTMP.
+    server: Option<Enhanced>,
+    /// Whether commands leave as type 17.
+    amf3: bool,
     /// Publishes and plays waiting for `connect` to be answered.
     wishes: VecDeque<Wish>,
-    /// Calls whose answer matters. Few: one `connect`, and a `createStream` for each wish.
+    /// Calls whose answer matters, at most [`limits::OPEN_CALLS`].
     calls: Vec<(f64, Call)>,
-    next_transaction: f64,
-    /// The message stream we publish on, and the name.
-    publishing: Option<(MessageStreamId, String)>,
-    /// The message stream we play on.
-    playing: Option<MessageStreamId>,
+    last_transaction: f64,
+    /// What is published and played, in the order it began.
+    streams: Vec<Stream>,
+    /// Bytes of output that the server made us say, since the output was last taken.
+    extorted: usize,
     fault: Option<SessionError>,
 }
 
@@ -67,18 +96,29 @@ enum Progress {
     Connecting,
     /// It was accepted.
     Connected,
+    /// It was refused.
+    Refused,
 }
 
 #[derive(Debug, Clone)]
 enum Wish {
-    Publish(String),
-    Play(String),
+    Publish(String, PublishKind),
+    Play(String, PlayOptions),
 }
 
 #[derive(Debug)]
 enum Call {
     Connect,
     CreateStream(Wish),
+    /// The owner's own.
+    Owners,
+}
+
+#[derive(Debug)]
+struct Stream {
+    id: MessageStreamId,
+    /// The name that is published; none of a play.
+    publishes: Option<String>,
 }
 
 impl ClientSession {
@@ -86,18 +126,21 @@ impl ClientSession {
     pub fn new(config: ClientConfig, nonce: u64) -> Self {
         // What comes is copied out at once: one chunk saves a step.
         let mut link = Link::new(limits::MESSAGE_BYTES);
-        let handshake = ClientHandshake::new(nonce, config.digest, &mut link.output.bytes);
+        let (kind, strict) = (config.handshake, config.strict_handshake);
+        let handshake = ClientHandshake::with(nonce, kind, strict, &mut link.output.bytes);
         Self {
             config,
             handshake: Some(handshake),
             link,
             events: VecDeque::new(),
             progress: Progress::Idle,
+            server: None,
+            amf3: false,
             wishes: VecDeque::new(),
             calls: Vec::new(),
-            next_transaction: 1.0,
-            publishing: None,
-            playing: None,
+            last_transaction: 0.0,
+            streams: Vec::new(),
+            extorted: 0,
             fault: None,
         }
     }
@@ -105,7 +148,8 @@ impl ClientSession {
     /// Takes all of `input`. After an error it takes nothing more.
     ///
     /// # Errors
-    /// The server broke the protocol or a bound.
+    /// The server broke the protocol or a bound: more events than [`limits::SESSION_EVENTS`] that nobody polled, or
+    /// more answers than [`limits::REPLY_BYTES`] that nobody took away.
     pub fn handle_input(&mut self, _now: Instant, input: &[u8]) -> Result<(), SessionError> {
         let result = match self.fault {
             Some(fault) => Err(fault),
@@ -127,6 +171,7 @@ impl ClientSession {
 
     /// Takes all pending output, appending it to `to`.
     pub fn take_output(&mut self, to: &mut Vec<u8>) {
+        self.extorted = 0;
         to.append(&mut self.link.output.bytes);
     }
 
@@ -141,155 +186,99 @@ impl ClientSession {
         }
     }
 
-    /// releaseStream + FCPublish + createStream + (on its answer, by itself) publish. Waits for `connect` to be accepted.
+    /// What the server said of Enhanced RTMP when it accepted `connect`; none if nothing.
+    pub fn server_caps(&self) -> Option<&Enhanced> {
+        self.server.as_ref()
+    }
+
+    /// releaseStream + FCPublish + createStream + (on its answer, by itself) publish, live. Waits for `connect` to be
+    /// accepted.
     pub fn publish(&mut self, name: &str) {
-        self.wish(Wish::Publish(name.to_owned()));
+        self.publish_as(name, PublishKind::Live);
+    }
+
+    /// The same, live, to be recorded, or to be appended to a recording.
+    pub fn publish_as(&mut self, name: &str, kind: PublishKind) {
+        self.wish(Wish::Publish(name.to_owned(), kind));
     }
 
     /// createStream + (on its answer) SetBufferLength + play. Waits for `connect` to be accepted.
     pub fn play(&mut self, name: &str) {
-        self.wish(Wish::Play(name.to_owned()));
+        self.play_with(name, PlayOptions::default());
     }
 
-    /// One media or data message on the published stream; nothing if there is none yet. Chunk formats chosen for fewest
-    /// bytes.
-    pub fn send_media(&mut self, kind: MediaKind, timestamp: Timestamp, payload: &[u8]) {
-        let Some((stream, _)) = self.publishing else {
-            return;
-        };
-        let csid = match kind {
-            MediaKind::Audio => CSID_AUDIO,
-            MediaKind::Video => CSID_VIDEO,
-            MediaKind::Data => CSID_DATA,
-        };
-        let output = &mut self.link.output;
-        output.message(csid, kind.type_id(), stream, timestamp, payload);
+    /// The same, from somewhere, so long, or behind what plays.
+    pub fn play_with(&mut self, name: &str, options: PlayOptions) {
+        self.wish(Wish::Play(name.to_owned(), options));
+    }
+
+    /// play2: another stream in place of the one that `stream` plays. onStatus NetStream.Play.Transition answers, and
+    /// later the data message onPlayStatus.
+    pub fn play2(&mut self, stream: MessageStreamId, play: &Play2) {
+        self.notify(stream, "play2", vec![play.to_value()]);
     }
 
     /// FCUnpublish (publisher) + deleteStream, for what is published and played.
     pub fn close_stream(&mut self) {
-        if let Some((stream, name)) = self.publishing.take() {
-            self.call(0, "FCUnpublish", vec![Value::String(name)]);
-            self.delete(stream);
-        }
-        if let Some(stream) = self.playing.take() {
+        for stream in core::mem::take(&mut self.streams) {
             self.delete(stream);
         }
     }
 
-    /// pause, on the played stream.
+    /// The same for one message stream; nothing if we do not have it.
+    pub fn close(&mut self, stream: MessageStreamId) {
+        if let Some(index) = self.streams.iter().position(|s| s.id == stream) {
+            let stream = self.streams.remove(index);
+            self.delete(stream);
+        }
+    }
+
+    /// pause, on every played stream.
     pub fn pause(&mut self, paused: bool, position_ms: f64) {
-        if let Some(stream) = self.playing {
-            let arguments = vec![Value::Boolean(paused), Value::Number(position_ms)];
-            self.call(stream, "pause", arguments);
+        let arguments = [Value::Boolean(paused), Value::Number(position_ms)];
+        self.to_players("pause", &arguments);
+    }
+
+    /// seek, on every played stream.
+    pub fn seek(&mut self, position_ms: f64) {
+        self.to_players("seek", &[Value::Number(position_ms)]);
+    }
+
+    /// receiveAudio, on every played stream.
+    pub fn receive_audio(&mut self, wanted: bool) {
+        self.to_players("receiveAudio", &[Value::Boolean(wanted)]);
+    }
+
+    /// receiveVideo, on every played stream.
+    pub fn receive_video(&mut self, wanted: bool) {
+        self.to_players("receiveVideo", &[Value::Boolean(wanted)]);
+    }
+
+    /// Any command, with a null command object. Its answer comes as [`ClientEvent::Answered`] with the number returned.
+    /// None, and nothing sent, before `connect` is accepted, or if [`limits::OPEN_CALLS`] are open already.
+    pub fn call(
+        &mut self,
+        stream: MessageStreamId,
+        name: &str,
+        arguments: Vec<Value>,
+    ) -> Option<f64> {
+        if self.progress != Progress::Connected || self.calls.len() >= limits::OPEN_CALLS {
+            return None;
         }
+        let transaction = self.send_call(stream, name, arguments);
+        self.calls.push((transaction, Call::Owners));
+        Some(transaction)
     }
 
-    /// A SetChunkSize, and use it from the next chunk on. Before the handshake is done: instead of the configured one.
-    pub fn set_chunk_size(&mut self, size: u32) {
-        if self.handshake.is_some() {
-            self.config.chunk_size = size;
-        } else {
-            let size = size.clamp(1, limits::CHUNK_SIZE_RECEIVE_MAX);
-            let output = &mut self.link.output;
-            output.protocol(ProtocolControl::SetChunkSize(size));
-        }
-    }
-
-    /// Bytes a test wants on the wire unaltered.
-    pub fn send_raw(&mut self, bytes: &[u8]) {
-        self.link.output.bytes.extend_from_slice(bytes);
-    }
-
-    /// The message stream we publish or else play on, once the server has told its number.
+    /// The message stream we publish on, or else the first we play on, once the server has told its number.
     pub fn stream(&self) -> Option<MessageStreamId> {
-        let publishing = self.publishing.as_ref().map(|(stream, _)| *stream);
-        publishing.or(self.playing)
+        let first = self.streams.first().map(|s| s.id);
+        self.publishing().or(first)
     }
 
-    fn send_connect(&mut self) {
-        if self.config.chunk_size != limits::CHUNK_SIZE_INITIAL {
-            self.set_chunk_size(self.config.chunk_size);
-        }
-        let transaction = self.transaction();
-        let command = Command {
-            name: "connect".into(),
-            transaction,
-            object: Value::object([
-                ("app", Value::string(self.config.app.as_str())),
-                ("type", Value::string("nonprivate")),
-                ("flashVer", Value::string(self.config.flash_ver.as_str())),
-                ("tcUrl", Value::string(self.config.tc_url.as_str())),
-                ("objectEncoding", Value::Number(0.0)),
-            ]),
-            arguments: Vec::new(),
-        };
-        self.calls.push((transaction, Call::Connect));
-        self.send(0, &command);
-    }
-
-    fn wish(&mut self, wish: Wish) {
-        if self.progress == Progress::Connected {
-            self.begin(wish);
-        } else {
-            self.wishes.push_back(wish);
-        }
-    }
-
-    /// Asks for a message stream to do it on.
-    fn begin(&mut self, wish: Wish) {
-        if let Wish::Publish(name) = &wish {
-            let name = Value::string(name.as_str());
-            self.call(0, "releaseStream", vec![name.clone()]);
-            self.call(0, "FCPublish", vec![name]);
-        }
-        let transaction = self.call(0, "createStream", vec![]);
-        self.calls.push((transaction, Call::CreateStream(wish)));
-    }
-
-    /// The message stream is there.
-    fn fulfil(&mut self, wish: Wish, stream: MessageStreamId) {
-        match wish {
-            Wish::Publish(name) => {
-                let arguments = vec![Value::string(name.as_str()), Value::string("live")];
-                self.call(stream, "publish", arguments);
-                self.publishing = Some((stream, name));
-            }
-            Wish::Play(name) => {
-                let millis = BUFFER_MILLIS;
-                let output = &mut self.link.output;
-                output.user(UserControl::SetBufferLength { stream, millis });
-                let arguments = vec![Value::String(name), Value::Number(-2_000.0)];
-                self.call(stream, "play", arguments);
-                self.playing = Some(stream);
-            }
-        }
-    }
-
-    fn delete(&mut self, stream: MessageStreamId) {
-        let number = Value::Number(f64::from(stream));
-        self.call(0, "deleteStream", vec![number]);
-    }
-
-    fn call(&mut self, stream: MessageStreamId, name: &str, arguments: Vec<Value>) -> f64 {
-        let transaction = self.transaction();
-        let command = Command {
-            name: name.into(),
-            transaction,
-            object: Value::Null,
-            arguments,
-        };
-        self.send(stream, &command);
-        transaction
-    }
-
-    fn send(&mut self, stream: MessageStreamId, command: &Command) {
-        self.link.output.command_payload(stream, &command.encode());
-    }
-
-    fn transaction(&mut self) -> f64 {
-        let transaction = self.next_transaction;
-        self.next_transaction += 1.0;
-        transaction
+    /// The first message stream we publish on.
+    fn publishing(&self) -> Option<MessageStreamId> {
+        let mut publishing = self.streams.iter().filter(|s| s.publishes.is_some());
+        publishing.next().map(|s| s.id)
     }
 }

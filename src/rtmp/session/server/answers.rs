@@ -1,19 +1,21 @@
 //! The shell's decisions, put into the words clients wait for.
 
-use super::streams::Role;
-use super::{Connection, Event, ServerSession};
-use crate::rtmp::amf::Value;
+use super::queue::RoleId;
+use super::streams::{Change, Role};
+use super::{Connection, ServerSession};
+use crate::rtmp::amf::{Value, amf0};
 use crate::rtmp::chunk::CSID_STREAM;
+use crate::rtmp::command::Enhanced;
 use crate::rtmp::control::{Limit, ProtocolControl, UserControl};
 use crate::rtmp::message;
-use crate::rtmp::session::MessageStreamId;
-use crate::rtmp::session::output::{info, sample_access};
+use crate::rtmp::session::output::{info, info_with, sample_access};
+use crate::rtmp::session::{MessageStreamId, Status};
 use crate::time::Timestamp;
 
 /// Enhanced RTMP info maps: 1 decode, 2 encode, 4 forward. We forward whatever comes.
-const FORWARD: f64 = 4.0;
+const FORWARD: u32 = 4;
 /// Enhanced RTMP `capsEx`: 2 multitrack, 4 ModEx, 8 nanosecond offsets, all forwarded as they come.
-const CAPS_EX: f64 = 14.0;
+const CAPS_EX: u32 = 14;
 
 impl ServerSession {
     /// WindowAck, SetPeerBandwidth, StreamBegin 0, SetChunkSize, `_result` (one write), onBWDone. Then reads on in what
@@ -51,11 +53,27 @@ impl ServerSession {
         }
     }
 
-    /// `_error` NetConnection.Connect.Rejected (or InvalidApp); the caller flushes and closes. What comes from now on is
-    /// ignored.
-    pub fn reject_connect(&mut self, code: &str, description: &str) {
+    /// `_error` with [`Status::ConnectRejected`] or [`Status::ConnectInvalidApp`]; the caller flushes and closes. What
+    /// comes from now on is ignored. Adobe's authentication speaks through the description
+    /// (`code=403 need auth; authmod=adobe`, `?reason=needauth&…`).
+    pub fn reject_connect(&mut self, status: Status, description: &str) {
+        self.refuse_connect(info(status, description));
+    }
+
+    /// `_error` NetConnection.Connect.Rejected that sends the client elsewhere (`ex: {code: 302, redirect}`), as SRS and
+    /// FMS do; the caller flushes and closes.
+    pub fn redirect_connect(&mut self, tc_url: &str, description: &str) {
+        let redirect = Value::object([
+            ("code", Value::Number(302.0)),
+            ("redirect", Value::string(tc_url)),
+        ]);
+        let info = info(Status::ConnectRejected, description);
+        self.refuse_connect(info_with(info, "ex", redirect));
+    }
+
+    fn refuse_connect(&mut self, info: Value) {
         if let Connection::Requested { transaction, .. } = self.connection {
-            self.link.output.error(transaction, code, description);
+            self.link.output.error(transaction, info);
             self.connection = Connection::Rejected;
             self.held = Vec::new();
         }
@@ -63,144 +81,183 @@ impl ServerSession {
 
     /// StreamBegin, onStatus NetStream.Publish.Start, onFCPublish if FCPublish came. Nothing if no publish waits there.
     pub fn accept_publish(&mut self, stream: MessageStreamId) {
-        if !self.answers_last(stream) {
+        if !self.accepts_last(stream) {
             return;
         }
         let Some(Role::Publish { name, accepted }) = self.streams.role(stream) else {
             return;
         };
         *accepted = true;
-        let code = "NetStream.Publish.Start";
         let output = &mut self.link.output;
         output.user(UserControl::StreamBegin(stream));
         let description = format!("{name} is published.");
-        output.status(stream, "status", code, &description);
-        if let Some(index) = self
-            .announced
-            .iter()
-            .position(|announced| announced == name)
-        {
-            self.announced.remove(index);
-            let info = info("status", code, &description);
+        output.status(stream, Status::PublishStart, &description);
+        let announced = &mut self.announced;
+        if let Some(index) = announced.iter().position(|announced| announced == name) {
+            announced.remove(index);
+            let info = info(Status::PublishStart, &description);
             output.notify(0, "onFCPublish", Some(info));
         }
     }
 
-    /// onStatus error `code`, e.g. NetStream.Publish.BadName / Denied. The stream stays, without a role.
-    pub fn reject_publish(&mut self, stream: MessageStreamId, code: &str, description: &str) {
-        self.refuse_role(stream, code, description);
+    /// onStatus, e.g. [`Status::PublishBadName`] or [`Status::PublishDenied`]. The stream stays, without a role.
+    pub fn reject_publish(&mut self, stream: MessageStreamId, status: Status, description: &str) {
+        self.refuse_role(stream, status, description);
     }
 
-    /// StreamBegin, Play.Reset (if asked), Play.Start, |RtmpSampleAccess. Nothing if no play waits there.
+    /// StreamBegin, Play.Reset (if asked), Play.Start, |RtmpSampleAccess; or Play.Transition alone, if it takes the place
+    /// of another. Nothing if no play waits there.
     pub fn accept_play(&mut self, stream: MessageStreamId) {
-        if !self.answers_last(stream) {
+        if !self.accepts_last(stream) {
             return;
         }
         let Some(Role::Play {
             name,
             reset,
             accepted,
+            change,
         }) = self.streams.role(stream)
         else {
             return;
         };
         *accepted = true;
         let output = &mut self.link.output;
-        output.user(UserControl::StreamBegin(stream));
-        let mut status = |code, done: &str| {
-            let description = format!("{done} {name}.");
-            output.status(stream, "status", code, &description);
-        };
-        if *reset {
-            status("NetStream.Play.Reset", "Playing and resetting");
+        if *change == Change::Begun {
+            let description = format!("Changing to {name}.");
+            output.status(stream, Status::PlayTransition, &description);
+            return;
         }
-        status("NetStream.Play.Start", "Started playing");
-        let access = sample_access();
-        output.message(
-            CSID_STREAM,
-            message::DATA_AMF0,
-            stream,
-            Timestamp(0),
-            &access,
-        );
+        output.user(UserControl::StreamBegin(stream));
+        if *reset {
+            let description = format!("Playing and resetting {name}.");
+            output.status(stream, Status::PlayReset, &description);
+        }
+        let description = format!("Started playing {name}.");
+        output.status(stream, Status::PlayStart, &description);
+        self.send_data(stream, &sample_access());
     }
 
-    /// onStatus error, e.g. NetStream.Play.StreamNotFound / Failed. The stream stays, without a role.
-    pub fn reject_play(&mut self, stream: MessageStreamId, code: &str, description: &str) {
-        self.refuse_role(stream, code, description);
+    /// Data onPlayStatus NetStream.Play.TransitionComplete, once behind an accepted transition; else nothing.
+    pub fn complete_transition(&mut self, stream: MessageStreamId) {
+        if let Some(Role::Play {
+            name,
+            accepted: true,
+            change: change @ Change::Begun,
+            ..
+        }) = self.streams.role(stream)
+        {
+            *change = Change::Made;
+            let description = format!("Changed to {name}.");
+            let info = info(Status::PlayTransitionComplete, &description);
+            let values = [Value::string("onPlayStatus"), info];
+            self.send_data(stream, &amf0::encode_all(&values));
+        }
+    }
+
+    /// onStatus, e.g. [`Status::PlayStreamNotFound`] or [`Status::PlayFailed`]. The stream stays, without a role.
+    pub fn reject_play(&mut self, stream: MessageStreamId, status: Status, description: &str) {
+        self.refuse_role(stream, status, description);
     }
 
     /// NetStream.Pause.Notify + StreamEOF / Unpause.Notify + StreamBegin.
     pub fn confirm_pause(&mut self, stream: MessageStreamId, paused: bool) {
         let output = &mut self.link.output;
         if paused {
-            output.status(stream, "status", "NetStream.Pause.Notify", "Paused.");
+            output.status(stream, Status::PauseNotify, "Paused.");
             output.user(UserControl::StreamEof(stream));
         } else {
-            output.status(stream, "status", "NetStream.Unpause.Notify", "Going on.");
+            output.status(stream, Status::UnpauseNotify, "Going on.");
             output.user(UserControl::StreamBegin(stream));
         }
     }
 
-    /// NetStream.Seek.Failed (live), Seek.Notify later.
+    /// NetStream.Seek.Notify + Play.Start: the answer to receiveAudio(true) and receiveVideo(true) by the specification
+    /// (RTMP 1.0 §7.2.2.4). To false there is none.
+    pub fn confirm_receive(&mut self, stream: MessageStreamId) {
+        let output = &mut self.link.output;
+        output.status(stream, Status::SeekNotify, "Going on at the next keyframe.");
+        output.status(stream, Status::PlayStart, "Going on.");
+    }
+
+    /// NetStream.Seek.Notify: a recording goes on at `position` milliseconds.
+    pub fn confirm_seek(&mut self, stream: MessageStreamId, position: f64) {
+        let description = format!("Going on at {position} ms.");
+        let output = &mut self.link.output;
+        output.status(stream, Status::SeekNotify, &description);
+    }
+
+    /// NetStream.Seek.Failed: what plays is live.
     pub fn reject_seek(&mut self, stream: MessageStreamId, description: &str) {
-        let code = "NetStream.Seek.Failed";
-        self.link.output.status(stream, "error", code, description);
+        let output = &mut self.link.output;
+        output.status(stream, Status::SeekFailed, description);
     }
 
     /// Graceful stop, publisher's side: onStatus NetStream.Unpublish.Success on `stream`, which has no role any more.
+    /// Nothing if it did not publish.
     pub fn end_publish(&mut self, stream: MessageStreamId, description: &str) {
-        if let Some(Role::Publish { .. }) = self.streams.role(stream) {
-            self.forget_role(stream);
-            let code = "NetStream.Unpublish.Success";
-            self.link.output.status(stream, "status", code, description);
+        let Some(heard) = self.events.end(stream, true) else {
+            return;
+        };
+        self.forget_role(stream, heard.role);
+        if heard.publishes {
+            let output = &mut self.link.output;
+            output.status(stream, Status::UnpublishSuccess, description);
         }
     }
 
     /// Graceful stop: onStatus NetConnection.Connect.AppShutdown on message stream 0.
     pub fn announce_shutdown(&mut self, description: &str) {
-        let code = "NetConnection.Connect.AppShutdown";
-        self.link.output.status(0, "error", code, description);
+        let output = &mut self.link.output;
+        output.status(0, Status::ConnectAppShutdown, description);
     }
 
-    /// Whether an answer about `stream` is due, and the request is still the last one: a client may have sent the next
-    /// behind it in the same read.
-    fn answers_last(&mut self, stream: MessageStreamId) -> bool {
-        self.take_asked(stream) && !self.events.iter().any(|e| e.requested() == Some(stream))
+    /// onStatus NetConnection.Connect.ReconnectRequest (Enhanced RTMP): the client finishes what it does and connects
+    /// anew, to `tc_url` (perhaps a relative one), or where it came from. False, and nothing sent, if its `connect` did
+    /// not say that it knows how, or was not accepted.
+    pub fn request_reconnect(&mut self, tc_url: Option<&str>, description: &str) -> bool {
+        if !self.can_reconnect || !self.is_connected() {
+            return false;
+        }
+        let info = info(Status::ConnectReconnectRequest, description);
+        let info = match tc_url {
+            Some(tc_url) => info_with(info, "tcUrl", Value::string(tc_url)),
+            None => info,
+        };
+        self.link.output.notify(0, "onStatus", Some(info));
+        true
     }
 
-    fn take_asked(&mut self, stream: MessageStreamId) -> bool {
-        let index = self.asked.iter().position(|asked| *asked == stream);
-        index.map(|index| self.asked.swap_remove(index)).is_some()
+    fn send_data(&mut self, stream: MessageStreamId, payload: &[u8]) {
+        let (csid, time) = (CSID_STREAM, Timestamp(0));
+        let output = &mut self.link.output;
+        output.message(csid, message::DATA_AMF0, stream, time, payload);
     }
 
-    fn refuse_role(&mut self, stream: MessageStreamId, code: &str, description: &str) {
-        if self.take_asked(stream) {
-            self.forget_role(stream);
-            self.link.output.status(stream, "error", code, description);
+    /// Whether an acceptance of `stream`'s request is due, and that is still the last one: a client may have sent the
+    /// next behind it in the same read.
+    fn accepts_last(&mut self, stream: MessageStreamId) -> bool {
+        let role = self.events.accept(stream);
+        role.is_some_and(|role| role == self.streams.role_id(stream))
+    }
+
+    fn refuse_role(&mut self, stream: MessageStreamId, status: Status, description: &str) {
+        if let Some(heard) = self.events.end(stream, false) {
+            self.forget_role(stream, heard.role);
+            self.link.output.status(stream, status, description);
         }
     }
 
-    /// Ends the role the shell has last heard of, and forgets what it has not yet heard: media, and an end that came on
-    /// the request's heels. A next request that is queued already has a role of its own, which stays.
-    fn forget_role(&mut self, stream: MessageStreamId) {
-        let next = (self.events.iter()).position(|event| event.requested() == Some(stream));
-        let of_it = |event: &Event| event.stream() == Some(stream);
-        // Nothing behind the last of them is moved: one read may bring thousands of requests to be refused, and tens
-        // of thousands of events behind them.
-        let before = self.events.iter().take(next.unwrap_or(self.events.len()));
-        let end = before.clone().rposition(of_it).map_or(0, |last| last + 1);
-        let kept: Vec<Event> = self.events.drain(..end).filter(|e| !of_it(e)).collect();
-        for event in kept.into_iter().rev() {
-            self.events.push_front(event);
-        }
-        if next.is_none() {
-            self.streams.set_role(stream, Role::Idle);
+    /// Ends the role the shell has last heard of. A next request that is queued already has a role of its own, which
+    /// stays.
+    fn forget_role(&mut self, stream: MessageStreamId, role: RoleId) {
+        if self.streams.role_id(stream) == role {
+            self.streams.set_role(stream, Role::Idle, 0);
         }
     }
 }
 
-/// The first object of `connect`'s `_result`. GStreamer and node-media-server need one.
+/// The first object of `connect`'s `_result`. GStreamer, node-media-server and srs-bench need one. Of Enhanced RTMP it
+/// tells those that spoke of it: the others have no use for it.
 fn server_properties(enhanced: bool) -> Value {
     let mut properties = vec![
         ("fmsVer".to_owned(), Value::string("FMS/3,0,1,123")),
@@ -208,20 +265,20 @@ fn server_properties(enhanced: bool) -> Value {
         ("mode".to_owned(), Value::Number(1.0)),
     ];
     if enhanced {
-        let any = || Value::object([("*", Value::Number(FORWARD))]);
-        properties.push(("videoFourCcInfoMap".to_owned(), any()));
-        properties.push(("audioFourCcInfoMap".to_owned(), any()));
-        properties.push(("capsEx".to_owned(), Value::Number(CAPS_EX)));
+        let any = || vec![("*".to_owned(), FORWARD)];
+        let ours = Enhanced {
+            four_cc_list: vec!["*".to_owned()],
+            video: any(),
+            audio: any(),
+            caps_ex: CAPS_EX,
+        };
+        properties.extend(ours.properties());
     }
     Value::Object(properties)
 }
 
 fn connect_info(object_encoding: u8) -> Value {
-    let code = "NetConnection.Connect.Success";
-    let mut info = info("status", code, "Connection succeeded.");
-    if let Value::Object(properties) = &mut info {
-        let encoding = Value::Number(f64::from(object_encoding));
-        properties.push(("objectEncoding".to_owned(), encoding));
-    }
-    info
+    let info = info(Status::ConnectSuccess, "Connection succeeded.");
+    let encoding = Value::Number(f64::from(object_encoding));
+    info_with(info, "objectEncoding", encoding)
 }

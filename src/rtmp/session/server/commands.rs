@@ -1,12 +1,12 @@
 //! What clients ask, and what is answered without asking the shell.
 
-use super::streams::Role;
+use super::streams::{Change, Role};
 use super::{Connection, Event, ServerSession, SessionError};
 use crate::limits;
 use crate::rtmp::amf::Value;
-use crate::rtmp::command::{Command, PublishKind, Request};
-use crate::rtmp::session::MessageStreamId;
+use crate::rtmp::command::{Command, Play2, PlayOptions, PublishKind, Request, Transition};
 use crate::rtmp::session::output::info;
+use crate::rtmp::session::{MessageStreamId, Status};
 use crate::rtmp::url::{self, Name};
 
 impl ServerSession {
@@ -31,7 +31,7 @@ impl ServerSession {
             Request::FcUnpublish { name } => self.on_fc_unpublish(command, name)?,
             Request::FcSubscribe => {
                 self.reply(command, Value::Undefined);
-                let info = info("status", "NetStream.Play.Start", "Subscribed.");
+                let info = info(Status::PlayStart, "Subscribed.");
                 self.link.output.notify(0, "onFCSubscribe", Some(info));
             }
             // Live streams have none.
@@ -55,7 +55,15 @@ impl ServerSession {
                 }
             }
             Request::Publish { name, kind } => self.on_publish(on, name, kind)?,
-            Request::Play { name, start, reset } => self.on_play(on, name, start, reset)?,
+            Request::Play { name, options } => self.on_play(on, name, options, None)?,
+            Request::Play2(play) => {
+                let Play2 {
+                    name,
+                    options,
+                    transition,
+                } = *play;
+                self.on_play(on, name, options, Some(transition))?;
+            }
             Request::Pause { paused, position } => self.on_player(on, |stream| Event::Paused {
                 stream,
                 paused,
@@ -88,12 +96,13 @@ impl ServerSession {
         match request {
             Request::Connect(connect) => {
                 bounded(&connect.app, &connect.query)?;
+                self.can_reconnect = connect.can_reconnect();
                 self.connection = Connection::Requested {
                     transaction: command.transaction,
                     object_encoding: connect.object_encoding,
-                    enhanced: connect.enhanced,
+                    enhanced: connect.enhanced.is_some(),
                 };
-                self.events.push_back(Event::ConnectRequested(connect));
+                self.events.push(0, Event::ConnectRequested(connect));
             }
             Request::Reply => {}
             _ => self.refuse(command),
@@ -117,13 +126,13 @@ impl ServerSession {
             name: name.clone(),
             accepted: false,
         };
-        self.streams.set_role(stream, role);
-        self.events.push_back(Event::PublishRequested {
+        let request = Event::PublishRequested {
             stream,
             name,
             query,
             kind,
-        });
+        };
+        self.open_role(stream, role, request);
         Ok(())
     }
 
@@ -141,31 +150,43 @@ impl ServerSession {
         name
     }
 
+    /// `play`, and `play2` with its `transition`: a change if something plays there, else a play like any other.
     fn on_play(
         &mut self,
         on: MessageStreamId,
         name: Option<String>,
-        start: f64,
-        reset: bool,
+        options: PlayOptions,
+        transition: Option<Transition>,
     ) -> Result<(), SessionError> {
         let Some(name) = self.asked_name(on, name) else {
             return Ok(());
         };
         let Name { path: name, query } = stream_name(&name)?;
         let stream = self.streams.meant_or_new(on)?;
-        self.close_role(stream);
+        let old = self.close_role(stream);
+        let plays = matches!(old, Role::Play { accepted: true, .. });
+        let transition = transition.filter(|_| plays).map(Box::new);
+        let PlayOptions {
+            start,
+            duration,
+            reset,
+        } = options;
         let role = Role::Play {
             name: name.clone(),
             reset,
             accepted: false,
+            change: transition.as_ref().map_or(Change::None, |_| Change::Begun),
         };
-        self.streams.set_role(stream, role);
-        self.events.push_back(Event::PlayRequested {
+        let request = Event::PlayRequested {
             stream,
             name,
             query,
             start,
-        });
+            duration,
+            reset,
+            transition,
+        };
+        self.open_role(stream, role, request);
         Ok(())
     }
 
@@ -195,7 +216,7 @@ impl ServerSession {
         }
         self.announced.retain(|announced| *announced != name);
         self.reply(command, Value::Undefined);
-        let info = info("status", "NetStream.Unpublish.Success", "Unpublished.");
+        let info = info(Status::UnpublishSuccess, "Unpublished.");
         self.link.output.notify(0, "onFCUnpublish", Some(info));
         Ok(())
     }
@@ -206,18 +227,14 @@ impl ServerSession {
         self.tell_unpublished(stream, &role);
         if let Role::Play { accepted: true, .. } = role {
             let output = &mut self.link.output;
-            output.status(stream, "status", "NetStream.Play.Stop", "Stopped playing.");
+            output.status(stream, Status::PlayStop, "Stopped playing.");
         }
     }
 
     fn tell_unpublished(&mut self, stream: MessageStreamId, role: &Role) {
         if let Role::Publish { accepted: true, .. } = role {
-            self.link.output.status(
-                stream,
-                "status",
-                "NetStream.Unpublish.Success",
-                "Unpublished.",
-            );
+            let output = &mut self.link.output;
+            output.status(stream, Status::UnpublishSuccess, "Unpublished.");
         }
     }
 
@@ -227,7 +244,8 @@ impl ServerSession {
             return;
         };
         if let Some(Role::Play { .. }) = self.streams.role(stream) {
-            self.events.push_back(event(stream));
+            let role = self.streams.role_id(stream);
+            self.events.push(role, event(stream));
         }
     }
 
@@ -243,11 +261,8 @@ impl ServerSession {
     fn refuse(&mut self, command: &Command) {
         if command.wants_reply() {
             let name: String = command.name.chars().take(64).collect();
-            self.link.output.error(
-                command.transaction,
-                "NetConnection.Call.Failed",
-                &format!("No such call now: {name}"),
-            );
+            let info = info(Status::CallFailed, &format!("No such call now: {name}"));
+            self.link.output.error(command.transaction, info);
         }
     }
 }

@@ -1,17 +1,19 @@
 //! What a server's session tells the shell.
 
-use crate::rtmp::command::{ConnectRequest, PublishKind};
+use crate::rtmp::command::{ConnectRequest, PlayStart, PublishKind, Transition};
 use crate::rtmp::session::MessageStreamId;
+use crate::rtmp::shared_object::SharedObject;
 use crate::rtmp::wire::WireMessage;
 
 /// What a client asked for, or sent.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// Answer with [`ServerSession::accept_connect`] or [`ServerSession::reject_connect`]; until then what follows is
-    /// held back.
+    /// Answer with [`ServerSession::accept_connect`], [`ServerSession::reject_connect`] or
+    /// [`ServerSession::redirect_connect`]; until then what follows is held back.
     ///
     /// [`ServerSession::accept_connect`]: super::ServerSession::accept_connect
     /// [`ServerSession::reject_connect`]: super::ServerSession::reject_connect
+    /// [`ServerSession::redirect_connect`]: super::ServerSession::redirect_connect
     ConnectRequested(Box<ConnectRequest>),
     /// Answer with `accept_publish` or `reject_publish`.
     PublishRequested {
@@ -32,8 +34,15 @@ pub enum Event {
         name: String,
         /// Behind `?`.
         query: String,
-        /// As sent: -2 live or recorded, -1 live, ≥0 recorded.
-        start: f64,
+        /// From where.
+        start: PlayStart,
+        /// How long, in the unit of a [`PlayStart::Recorded`]; 0 is one frame, none to the end.
+        duration: Option<f64>,
+        /// Whether to leave what played before, rather than append to it.
+        reset: bool,
+        /// `play2` of a message stream that plays: this one takes the place of the other, which `StreamClosed` has
+        /// ended. When the change is made, say so with `complete_transition`.
+        transition: Option<Box<Transition>>,
     },
     /// Audio, video or data on a message stream that has asked to publish (also before it was accepted).
     Media {
@@ -54,7 +63,7 @@ pub enum Event {
         /// Message stream.
         stream: MessageStreamId,
     },
-    /// pause(true/false).
+    /// pause(true/false). Answer with `confirm_pause`.
     Paused {
         /// Message stream.
         stream: MessageStreamId,
@@ -63,14 +72,14 @@ pub enum Event {
         /// Milliseconds.
         position: f64,
     },
-    /// seek(ms).
+    /// seek(ms). Answer with `confirm_seek` or `reject_seek`.
     SeekRequested {
         /// Message stream.
         stream: MessageStreamId,
         /// Milliseconds.
         position: f64,
     },
-    /// receiveAudio / receiveVideo.
+    /// receiveAudio / receiveVideo. Answer one of true with `confirm_receive`.
     Receive {
         /// Message stream.
         stream: MessageStreamId,
@@ -79,13 +88,15 @@ pub enum Event {
         /// None: unchanged.
         video: Option<bool>,
     },
+    /// A shared object message. Nobody waits for an answer.
+    SharedObject(Box<SharedObject>),
 }
 
 impl Event {
-    /// The message stream it is about; none for `connect`.
+    /// The message stream it is about; none for `connect` and shared objects.
     pub fn stream(&self) -> Option<MessageStreamId> {
         match self {
-            Self::ConnectRequested(_) => None,
+            Self::ConnectRequested(_) | Self::SharedObject(_) => None,
             Self::PublishRequested { stream, .. }
             | Self::PlayRequested { stream, .. }
             | Self::Media { stream, .. }
@@ -94,16 +105,6 @@ impl Event {
             | Self::Paused { stream, .. }
             | Self::SeekRequested { stream, .. }
             | Self::Receive { stream, .. } => Some(*stream),
-        }
-    }
-
-    /// The message stream of a publish or play that waits for an answer.
-    pub(super) fn requested(&self) -> Option<MessageStreamId> {
-        match self {
-            Self::PublishRequested { stream, .. } | Self::PlayRequested { stream, .. } => {
-                Some(*stream)
-            }
-            _ => None,
         }
     }
 }

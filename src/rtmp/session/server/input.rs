@@ -8,22 +8,33 @@ use crate::rtmp::command::{Command, CommandError};
 use crate::rtmp::control::UserControl;
 use crate::rtmp::message;
 use crate::rtmp::session::link::Incoming;
-use crate::rtmp::session::{MessageStreamId, aggregate};
+use crate::rtmp::session::{MessageStreamId, aggregate, within};
+use crate::rtmp::shared_object::SharedObject;
 use crate::rtmp::wire::{MediaKind, WireMessage};
-use crate::time::{Duration, Timestamp};
+use crate::time::Timestamp;
 
 impl ServerSession {
+    /// Takes a read. Before `connect` is accepted it takes so many bytes in all and no more, however they are cut; but
+    /// behind the `connect` itself one read is held whole, whose length is the caller's bound.
     pub(super) fn take_input(&mut self, input: &[u8]) -> Result<(), SessionError> {
-        if !self.is_connected() {
-            // What came before this read: how much one read brings is the caller's bound.
-            within(
+        if self.is_connected() {
+            return self.process(input);
+        }
+        let room = limits::PRE_CONNECT_BYTES.saturating_sub(self.before_connect);
+        self.before_connect = self.before_connect.saturating_add(input.len());
+        let (first, rest) = input.split_at(input.len().min(room));
+        let waits = matches!(self.connection, Connection::Requested { .. });
+        self.process(first)?;
+        match self.connection {
+            Connection::Requested { .. } if !waits => self.held.extend_from_slice(rest),
+            Connection::Rejected => {}
+            _ => within(
                 self.before_connect,
                 limits::PRE_CONNECT_BYTES,
                 "bytes before `connect` was accepted",
-            )?;
-            self.before_connect = self.before_connect.saturating_add(input.len());
+            )?,
         }
-        self.process(input)
+        Ok(())
     }
 
     /// Reads on, up to a `connect` that waits for its answer.
@@ -50,17 +61,35 @@ impl ServerSession {
             };
             match incoming {
                 Incoming::Message(message) => self.on_message(message)?,
-                Incoming::User(UserControl::PingResponse(sent)) => {
-                    let millis = (self.now.as_millis() as u32).wrapping_sub(sent);
-                    self.round_trip = Some(Duration::from_millis(millis.into()));
-                }
-                Incoming::User(_) | Incoming::Protocol(_) => {}
+                Incoming::User(control) => self.on_user(control),
+                Incoming::Protocol(_) => {}
             }
             within(
                 self.link.output.bytes.len(),
                 limits::REPLY_BYTES,
                 "bytes of replies that nobody reads",
             )?;
+            within(
+                self.events.len(),
+                limits::SESSION_EVENTS,
+                "messages in one read",
+            )?;
+        }
+    }
+
+    /// What is not acted on at once, wherever it comes from. The rest is news for clients only.
+    fn on_user(&mut self, control: UserControl) {
+        match control {
+            UserControl::SetBufferLength { stream, millis } => {
+                self.streams.set_buffer(stream, millis);
+            }
+            UserControl::PingResponse(sent) => {
+                let answered = self.pinged.take_if(|at| at.as_millis() as u32 == sent);
+                if let Some(at) = answered {
+                    self.round_trip = Some(self.now.since(at));
+                }
+            }
+            _ => {}
         }
     }
 
@@ -87,7 +116,10 @@ impl ServerSession {
             (message::AGGREGATE, Body::Plain(payload)) => {
                 self.on_aggregate(stream, timestamp, &payload)?;
             }
-            // Shared objects and what nobody has heard of: politely ignored.
+            (message::SHARED_OBJECT_AMF0 | message::SHARED_OBJECT_AMF3, Body::Plain(payload)) => {
+                self.on_shared_object(type_id, &payload);
+            }
+            // What nobody has heard of: politely ignored.
             _ => {}
         }
         Ok(())
@@ -95,8 +127,15 @@ impl ServerSession {
 
     /// Media of a stream that does not publish is ignored: encoders send the rest of a frame behind FCUnpublish.
     fn on_media(&mut self, stream: MessageStreamId, message: WireMessage) {
-        if let Some(stream) = self.streams.publishing(stream) {
-            self.events.push_back(Event::Media { stream, message });
+        if let Some((stream, role)) = self.streams.publishing(stream) {
+            self.events.push(role, Event::Media { stream, message });
+        }
+    }
+
+    fn on_shared_object(&mut self, type_id: u8, payload: &[u8]) {
+        let object = SharedObject::decode(type_id, payload);
+        if let Some(object) = object.filter(|_| self.is_connected()) {
+            self.events.push(0, Event::SharedObject(Box::new(object)));
         }
     }
 
@@ -108,7 +147,7 @@ impl ServerSession {
         timestamp: Timestamp,
         payload: &[u8],
     ) {
-        let Some(stream) = self.streams.publishing(stream) else {
+        let Some((stream, role)) = self.streams.publishing(stream) else {
             return;
         };
         let payload = match (type_id, payload) {
@@ -128,7 +167,7 @@ impl ServerSession {
         let payload = match first.as_deref() {
             Some("@setDataFrame") => reader.rest(),
             Some("@clearDataFrame") => {
-                self.events.push_back(Event::MetadataCleared { stream });
+                self.events.push(role, Event::MetadataCleared { stream });
                 return;
             }
             _ => payload,
@@ -136,7 +175,7 @@ impl ServerSession {
         if !payload.is_empty() {
             let chunk_size = self.config.chunk_size;
             let message = WireMessage::new(MediaKind::Data, timestamp, payload, chunk_size);
-            self.events.push_back(Event::Media { stream, message });
+            self.events.push(role, Event::Media { stream, message });
         }
     }
 
@@ -166,12 +205,5 @@ impl ServerSession {
             self.on_media(stream, message);
         }
         Ok(())
-    }
-}
-
-fn within(value: usize, limit: usize, what: &'static str) -> Result<(), SessionError> {
-    match value <= limit {
-        true => Ok(()),
-        false => Err(SessionError::Bound { what, limit }),
     }
 }

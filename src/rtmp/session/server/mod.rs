@@ -4,6 +4,7 @@
 //! * `commands`: what clients ask, and what is answered without asking the shell.
 //! * `answers`: the shell's decisions.
 //! * `streams`: the message streams and their roles.
+//! * `queue`: the events that wait for the shell.
 //! * `notices`: what all players of a stream are told, as bytes made once.
 
 use std::collections::VecDeque;
@@ -20,12 +21,13 @@ mod commands;
 mod event;
 mod input;
 mod notices;
+mod queue;
 mod streams;
 #[cfg(test)]
 mod tests;
 
 pub use super::error::{Fault, SessionError};
-pub use crate::rtmp::command::{ConnectRequest, PublishKind};
+pub use crate::rtmp::command::{ConnectRequest, Enhanced, PlayStart, PublishKind, Transition};
 pub use event::Event;
 pub use notices::{play_stopped, publisher_began, publisher_ended};
 
@@ -58,10 +60,10 @@ pub struct ServerSession {
     handshake: Option<ServerHandshake>,
     connection: Connection,
     link: Link,
-    events: VecDeque<Event>,
+    events: queue::Queue,
     streams: streams::Streams,
-    /// Message streams whose publish or play the shell was told of and has not answered.
-    asked: Vec<MessageStreamId>,
+    /// The number of the last publish or play.
+    last_role: queue::RoleId,
     /// Names of FCPublish, whose senders expect onFCPublish.
     announced: VecDeque<String>,
     /// Bytes that came before `connect` was accepted.
@@ -70,6 +72,10 @@ pub struct ServerSession {
     held: Vec<u8>,
     /// The clock's last reading.
     now: Instant,
+    /// Whether `connect` said that the client knows ReconnectRequest.
+    can_reconnect: bool,
+    /// When the ping left that has not been answered.
+    pinged: Option<Instant>,
     round_trip: Option<Duration>,
     fault: Option<SessionError>,
 }
@@ -96,13 +102,15 @@ impl ServerSession {
             connection: Connection::Expected,
             link: Link::new(config.chunk_size),
             config,
-            events: VecDeque::new(),
+            events: queue::Queue::default(),
             streams: streams::Streams::default(),
-            asked: Vec::new(),
+            last_role: 0,
             announced: VecDeque::new(),
             before_connect: 0,
             held: Vec::new(),
             now: Instant::ZERO,
+            can_reconnect: false,
+            pinged: None,
             round_trip: None,
             fault: None,
         }
@@ -130,11 +138,7 @@ impl ServerSession {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        let event = self.events.pop_front()?;
-        if let Some(stream) = event.requested().filter(|s| !self.asked.contains(s)) {
-            self.asked.push(stream);
-        }
-        Some(event)
+        self.events.pop()
     }
 
     /// Replies to be written, whole messages.
@@ -161,9 +165,11 @@ impl ServerSession {
     pub fn ping(&mut self, now: Instant) {
         let millis = now.as_millis() as u32;
         self.link.output.user(UserControl::PingRequest(millis));
+        self.pinged = Some(now);
     }
 
-    /// From the last answered [`Self::ping`] to its answer. OBS and others answer none while they publish.
+    /// From the last answered [`Self::ping`] to its answer; an answer that nobody waits for is none. OBS and others
+    /// answer none while they publish.
     pub fn round_trip(&self) -> Option<Duration> {
         self.round_trip
     }
@@ -173,12 +179,26 @@ impl ServerSession {
         self.link.decoder.buffered_bytes() + self.link.output.bytes.capacity() + self.held.len()
     }
 
+    /// How long the player on `stream` buffers, if it has said so (SetBufferLength): a recording may be sent so far
+    /// ahead of its time.
+    pub fn buffer_length(&self, stream: MessageStreamId) -> Option<Duration> {
+        let millis = self.streams.buffer(stream)?;
+        Some(Duration::from_millis(millis.into()))
+    }
+
     /// Ends `stream`'s role, if it has one, and says so.
     fn close_role(&mut self, stream: MessageStreamId) -> streams::Role {
-        let role = self.streams.set_role(stream, streams::Role::Idle);
+        let (role, id) = self.streams.set_role(stream, streams::Role::Idle, 0);
         if role != streams::Role::Idle {
-            self.events.push_back(Event::StreamClosed { stream });
+            self.events.push(id, Event::StreamClosed { stream });
         }
         role
+    }
+
+    /// Gives `stream` a new role, which the shell is to decide on.
+    fn open_role(&mut self, stream: MessageStreamId, role: streams::Role, request: Event) {
+        self.last_role += 1;
+        self.streams.set_role(stream, role, self.last_role);
+        self.events.push(self.last_role, request);
     }
 }

@@ -7,8 +7,8 @@ use crate::rtmp::chunk::encoder::Encoder;
 use crate::rtmp::chunk::{CSID_CONTROL, CSID_NOTICE};
 use crate::rtmp::control::UserControl;
 use crate::rtmp::message;
-use crate::rtmp::session::MessageStreamId;
 use crate::rtmp::session::output::{info, sample_access};
+use crate::rtmp::session::{MessageStreamId, Status};
 use crate::time::Timestamp;
 
 /// What a player on message stream `stream` is told when its publisher ends: StreamEOF, on which GStreamer leaves, and
@@ -18,7 +18,7 @@ pub fn publisher_ended(stream: MessageStreamId, name: &str, chunk_size: u32) -> 
     notice.push_last(stream);
     notice.control(UserControl::StreamEof(stream));
     let description = format!("{name} is unpublished.");
-    notice.status(stream, "NetStream.Play.UnpublishNotify", &description);
+    notice.status(stream, Status::PlayUnpublishNotify, &description);
     notice.bytes
 }
 
@@ -27,7 +27,7 @@ pub fn publisher_began(stream: MessageStreamId, name: &str, chunk_size: u32) -> 
     let mut notice = Notice::new(chunk_size);
     notice.control(UserControl::StreamBegin(stream));
     let description = format!("{name} is published.");
-    notice.status(stream, "NetStream.Play.PublishNotify", &description);
+    notice.status(stream, Status::PlayPublishNotify, &description);
     notice.bytes
 }
 
@@ -36,7 +36,7 @@ pub fn play_stopped(stream: MessageStreamId, name: &str, chunk_size: u32) -> Vec
     let mut notice = Notice::new(chunk_size);
     let description = format!("Stopped playing {name}.");
     notice.push_last(stream);
-    notice.status(stream, "NetStream.Play.Stop", &description);
+    notice.status(stream, Status::PlayStop, &description);
     notice.control(UserControl::StreamEof(stream));
     notice.bytes
 }
@@ -66,12 +66,12 @@ impl Notice {
         self.message(CSID_CONTROL, message::USER_CONTROL, 0, &payload);
     }
 
-    fn status(&mut self, stream: MessageStreamId, code: &str, description: &str) {
+    fn status(&mut self, stream: MessageStreamId, status: Status, description: &str) {
         let payload = amf0::encode_all(&[
             Value::string("onStatus"),
             Value::Number(0.0),
             Value::Null,
-            info("status", code, description),
+            info(status, description),
         ]);
         self.message(CSID_NOTICE, message::COMMAND_AMF0, stream, &payload);
     }

@@ -1,5 +1,6 @@
 //! The message streams of one connection and what each is for.
 
+use super::queue::RoleId;
 use crate::limits;
 use crate::rtmp::session::{MessageStreamId, SessionError};
 
@@ -15,13 +16,29 @@ pub(super) enum Role {
         name: String,
         reset: bool,
         accepted: bool,
+        change: Change,
     },
+}
+
+/// Whether a play takes the place of another (`play2`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It does not.
+    None,
+    /// It will, or is about to.
+    Begun,
+    /// It has, and the client knows.
+    Made,
 }
 
 #[derive(Debug)]
 pub(super) struct Stream {
-    pub(super) id: MessageStreamId,
-    pub(super) role: Role,
+    id: MessageStreamId,
+    role: Role,
+    /// The number of the role; 0 if it is idle.
+    role_id: RoleId,
+    /// How long its player buffers, milliseconds, if it has said so.
+    buffer: Option<u32>,
 }
 
 impl Stream {
@@ -50,8 +67,12 @@ impl Streams {
                 limit: limits::MESSAGE_STREAMS,
             });
         }
-        let role = Role::Idle;
-        self.0.push(Stream { id, role });
+        self.0.push(Stream {
+            id,
+            role: Role::Idle,
+            role_id: 0,
+            buffer: None,
+        });
         Ok(())
     }
 
@@ -78,13 +99,14 @@ impl Streams {
     }
 
     /// The number of the publishing stream that media on `id` belongs to. Message stream 0 means the only one.
-    pub(super) fn publishing(&self, id: MessageStreamId) -> Option<MessageStreamId> {
-        if self.0.iter().any(|s| s.id == id && s.publishes()) {
-            return Some(id);
+    pub(super) fn publishing(&self, id: MessageStreamId) -> Option<(MessageStreamId, RoleId)> {
+        let mut all = self.0.iter();
+        if let Some(stream) = all.find(|s| s.id == id && s.publishes()) {
+            return Some((id, stream.role_id));
         }
         let mut publishing = self.0.iter().filter(|s| s.publishes());
         let only = publishing.next()?;
-        (id == 0 && publishing.next().is_none()).then_some(only.id)
+        (id == 0 && publishing.next().is_none()).then_some((only.id, only.role_id))
     }
 
     /// The stream that publishes `name`, or the only one that publishes anything: encoders do not agree whether
@@ -92,7 +114,8 @@ impl Streams {
     pub(super) fn publishing_name(&self, name: &str) -> Option<MessageStreamId> {
         let mut all = self.0.iter();
         let named = all.find(|s| matches!(&s.role, Role::Publish { name: n, .. } if n == name));
-        named.map(|s| s.id).or_else(|| self.publishing(0))
+        let only = || self.publishing(0).map(|(id, _)| id);
+        named.map(|s| s.id).or_else(only)
     }
 
     pub(super) fn role(&mut self, id: MessageStreamId) -> Option<&mut Role> {
@@ -100,12 +123,37 @@ impl Streams {
         Some(&mut stream.role)
     }
 
-    /// Gives `id` a role and returns the one it had.
-    pub(super) fn set_role(&mut self, id: MessageStreamId, role: Role) -> Role {
-        match self.role(id) {
-            Some(place) => core::mem::replace(place, role),
-            None => Role::Idle,
+    /// The number of `id`'s role; 0 if it has none.
+    pub(super) fn role_id(&self, id: MessageStreamId) -> RoleId {
+        let stream = self.0.iter().find(|s| s.id == id);
+        stream.map_or(0, |s| s.role_id)
+    }
+
+    /// Gives `id` a role with a number and returns those it had.
+    pub(super) fn set_role(
+        &mut self,
+        id: MessageStreamId,
+        role: Role,
+        role_id: RoleId,
+    ) -> (Role, RoleId) {
+        let Some(stream) = self.0.iter_mut().find(|s| s.id == id) else {
+            return (Role::Idle, 0);
+        };
+        let role = core::mem::replace(&mut stream.role, role);
+        (role, core::mem::replace(&mut stream.role_id, role_id))
+    }
+
+    /// SetBufferLength. Of a message stream that nobody made it is ignored.
+    pub(super) fn set_buffer(&mut self, id: MessageStreamId, millis: u32) {
+        let Some(id) = self.meant(id) else { return };
+        if let Some(stream) = self.0.iter_mut().find(|s| s.id == id) {
+            stream.buffer = Some(millis);
         }
+    }
+
+    /// What SetBufferLength said, milliseconds.
+    pub(super) fn buffer(&self, id: MessageStreamId) -> Option<u32> {
+        self.0.iter().find(|s| s.id == id)?.buffer
     }
 
     pub(super) fn remove(&mut self, id: MessageStreamId) {

@@ -8,7 +8,12 @@ use crate::rtmp::chunk::decoder::{Body, Decoder};
 use crate::rtmp::chunk::encoder::Encoder;
 use crate::rtmp::command::Command;
 use crate::rtmp::message;
+use crate::rtmp::session::Status;
 use crate::time::Timestamp;
+
+mod bounds;
+mod roles;
+mod tolerance;
 
 /// A server's session and a hand that writes to it.
 struct Peer {
@@ -283,7 +288,7 @@ fn a_refused_role_is_gone() {
     peer.replies();
     peer.event();
     peer.session
-        .reject_publish(1, "NetStream.Publish.BadName", "taken");
+        .reject_publish(1, Status::PublishBadName, "taken");
     assert_eq!(peer.words(), ["1:onStatus NetStream.Publish.BadName"]);
     peer.send(8, 1, b"\xAF\0").unwrap();
     peer.call(0, "deleteStream", 0.0, &[Value::Number(1.0)])
@@ -292,7 +297,7 @@ fn a_refused_role_is_gone() {
     peer.call(1, "play", 3.0, &key).unwrap();
     peer.event();
     peer.session
-        .reject_play(1, "NetStream.Play.StreamNotFound", "none");
+        .reject_play(1, Status::PlayStreamNotFound, "none");
     assert_eq!(peer.words(), ["1:onStatus NetStream.Play.StreamNotFound"]);
 }
 
@@ -303,8 +308,7 @@ fn a_request_on_the_heels_of_a_refused_one_lives() {
     peer.send(8, 1, b"\xAF\0").unwrap();
     peer.call(1, "publish", 0.0, &[Value::string("b")]).unwrap();
     peer.event();
-    peer.session
-        .reject_publish(1, "NetStream.Publish.Denied", "no");
+    peer.session.reject_publish(1, Status::PublishDenied, "no");
     assert!(matches!(peer.event(), Some(Event::PublishRequested { name, .. }) if name == "b"));
     peer.session.accept_publish(1);
     assert_eq!(
@@ -316,8 +320,8 @@ fn a_request_on_the_heels_of_a_refused_one_lives() {
 #[test]
 fn an_empty_name_is_asked_for_or_stops() {
     for (name, code) in [
-        ("publish", "NetStream.Publish.BadName"),
-        ("play", "NetStream.Play.StreamNotFound"),
+        ("publish", Status::PublishBadName),
+        ("play", Status::PlayStreamNotFound),
     ] {
         let mut peer = Peer::connected();
         let empty = [Value::string("")];
@@ -325,7 +329,7 @@ fn an_empty_name_is_asked_for_or_stops() {
         peer.replies();
         peer.call(1, name, 0.0, &empty).unwrap();
         assert_eq!(
-            peer.event().unwrap().requested(),
+            peer.event().unwrap().stream(),
             Some(1),
             "OBS waits for a word"
         );
@@ -333,7 +337,7 @@ fn an_empty_name_is_asked_for_or_stops() {
             "publish" => peer.session.reject_publish(1, code, "no name"),
             _ => peer.session.reject_play(1, code, "no name"),
         }
-        assert_eq!(peer.words(), [format!("1:onStatus {code}")]);
+        assert_eq!(peer.words(), [format!("1:onStatus {}", code.code())]);
         peer.call(1, name, 0.0, &[Value::Boolean(false)]).unwrap();
         assert!(peer.event().is_none(), "nothing to stop");
         peer.call(1, name, 0.0, &[Value::string("key")]).unwrap();
@@ -363,7 +367,7 @@ fn refusals_leave_what_is_queued_behind_them() {
             Event::PlayRequested { stream, .. } => {
                 asked += 1;
                 peer.session
-                    .reject_play(stream, "NetStream.Play.StreamNotFound", "");
+                    .reject_play(stream, Status::PlayStreamNotFound, "");
             }
             Event::Media { stream: 1, .. } => media += 1,
             other => unreachable!("of a refused role: {other:?}"),
@@ -524,6 +528,14 @@ fn pings_are_answered_and_measured() {
     let now = Instant::from_micros(5_040_000);
     peer.session.handle_input(now, &pong).unwrap();
     assert_eq!(peer.session.round_trip(), Some(Duration::from_millis(40)));
+    // A second answer to it, and answers to nothing, say nothing.
+    let later = Instant::from_micros(9_000_000);
+    peer.session.handle_input(later, &pong).unwrap();
+    peer.send(4, 0, &[0, 7, 0, 0, 0, 0]).unwrap();
+    assert_eq!(peer.session.round_trip(), Some(Duration::from_millis(40)));
+    let mut fresh = Peer::connected();
+    fresh.send(4, 0, &payload).unwrap();
+    assert_eq!(fresh.session.round_trip(), None);
 }
 
 #[test]
