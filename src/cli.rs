@@ -31,6 +31,9 @@ struct Arguments {
     /// Payload bytes of the chunks we send [default: 60000]
     #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
     chunk_size: Option<String>,
+    /// Demand extended timestamps on every format 3 chunk, instead of looking who leaves them out [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    strict_extended_timestamps: Option<String>,
     /// Frames kept for players that join later; 0 means none [default: 5000]
     #[arg(long, value_name = "FRAMES", allow_hyphen_values = true)]
     gop_cache: Option<String>,
@@ -94,6 +97,10 @@ pub fn configure(
     for (key, value) in [
         (Key::Shards, &arguments.shards),
         (Key::ChunkSize, &arguments.chunk_size),
+        (
+            Key::StrictExtendedTimestamps,
+            &arguments.strict_extended_timestamps,
+        ),
         (Key::GopCache, &arguments.gop_cache),
         (Key::Runtime, &arguments.runtime),
         (Key::Log, &arguments.log),

@@ -9,7 +9,8 @@
 //! | `listen` | an address and port, or a list of them | `"0.0.0.0:1935"` |
 //! | `shards` | threads that carry connections; 0 means one per core | 0 |
 //! | `runtime` | `"shard"` (Linux) or `"smol"` | `"shard"` on Linux, `"smol"` elsewhere |
-//! | `chunk_size` | bytes of payload in a chunk we send | 60000 |
+//! | `chunk_size` | bytes of payload in a chunk we send, 1 to 65536 | 60000 |
+//! | `strict_extended_timestamps` | whether senders must repeat extended timestamps on format 3 | false |
 //! | `gop_cache` | frames kept for players that join later; 0 means none | 5000 |
 //! | `peer_bandwidth` | bytes, as announced to peers | 2500000 |
 //! | `window_ack_size` | bytes after which a peer acknowledges | 2500000 |
@@ -91,8 +92,12 @@ pub struct Config {
     pub shards: usize,
     /// What parks the data shards.
     pub runtime: Backend,
-    /// Payload bytes of the chunks we send, from 128 to [`limits::CHUNK_SIZE_SEND_MAX`].
+    /// Payload bytes of the chunks we send, from 1 to [`limits::CHUNK_SIZE_SEND_MAX`]. A chunk's header takes 1 byte,
+    /// or 5 beyond 4 h 39 min of stream time: with tiny chunks frames take twice or six times their size.
     pub chunk_size: u32,
+    /// Whether a format 3 header always carries the extended timestamp where the errata (§5.1) want it, instead of
+    /// looking whether its sender leaves it out: for a payload that happens to look as if it were missing.
+    pub strict_extended_timestamps: bool,
     /// Frames a stream keeps for players that join later, at most [`limits::RING_FRAMES_MAX`]; 0 means none.
     pub gop_cache: usize,
     /// Bytes of Set Peer Bandwidth (RTMP 1.0 §5.4.5), from [`limits::WINDOW_MIN`] on.
@@ -113,6 +118,7 @@ impl Default for Config {
             shards: 0,
             runtime: Backend::DEFAULT,
             chunk_size: limits::CHUNK_SIZE_DEFAULT,
+            strict_extended_timestamps: false,
             gop_cache: limits::RING_FRAMES_DEFAULT,
             peer_bandwidth: limits::PEER_BANDWIDTH_DEFAULT,
             window_ack_size: limits::WINDOW_ACK_SIZE_DEFAULT,
@@ -133,6 +139,8 @@ pub enum Key {
     Runtime,
     /// `chunk_size`
     ChunkSize,
+    /// `strict_extended_timestamps`
+    StrictExtendedTimestamps,
     /// `gop_cache`
     GopCache,
     /// `peer_bandwidth`
@@ -147,11 +155,12 @@ pub enum Key {
 
 impl Key {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Listen,
         Self::Shards,
         Self::Runtime,
         Self::ChunkSize,
+        Self::StrictExtendedTimestamps,
         Self::GopCache,
         Self::PeerBandwidth,
         Self::WindowAckSize,
@@ -166,6 +175,7 @@ impl Key {
             Self::Shards => "shards",
             Self::Runtime => "runtime",
             Self::ChunkSize => "chunk_size",
+            Self::StrictExtendedTimestamps => "strict_extended_timestamps",
             Self::GopCache => "gop_cache",
             Self::PeerBandwidth => "peer_bandwidth",
             Self::WindowAckSize => "window_ack_size",
@@ -318,6 +328,7 @@ impl Config {
                 Key::Listen if self.listen.is_empty() => Value::List(Vec::new()),
                 Key::Shards => whole(self.shards),
                 Key::ChunkSize => whole(self.chunk_size),
+                Key::StrictExtendedTimestamps => Value::Flag(self.strict_extended_timestamps),
                 Key::GopCache => whole(self.gop_cache),
                 Key::PeerBandwidth => whole(self.peer_bandwidth),
                 Key::WindowAckSize => whole(self.window_ack_size),
@@ -354,9 +365,9 @@ impl Config {
             Key::Shards => self.shards = number(value, 0..=limits::SHARDS_MAX)?,
             Key::Runtime => self.runtime = backend(value)?,
             Key::ChunkSize => {
-                let bounds = limits::CHUNK_SIZE_INITIAL..=limits::CHUNK_SIZE_SEND_MAX;
-                self.chunk_size = number(value, bounds)?;
+                self.chunk_size = number(value, 1..=limits::CHUNK_SIZE_SEND_MAX)?;
             }
+            Key::StrictExtendedTimestamps => self.strict_extended_timestamps = flag(value)?,
             Key::GopCache => self.gop_cache = number(value, 0..=limits::RING_FRAMES_MAX)?,
             Key::PeerBandwidth => {
                 self.peer_bandwidth = number(value, limits::WINDOW_MIN..=u32::MAX)?
@@ -374,6 +385,7 @@ impl Config {
 /// A value as it was written, whichever layer it came from.
 enum Value<'a> {
     Whole(i128),
+    Flag(bool),
     Text(Cow<'a, str>),
     /// With each element's place in the text.
     List(Vec<(Range<usize>, Self)>),
@@ -394,14 +406,18 @@ impl<'a> Value<'a> {
                     .collect(),
             ),
             DeValue::Float(_) => Self::Other("a number with a fraction"),
-            DeValue::Boolean(true) => Self::Other("true"),
-            DeValue::Boolean(false) => Self::Other("false"),
+            DeValue::Boolean(flag) => Self::Flag(*flag),
             DeValue::Datetime(_) => Self::Other("a date"),
             DeValue::Table(_) => Self::Other("a table"),
         }
     }
 
     fn from_text(key: Key, text: &'a str) -> Self {
+        if key == Key::StrictExtendedTimestamps
+            && let Ok(flag) = text.parse()
+        {
+            return Self::Flag(flag);
+        }
         match text.parse() {
             Ok(number) if key.is_whole() => Self::Whole(number),
             _ => Self::Text(Cow::Borrowed(text)),
@@ -413,6 +429,7 @@ impl fmt::Display for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Whole(number) => write!(f, "{number}"),
+            Self::Flag(flag) => write!(f, "{flag}"),
             Self::Text(text) => write!(f, "{text:?}"),
             Self::List(items) if items.is_empty() => f.write_str("an empty list"),
             Self::List(_) => f.write_str("a list"),
@@ -454,6 +471,13 @@ where
     match T::try_from(*number) {
         Ok(number) if bounds.contains(&number) => Ok(number),
         _ => Err(refuse()),
+    }
+}
+
+fn flag(value: &Value<'_>) -> Result<bool, Fault> {
+    match value {
+        Value::Flag(flag) => Ok(*flag),
+        _ => Err(expected("true or false", value)),
     }
 }
 
@@ -552,7 +576,7 @@ mod tests {
     fn every_key_is_read() {
         let config = toml(
             "# all of them\nlisten = [\"127.0.0.1:0\", \"[::1]:1935\"]\nshards = 3\nruntime = \"smol\"\n\
-             chunk_size = 4_096\ngop_cache = 0\npeer_bandwidth = 0x10000\nwindow_ack_size = 5000\n\
+             chunk_size = 4_096\nstrict_extended_timestamps = true\ngop_cache = 0\npeer_bandwidth = 0x10000\nwindow_ack_size = 5000\n\
              drain = \"1500ms\"\nlog = \"debug\"\n",
         )
         .unwrap();
@@ -560,6 +584,7 @@ mod tests {
         assert_eq!(config.listen[1].to_string(), "[::1]:1935");
         assert_eq!((config.shards, config.runtime), (3, Backend::Smol));
         assert_eq!((config.chunk_size, config.gop_cache), (4096, 0));
+        assert!(config.strict_extended_timestamps);
         assert_eq!(config.peer_bandwidth, 65_536);
         assert_eq!(config.window_ack_size, 5_000);
         assert_eq!(config.drain, Duration::from_millis(1_500));
@@ -574,15 +599,23 @@ mod tests {
             (
                 "shards = 2\nchunk_sise = 1\n",
                 "m.toml:2:1: unknown key `chunk_sise`, expected one of listen, shards, runtime, chunk_size, \
-                 gop_cache, peer_bandwidth, window_ack_size, drain, log",
+                 strict_extended_timestamps, gop_cache, peer_bandwidth, window_ack_size, drain, log",
             ),
             (
                 "shards = 2\n  chunk_size = \"big\"\n",
-                "m.toml:2:16: chunk_size: expected a whole number from 128 to 65536, got \"big\"",
+                "m.toml:2:16: chunk_size: expected a whole number from 1 to 65536, got \"big\"",
             ),
             (
                 "chunk_size = 70000",
-                "m.toml:1:14: chunk_size: expected a whole number from 128 to 65536, got 70000",
+                "m.toml:1:14: chunk_size: expected a whole number from 1 to 65536, got 70000",
+            ),
+            (
+                "chunk_size = 0",
+                "m.toml:1:14: chunk_size: expected a whole number from 1 to 65536, got 0",
+            ),
+            (
+                "strict_extended_timestamps = 1",
+                "m.toml:1:30: strict_extended_timestamps: expected true or false, got 1",
             ),
             (
                 "shards = -1",
@@ -651,6 +684,7 @@ mod tests {
         let variables = [
             ("MILLSTREAM_CHUNK_SIZE", "300"),
             ("MILLSTREAM_LOG", "error"),
+            ("MILLSTREAM_STRICT_EXTENDED_TIMESTAMPS", "true"),
             ("MILLSTREAM_LISTEN", "127.0.0.1:1, [::1]:2"),
             ("MILLSTREAM_PORT", "tcp://10.0.0.1:1935"),
             ("PATH", "/bin"),
@@ -660,6 +694,7 @@ mod tests {
             .unwrap();
         config.apply_flag(Key::Log, &["trace"]).unwrap();
         assert_eq!((config.shards, config.chunk_size), (1, 300));
+        assert!(config.strict_extended_timestamps);
         assert_eq!(config.log, LogLevel::Trace);
         assert_eq!(config.listen.len(), 2);
     }
@@ -677,9 +712,20 @@ mod tests {
         let error = config.apply_flag(Key::ChunkSize, &["0"]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "--chunk-size: expected a whole number from 128 to 65536, got 0"
+            "--chunk-size: expected a whole number from 1 to 65536, got 0"
         );
-        config.chunk_size = 1;
+        let error = config
+            .apply_flag(Key::StrictExtendedTimestamps, &["yes"])
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "--strict-extended-timestamps: expected true or false, got \"yes\""
+        );
+        for chunk_size in [1, limits::CHUNK_SIZE_SEND_MAX] {
+            config.chunk_size = chunk_size;
+            assert_eq!(config.check(), Ok(()));
+        }
+        config.chunk_size = 0;
         let error = config.check().unwrap_err();
         assert!(
             error.to_string().starts_with("Config::chunk_size: "),

@@ -20,6 +20,9 @@ pub const CHUNK_STREAMS: usize = 64;
 pub const MESSAGE_BYTES: u32 = 10 * 1024 * 1024;
 /// Bytes of all partly received messages of one connection: one large message and some small ones beside it.
 pub const PARTIAL_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes that may be reserved for a message before they came, because one as large came on its chunk stream before: a
+/// keyframe that crosses reads is then not copied while it grows. With [`CHUNK_STREAMS`] as much as [`PARTIAL_BYTES`].
+pub const PARTIAL_RESERVE: usize = 256 * 1024;
 /// Bytes of one command or control message: the longest real `connect` is under 2 KiB.
 pub const COMMAND_BYTES: u32 = 64 * 1024;
 /// Bytes a peer may send before its `connect` was accepted: two handshake packets, a command, and slack.
@@ -152,6 +155,7 @@ const _: () = {
     assert!(CHUNK_SIZE_SEND_MAX <= CHUNK_SIZE_RECEIVE_MAX);
     assert!(COMMAND_BYTES <= MESSAGE_BYTES);
     assert!(MESSAGE_BYTES as usize <= PARTIAL_BYTES);
+    assert!(PARTIAL_RESERVE * CHUNK_STREAMS <= PARTIAL_BYTES);
     assert!(PRE_CONNECT_BYTES > 3_073 + COMMAND_BYTES as usize / 2);
     assert!(SESSION_EVENTS >= SCRATCH_BYTES && SESSION_EVENTS >= PRE_CONNECT_BYTES);
     assert!((MESSAGE_BYTES as usize) < RING_BYTES);

@@ -123,9 +123,9 @@ fn a_bad_file_is_refused_with_line_and_column() {
             "unknown key `chunk_sise`",
         ),
         (
-            "shards = 1\nchunk_size = 5\n",
+            "shards = 1\nchunk_size = 0\n",
             "2:14",
-            "expected a whole number from 128 to 65536, got 5",
+            "expected a whole number from 1 to 65536, got 0",
         ),
         ("shards = 1\nlog = loud\n", "2:7", "not TOML"),
     ] {

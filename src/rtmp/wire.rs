@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use super::chunk::{CSID_AUDIO, CSID_DATA, CSID_VIDEO, EXTENDED, MESSAGE_LENGTH_MAX};
 use super::message;
+use crate::limits;
 use crate::time::Timestamp;
 
 /// The message stream the shared bytes are for; clients get it from the first `createStream`.
@@ -245,6 +246,23 @@ impl WireBuilder {
         }
     }
 
+    /// Takes whole chunks of `size` bytes from `input`, each behind the one-byte header `mark`, as long as memory
+    /// and the chunk being written have room for them; at most `budget` bytes of payload. Returns how many those were.
+    #[inline]
+    pub(crate) fn push_run(
+        &mut self,
+        input: &mut &[u8],
+        mark: u8,
+        size: usize,
+        budget: usize,
+    ) -> usize {
+        let most = budget.min(self.room).min(self.missing);
+        let taken = append_run(&mut self.bytes, input, mark, size, most);
+        self.room -= taken;
+        self.missing -= taken;
+        taken
+    }
+
     /// The message. All payload must have come.
     pub(crate) fn finish(mut self) -> WireMessage {
         debug_assert_eq!(self.missing, 0);
@@ -295,6 +313,44 @@ impl WireBuilder {
         let separators = payload.saturating_sub(1) / self.chunk_size as usize;
         header_len(self.timestamp) + payload + separators * separator_len(self.timestamp)
     }
+}
+
+/// Appends the payload of whole chunks of `size` bytes, each behind the one-byte header `mark`, from the front of
+/// `input` to `bytes`: without allocating, and at most `most` bytes. Returns how many those were.
+#[inline]
+pub(crate) fn append_run(
+    bytes: &mut Vec<u8>,
+    input: &mut &[u8],
+    mark: u8,
+    size: usize,
+    most: usize,
+) -> usize {
+    let most = most.min(bytes.capacity() - bytes.len());
+    if most < size || input.len() <= size {
+        return 0;
+    }
+    let before = bytes.len();
+    let count = most / size;
+    // Every connection begins with 128, and some encoders stay there: a copy of known size needs no call.
+    if size == limits::CHUNK_SIZE_INITIAL as usize {
+        let (chunks, _) = input.as_chunks::<{ limits::CHUNK_SIZE_INITIAL as usize + 1 }>();
+        for [header, payload @ ..] in chunks.iter().take(count) {
+            if *header != mark {
+                break;
+            }
+            bytes.extend_from_slice(payload);
+        }
+    } else {
+        for chunk in input.chunks_exact(size + 1).take(count) {
+            match chunk.split_first() {
+                Some((header, payload)) if *header == mark => bytes.extend_from_slice(payload),
+                _ => break,
+            }
+        }
+    }
+    let taken = bytes.len() - before;
+    *input = input.get(taken + taken / size..).unwrap_or_default();
+    taken
 }
 
 const fn header_len(timestamp: Timestamp) -> usize {

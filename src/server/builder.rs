@@ -91,6 +91,13 @@ impl Builder {
         self
     }
 
+    /// Demands extended timestamps on every format 3 chunk, instead of looking who leaves them out.
+    #[must_use]
+    pub fn strict_extended_timestamps(mut self, strict: bool) -> Self {
+        self.config.strict_extended_timestamps = strict;
+        self
+    }
+
     /// Frames of the past that a new player may be given; 0: it begins at the next keyframe.
     #[must_use]
     pub fn gop_cache(mut self, frames: usize) -> Self {
@@ -193,6 +200,7 @@ impl Builder {
 fn settings(config: &Config) -> Settings {
     Settings {
         chunk_size: config.chunk_size,
+        strict_extended_timestamps: config.strict_extended_timestamps,
         gop_cache: config.gop_cache,
         peer_bandwidth: config.peer_bandwidth,
         window_ack_size: config.window_ack_size,

@@ -122,6 +122,7 @@ pub(super) async fn serve<R: Runtime>(
     let settings = shard.settings();
     let config = SessionConfig {
         chunk_size: settings.chunk_size,
+        strict_extended_timestamps: settings.strict_extended_timestamps,
         window_ack_size: settings.window_ack_size,
         peer_bandwidth: settings.peer_bandwidth,
     };

@@ -42,6 +42,8 @@ type RawSocket = <crate::runtime::smol::SmolRuntime as crate::runtime::Runtime>:
 pub struct Settings {
     /// Chunk size of everything we send, 1..=[`limits::CHUNK_SIZE_SEND_MAX`] bytes.
     pub chunk_size: u32,
+    /// Whether extended timestamps are demanded on every format 3 chunk: see [`crate::config::Config`].
+    pub strict_extended_timestamps: bool,
     /// Frames of the past a new player may be given; 0: it begins at the next keyframe.
     pub gop_cache: usize,
     /// Frames a stream's ring holds at most, should `gop_cache` not ask for more.
@@ -60,6 +62,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             chunk_size: limits::CHUNK_SIZE_DEFAULT,
+            strict_extended_timestamps: false,
             gop_cache: limits::RING_FRAMES_DEFAULT,
             ring_frames: limits::RING_FRAMES_DEFAULT,
             mailbox_backlog: limits::MAILBOX_BACKLOG,

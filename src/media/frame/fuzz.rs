@@ -118,7 +118,8 @@ impl Recipe {
         };
         let packet_type = packets[usize::from(choice >> 3 & 7)];
         let frame_type = match byte() & 7 {
-            5 if packet_type != 4 => 1, // a command has no tracks: see the examples
+            // A command, which has no tracks (see the examples); said before the tracks are, so of several too.
+            5 if packet_type != 4 || layout != Layout::Single => 1,
             other => other,
         };
         let mod_ex = (0..byte() & 3)

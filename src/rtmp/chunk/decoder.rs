@@ -52,7 +52,9 @@ pub struct Message {
 /// Reads one connection's chunks.
 ///
 /// Holds at most the payload that came of unfinished messages ([`limits::PARTIAL_BYTES`]) and as much again, what
-/// growing by doubling costs, and for each chunk stream a reserve no larger than the input it was fed with.
+/// growing by doubling costs, and for each chunk stream a reserve no larger than the input it was fed with, or than
+/// the largest message that came on it before ([`limits::PARTIAL_RESERVE`] at most). A declared length reserves
+/// nothing. All this in the layout of [`Body::Wire`], whose headers add little unless our chunks are tiny.
 #[derive(Debug)]
 pub struct Decoder {
     out_chunk_size: u32,
@@ -166,31 +168,40 @@ impl Decoder {
     #[inline]
     fn read_header(&mut self, input: &mut &[u8]) -> Result<bool, ChunkError> {
         if self.goes_on(input) {
-            *input = input.get(1..).unwrap_or_default();
             return Ok(true);
         }
         self.read_any_header(input)
     }
 
     /// Whether the next chunk is the plain one-byte continuation of the one before: most are, and at 128 bytes a
-    /// chunk they are what decoding costs. Then the chunk has begun.
+    /// chunk they are what decoding costs. Whole chunks of that kind are taken at once; then another one has begun,
+    /// or the message is complete.
     #[inline]
-    fn goes_on(&mut self, input: &[u8]) -> bool {
+    fn goes_on(&mut self, input: &mut &[u8]) -> bool {
         let (0, Some(&first)) = (self.carry_len, input.first()) else {
             return false;
         };
         let chunk_size = self.chunk_size as usize;
-        let Some(stream) = self.streams.get(self.current) else {
+        let Some(stream) = self.streams.get_mut(self.current) else {
             return false;
         };
         // The sum: a csid of 64 or more has no one-byte form, and here nothing to equal.
         if u32::from(first) != 0xC0 + stream.csid || stream.last.extended.is_some() {
             return false;
         }
-        let Some(partial) = &stream.partial else {
+        let Some(partial) = &mut stream.partial else {
             return false;
         };
-        self.chunk_left = partial.missing().min(chunk_size);
+        let budget = limits::PARTIAL_BYTES.saturating_sub(self.unfinished);
+        self.unfinished += partial.push_run(input, first, chunk_size, budget);
+        let missing = partial.missing();
+        if missing > 0 {
+            match input.split_first() {
+                Some((&next, rest)) if next == first => *input = rest,
+                _ => return false,
+            }
+        }
+        self.chunk_left = missing.min(chunk_size);
         true
     }
 
@@ -336,6 +347,7 @@ impl Decoder {
                     csid,
                     last: head,
                     partial,
+                    largest: 0,
                 };
                 self.streams.insert(place, stream);
             }
@@ -374,24 +386,31 @@ impl Decoder {
         self.chunk_left -= data.len();
         let unfinished = self.unfinished + data.len();
         // None: the message was aborted in the middle of its chunk, the rest of which is skipped.
-        if let Some(partial) = self.partial() {
+        if let Some(stream) = self.streams.get_mut(self.current)
+            && let Some(partial) = &mut stream.partial
+        {
             if unfinished > limits::PARTIAL_BYTES {
                 return Err(ChunkError::TooMuchUnfinished);
             }
-            partial.push(data, at_hand);
+            // A message that crosses reads need not grow, if one as large came on this chunk stream before.
+            let learnt = stream.largest.saturating_sub(partial.received());
+            partial.push(data, at_hand.max(learnt));
             self.unfinished = unfinished;
         }
         Ok(())
     }
 
     /// The message whose chunk has just ended, if that was its last.
+    #[inline]
     fn finish(&mut self) -> Option<Message> {
         let stream = self.streams.get_mut(self.current)?;
         if stream.partial.as_ref()?.missing() > 0 {
             return None;
         }
         let partial = stream.partial.take()?;
-        self.unfinished -= partial.received();
+        let received = partial.received();
+        self.unfinished -= received;
+        stream.largest = stream.largest.max(received.min(limits::PARTIAL_RESERVE));
         Some(Message {
             csid: stream.csid,
             type_id: stream.last.type_id,

@@ -8,7 +8,7 @@
 //!   delta for the time itself. So extended timestamps stand only in fmt 0 headers and their continuations.
 //! * [`CSID_CONTROL`] always has fmt 0, as bytes made for many connections use it too.
 
-use super::header::{Basic, CSID_MAX};
+use super::header::{Basic, CSID_MAX, HEADER_MAX};
 use super::{CSID_CONTROL, EXTENDED, MESSAGE_LENGTH_MAX};
 use crate::limits;
 use crate::time::Timestamp;
@@ -33,6 +33,16 @@ struct ChunkStream {
     stream: u32,
 }
 
+/// What is still to be sent of a message. Another one on its chunk stream would make the peer drop it.
+#[derive(Debug)]
+#[must_use = "the peer waits for the rest of the message"]
+pub struct Unsent<'a> {
+    csid: u32,
+    /// What every fmt 3 header repeats.
+    extended: Option<Timestamp>,
+    payload: &'a [u8],
+}
+
 impl Default for Encoder {
     fn default() -> Self {
         Self::new()
@@ -48,8 +58,8 @@ impl Encoder {
         }
     }
 
-    /// The size of chunks from the next message on, bytes. The peer must have been told (Set Chunk Size); clamped to
-    /// 1..=2^31−1.
+    /// The size of chunks from the next one on, bytes; also in the middle of a message. The peer must have been told
+    /// (Set Chunk Size); clamped to 1..=2^31−1.
     pub fn set_chunk_size(&mut self, size: u32) {
         self.chunk_size = size.clamp(1, limits::CHUNK_SIZE_RECEIVE_MAX);
     }
@@ -72,6 +82,23 @@ impl Encoder {
         timestamp: Timestamp,
         payload: &[u8],
     ) {
+        let chunks = payload.len() / self.chunk_size as usize + 1;
+        out.reserve(payload.len() + HEADER_MAX + chunks * 7);
+        let mut unsent = self.begin(out, csid, type_id, stream, timestamp, payload);
+        while self.go_on(out, &mut unsent) {}
+    }
+
+    /// Appends a message's first chunk to `out`; [`Encoder::go_on`] appends the others. In between may stand chunks of
+    /// other chunk streams, and a change of the chunk size. Arguments as for [`Encoder::encode`].
+    pub fn begin<'a>(
+        &mut self,
+        out: &mut Vec<u8>,
+        csid: u32,
+        type_id: u8,
+        stream: u32,
+        timestamp: Timestamp,
+        payload: &'a [u8],
+    ) -> Unsent<'a> {
         debug_assert!((2..=CSID_MAX).contains(&csid));
         debug_assert!(payload.len() <= MESSAGE_LENGTH_MAX as usize);
         let csid = csid.clamp(2, CSID_MAX);
@@ -86,22 +113,33 @@ impl Encoder {
             type_id,
             stream,
         };
-        let chunks = payload.len() / self.chunk_size as usize + 1;
-        out.reserve(payload.len() + 16 + chunks * 7);
         self.write_header(out, next);
-
         // Fmt 1 and 2 never have an extended timestamp here, but a fmt 3 behind fmt 0 repeats it.
-        let extended =
+        let is_extended =
             self.last(csid).is_none_or(|last| last.delta.is_none()) && timestamp.0 >= EXTENDED;
-        for (n, chunk) in payload.chunks(self.chunk_size as usize).enumerate() {
-            if n > 0 {
-                Basic::write(out, 3, csid);
-                if extended {
-                    out.extend_from_slice(&timestamp.0.to_be_bytes());
-                }
-            }
-            out.extend_from_slice(chunk);
+        let (chunk, payload) = payload.split_at(payload.len().min(self.chunk_size as usize));
+        out.extend_from_slice(chunk);
+        Unsent {
+            csid,
+            extended: is_extended.then_some(timestamp),
+            payload,
         }
+    }
+
+    /// Appends the next chunk of a message that has begun; false if there is none left.
+    pub fn go_on(&self, out: &mut Vec<u8>, unsent: &mut Unsent<'_>) -> bool {
+        if unsent.payload.is_empty() {
+            return false;
+        }
+        Basic::write(out, 3, unsent.csid);
+        if let Some(timestamp) = unsent.extended {
+            out.extend_from_slice(&timestamp.0.to_be_bytes());
+        }
+        let payload = unsent.payload;
+        let (chunk, rest) = payload.split_at(payload.len().min(self.chunk_size as usize));
+        out.extend_from_slice(chunk);
+        unsent.payload = rest;
+        true
     }
 
     fn last(&self, csid: u32) -> Option<&ChunkStream> {

@@ -4,7 +4,7 @@ use super::Body;
 use crate::limits;
 use crate::rtmp::chunk::header::Fields;
 use crate::rtmp::message;
-use crate::rtmp::wire::{MediaKind, WireBuilder};
+use crate::rtmp::wire::{MediaKind, WireBuilder, append_run};
 use crate::time::Timestamp;
 
 /// One chunk stream.
@@ -13,6 +13,8 @@ pub(super) struct ChunkStream {
     pub(super) csid: u32,
     pub(super) last: Head,
     pub(super) partial: Option<Partial>,
+    /// Payload bytes of the largest message that was completed on it, at most [`limits::PARTIAL_RESERVE`].
+    pub(super) largest: usize,
 }
 
 /// What a chunk stream's headers inherit.
@@ -135,6 +137,25 @@ impl Partial {
                     bytes.reserve_exact(missing.min(at_hand.max(bytes.len())));
                 }
                 bytes.extend_from_slice(data);
+            }
+        }
+    }
+
+    /// Takes whole chunks of `size` bytes from `input`, as long as each is behind the header `mark` and there is
+    /// memory for it already; at most `budget` bytes of payload. Returns how many those were.
+    #[inline]
+    pub(super) fn push_run(
+        &mut self,
+        input: &mut &[u8],
+        mark: u8,
+        size: usize,
+        budget: usize,
+    ) -> usize {
+        match self {
+            Self::Wire(wire) => wire.push_run(input, mark, size, budget),
+            Self::Plain { bytes, length } => {
+                let most = budget.min(*length - bytes.len());
+                append_run(bytes, input, mark, size, most)
             }
         }
     }

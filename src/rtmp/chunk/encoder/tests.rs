@@ -78,6 +78,91 @@ fn whole_chunks_have_no_empty_one_behind() {
     assert_eq!(encoder.chunk_size(), 1);
 }
 
+/// A Set Chunk Size between two chunks of a message holds for the third.
+#[test]
+fn chunk_size_changes_in_mid_message() {
+    let payload: Vec<u8> = (0..20).collect();
+    for time in [5, 0x0100_0000] {
+        let mut encoder = Encoder::new();
+        encoder.set_chunk_size(4);
+        let mut out = Vec::new();
+        let mut unsent = encoder.begin(&mut out, 6, 9, 1, Timestamp(time), &payload);
+        assert!(encoder.go_on(&mut out, &mut unsent));
+        encoder.encode(&mut out, 2, 1, 0, Timestamp(0), &[0, 0, 0, 10]);
+        encoder.set_chunk_size(10);
+        let before = out.len();
+        assert!(encoder.go_on(&mut out, &mut unsent));
+        let header = if time == 5 { 1 } else { 5 };
+        assert_eq!(out.len() - before, header + 10);
+        encoder.set_chunk_size(1);
+        let mut control = Vec::new();
+        encoder.encode(&mut control, 2, 1, 0, Timestamp(0), &[0, 0, 0, 1]);
+        // It announces what it is itself written with; a peer takes four one-byte chunks only if told before.
+        assert_eq!(control.len(), 12 + 1 + 3 * 2);
+        encoder.set_chunk_size(10);
+        assert!(encoder.go_on(&mut out, &mut unsent));
+        assert!(!encoder.go_on(&mut out, &mut unsent));
+
+        let mut decoder = Decoder::new(128);
+        decoder.set_chunk_size(4).unwrap();
+        let mut input = &out[..];
+        let size = decoder.decode(&mut input).unwrap().unwrap();
+        assert_eq!((size.csid, size.type_id), (2, 1));
+        decoder.set_chunk_size(10).unwrap();
+        let video = decoder.decode(&mut input).unwrap().unwrap();
+        assert_eq!(video.timestamp, Timestamp(time));
+        let Body::Wire(wire) = video.body else {
+            panic!("video is laid out");
+        };
+        assert!(wire.payload().flatten().eq(&payload));
+        assert!(input.is_empty());
+    }
+}
+
+/// Chunks of three messages in turn, each with its own headers.
+#[test]
+fn messages_interleave_at_every_chunk() {
+    let payload: Vec<u8> = (0..50).collect();
+    let mut encoder = Encoder::new();
+    encoder.set_chunk_size(7);
+    let mut out = Vec::new();
+    let mut open: Vec<_> = [6, 64, 65_599]
+        .into_iter()
+        .map(|csid| encoder.begin(&mut out, csid, 20, 1, Timestamp(u32::MAX), &payload))
+        .collect();
+    while open.iter_mut().fold(false, |more, unsent| {
+        encoder.go_on(&mut out, unsent) || more
+    }) {}
+    let mut decoder = Decoder::new(128);
+    decoder.set_chunk_size(7).unwrap();
+    let mut input = &out[..];
+    for csid in [6, 64, 65_599] {
+        let message = decoder.decode(&mut input).unwrap().unwrap();
+        assert_eq!((message.csid, message.timestamp.0), (csid, u32::MAX));
+        assert!(matches!(message.body, Body::Plain(bytes) if bytes == payload));
+    }
+    assert!(input.is_empty());
+}
+
+/// The largest size a peer may announce, and the smallest that may be configured.
+#[test]
+fn chunk_sizes_of_1_and_2_31() {
+    for size in [1, limits::CHUNK_SIZE_RECEIVE_MAX] {
+        let mut encoder = Encoder::new();
+        encoder.set_chunk_size(size);
+        let out = encode(&mut encoder, 4, 5, &[7; 300]);
+        let chunks = if size == 1 { 300 } else { 1 };
+        assert_eq!(out.len(), 12 + 300 + chunks - 1);
+        let mut decoder = Decoder::new(size);
+        decoder.set_chunk_size(size).unwrap();
+        let message = decoder.decode(&mut &out[..]).unwrap().unwrap();
+        let Body::Wire(wire) = message.body else {
+            panic!("audio is laid out");
+        };
+        assert!(wire.payload().flatten().eq(&[7; 300]));
+    }
+}
+
 fn any_time() -> impl Strategy<Value = u32> {
     prop_oneof![
         0u32..100,

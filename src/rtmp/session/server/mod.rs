@@ -36,6 +36,9 @@ pub use notices::{play_stopped, publisher_began, publisher_ended};
 pub struct SessionConfig {
     /// Chunk size of everything we send, 1..=65,536.
     pub chunk_size: u32,
+    /// Whether every format 3 chunk must carry the extended timestamp where the errata (§5.1) want it, instead of
+    /// looking whether this sender leaves it out.
+    pub strict_extended_timestamps: bool,
     /// Window Acknowledgement Size we announce, bytes.
     pub window_ack_size: u32,
     /// Set Peer Bandwidth we announce, bytes.
@@ -46,6 +49,7 @@ impl Default for SessionConfig {
     fn default() -> Self {
         Self {
             chunk_size: limits::CHUNK_SIZE_DEFAULT,
+            strict_extended_timestamps: false,
             window_ack_size: limits::WINDOW_ACK_SIZE_DEFAULT,
             peer_bandwidth: limits::PEER_BANDWIDTH_DEFAULT,
         }
@@ -97,10 +101,13 @@ impl ServerSession {
     /// `nonce` fills S1 and S2 (expanded deterministically; the runtime provides the entropy).
     pub fn new(mut config: SessionConfig, nonce: u64) -> Self {
         config.chunk_size = config.chunk_size.clamp(1, limits::CHUNK_SIZE_SEND_MAX);
+        let mut link = Link::new(config.chunk_size);
+        link.decoder
+            .set_strict_extended(config.strict_extended_timestamps);
         Self {
             handshake: Some(ServerHandshake::new(nonce)),
             connection: Connection::Expected,
-            link: Link::new(config.chunk_size),
+            link,
             config,
             events: queue::Queue::default(),
             streams: streams::Streams::default(),
