@@ -482,7 +482,6 @@ fn listened(input: &[u8]) -> AllocationInfo {
         app: "live".into(),
         tc_url: "rtmp://localhost/live".into(),
         flash_ver: "x".into(),
-        chunk_size: 4_096,
         ..ClientConfig::default()
     };
     let mut hello = vec![3];

@@ -353,45 +353,99 @@ fn a_stopping_server_ends_publisher_and_players() {
     }
 }
 
+/// What only an FFmpeg with Enhanced RTMP publishes: FourCC codecs, and several tracks of a kind.
+const ENHANCED: [&str; 7] = [
+    "hevc_aac.flv",
+    "av1_opus.flv",
+    "vp9_opus.flv",
+    "h264_ac3.flv",
+    "h264_flac.flv",
+    "h264_aac_multitrack.flv",
+    "two_video_two_audio.flv",
+];
+
+/// FFmpeg sending all tracks of a file at its own pace.
+fn publish_all(program: &str, file: &Path, url: &str) -> Program {
+    let file = file.to_str().unwrap();
+    let arguments = [
+        "-re", "-i", file, "-map", "0", "-c", "copy", "-f", "flv", url,
+    ];
+    Program::start("ffmpeg-publish", &mut ffmpeg(program, &arguments))
+}
+
 #[test]
-#[ignore = "drives an FFmpeg with Enhanced RTMP (6.1 or later); .ci/run installs it"]
+#[ignore = "drives an FFmpeg with Enhanced RTMP and several tracks (8 or later); .ci/run installs it"]
 fn enhanced_rtmp_comes_whole() {
     let Some(program) = enhanced_ffmpeg() else {
         return;
     };
-    for name in ["hevc_aac.flv", "av1_opus.flv"] {
-        let server = Server::start(&["--shards", "2"]);
+    let server = Server::start(&["--shards", "2"]);
+    let whole = |name: &str| {
         let (file, url) = (media(name), server.url(name));
         let list = |source: &str| {
-            let arguments = ["-i", source, "-c", "copy", "-f", "framemd5", "-"];
+            let arguments = [
+                "-i",
+                source,
+                "-map",
+                "0",
+                "-c",
+                "copy",
+                "-f",
+                "streamhash",
+                "-",
+            ];
             Program::start("ffmpeg", &mut ffmpeg(&program, &arguments))
         };
         let player = list(&url);
         thread::sleep(ATTACH);
-        publish(&program, &file, &url).succeeds(PUBLISH);
-        let played = frames(&player.succeeds(LEAVE));
-        let published = frames(&list(file.to_str().unwrap()).succeeds(PUBLISH));
-        assert!(published.len() > 100, "{name}: {} packets", published.len());
+        publish_all(&program, &file, &url).succeeds(PUBLISH);
+        let played = tracks(&player.succeeds(LEAVE));
+        let published = tracks(&list(file.to_str().unwrap()).succeeds(PUBLISH));
+        assert!(!published.is_empty(), "{name}");
         assert_eq!(played, published, "{name}");
+        println!("{name}: {} tracks are the same at both ends", played.len());
+    };
+    let whole = &whole;
+    thread::scope(|scope| {
+        for name in ENHANCED {
+            scope.spawn(move || whole(name));
+        }
+    });
+}
+
+#[test]
+#[ignore = "drives an FFmpeg with Enhanced RTMP and several tracks (8 or later); .ci/run installs it"]
+fn joining_in_the_middle_finds_every_track() {
+    let Some(program) = enhanced_ffmpeg() else {
+        return;
+    };
+    let (file, server) = (
+        media("two_video_two_audio.flv"),
+        Server::start(&["--shards", "2"]),
+    );
+    let url = server.url("tracks");
+    let publisher = publish_all(&program, &file, &url);
+    thread::sleep(Duration::from_millis(2_300));
+    // Four tracks, each decoded: without its header, none is.
+    let arguments = [
+        "-xerror", "-i", &url, "-map", "0:v:0", "-map", "0:v:1", "-map", "0:a:0", "-map", "0:a:1",
+        "-f", "framemd5", "-",
+    ];
+    let player = Program::start("ffmpeg", &mut ffmpeg(&program, &arguments));
+    publisher.succeeds(PUBLISH);
+    let frames = player.succeeds(LEAVE);
+    for track in 0..4 {
+        let mark = format!("{track},");
+        let found = frames.lines().filter(|line| line.starts_with(&mark));
+        let found = found.count();
+        assert!(found > 25, "track {track}: {found} frames decoded");
     }
 }
 
-/// Kind and hash of each packet in a framemd5 list, by kind.
-fn frames(text: &str) -> Vec<(String, String)> {
-    let kind = |stream: &str| {
-        let mark = format!("#media_type {stream}: ");
-        let kind = text.lines().find_map(|line| line.strip_prefix(&mark));
-        kind.unwrap_or_else(|| panic!("no stream {stream} in {text}"))
-            .to_owned()
-    };
-    let rows = text.lines().filter(|line| !line.starts_with('#'));
-    let mut frames: Vec<_> = rows
-        .map(|row| {
-            let hash = row.rsplit(',').next().unwrap().trim().to_owned();
-            (kind(row.split(',').next().unwrap()), hash)
-        })
-        .collect();
-    // Stable: within a kind the order stays.
-    frames.sort_by(|a, b| a.0.cmp(&b.0));
-    frames
+/// Kind and hash of each track in a streamhash list. Which is numbered first depends on which came first.
+fn tracks(text: &str) -> Vec<String> {
+    let rows = text.lines().filter_map(|row| row.split_once(','));
+    let mut tracks: Vec<String> = rows.map(|(_, hash)| hash.to_owned()).collect();
+    tracks.sort();
+    tracks
 }

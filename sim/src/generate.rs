@@ -3,10 +3,11 @@
 use fastrand::Rng;
 
 use crate::faults::FaultConfig;
+use crate::media::Tracks;
 use crate::order::OrderKind;
 use crate::scenario::{
     Connect, Expect, FORMAT, LinkChange, LinkEvent, Network, ReadPace, Scenario, Script, SendMedia,
-    ServerConfig, Step, Stream,
+    ServerConfig, Step, Stream, Wait,
 };
 use crate::seed::{self, happens};
 
@@ -24,7 +25,7 @@ pub fn scenario(world_seed: u64) -> Scenario {
     if rng.bool() {
         clients.push(stranger(rng));
     }
-    Scenario {
+    let mut scenario = Scenario {
         format: FORMAT,
         story: None,
         seed: world_seed,
@@ -41,6 +42,60 @@ pub fn scenario(world_seed: u64) -> Scenario {
         buggify: if rng.bool() { 0.5 } else { 0.0 },
         clients,
         expect: Expect::default(),
+    };
+    if rng.u8(..3) == 0 {
+        calm(&mut scenario, rng);
+    }
+    scenario
+}
+
+/// Makes it a world where nothing goes wrong by itself, and adds a stream whose viewers must get it: in the other
+/// worlds nobody can say whether one that got nothing should have got something.
+fn calm(scenario: &mut Scenario, rng: &mut Rng) {
+    scenario.faults = FaultConfig::default();
+    scenario.network.events.clear();
+    scenario.stop_ms = None;
+    scenario.server.ring_frames = None;
+    let stream = Stream {
+        name: "calm".into(),
+        may_be_refused: false,
+    };
+    let media = SendMedia {
+        frames: 500,
+        gop: rng.u32(1..12),
+        paced: true,
+        picture_bytes: 1_000,
+        picture_ms: 40,
+        tracks: *pick(rng, &Tracks::ALL),
+        ..media(rng)
+    };
+    scenario.clients.push(Script {
+        name: "calm-publisher".into(),
+        host: 0,
+        start_ms: 50,
+        steps: vec![
+            Step::Connect(Connect::default()),
+            Step::Publish(stream.clone()),
+            Step::SendMedia(media),
+            Step::Close,
+        ],
+    });
+    for n in 0..rng.usize(1..3) {
+        let wait = Wait {
+            frames: 12,
+            within_ms: 3_000,
+        };
+        scenario.clients.push(Script {
+            name: format!("calm-viewer-{n}"),
+            host: n,
+            start_ms: rng.u64(20..1_200),
+            steps: vec![
+                Step::Connect(Connect::default()),
+                Step::Play(stream.clone()),
+                Step::WaitForFrames(wait),
+                Step::Close,
+            ],
+        });
     }
 }
 
@@ -118,7 +173,12 @@ fn media(rng: &mut Rng) -> SendMedia {
         } else {
             rng.u32(1..20)
         },
-        headers_every: *pick(rng, &[0, 0, 0, 7, 30]),
+        headers_every: *pick(rng, &[0, 0, 4, 7, 30]),
+        tracks: if rng.u8(..3) == 0 {
+            Tracks::Legacy
+        } else {
+            *pick(rng, &Tracks::ALL)
+        },
         picture_ms: *pick(rng, &[16, 33, 40]),
         audio_ms: *pick(rng, &[0, 21, 23]),
         picture_bytes: *pick(rng, &[200, 2_000, 20_000]),

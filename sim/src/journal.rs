@@ -221,7 +221,11 @@ impl Journal {
         let exercised = inner
             .checkers
             .iter()
-            .map(|checker| (checker.name(), checker.exercised()))
+            .flat_map(|checker| {
+                let mut counts = vec![(checker.name(), checker.exercised())];
+                counts.extend(checker.special_cases());
+                counts
+            })
             .collect();
         let verdict = Verdict {
             violations: inner.violations.clone(),

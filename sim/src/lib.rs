@@ -9,6 +9,7 @@
 //! | [`runtime`] | what the server's runtime is in here |
 //! | [`net`], [`faults`], [`order`], [`seed`] | connections, what goes wrong on them, who runs next, all from the seed |
 //! | [`client`], [`media`] | scripts over the real client session; broadcasts whose frames say which they are |
+//! | [`sweep`], [`shrink`] | many seeds; and a failing scenario made small |
 //! | [`journal`], [`trace`], [`checkers`] | what was seen; as lines and a hash; and judged |
 //!
 //! Only this crate names tokio and turmoil. Nothing in it may depend on hash seeds, real clocks, addresses
@@ -27,5 +28,7 @@ pub mod order;
 pub mod runtime;
 pub mod scenario;
 pub mod seed;
+pub mod shrink;
+pub mod sweep;
 pub mod trace;
 pub mod world;

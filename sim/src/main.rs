@@ -1,7 +1,7 @@
 //! The `sim` command: replays scenarios, and hunts for seeds that break something.
 #![forbid(unsafe_code)]
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use millstream_sim::generate;
 use millstream_sim::scenario::{Expect, Outcome, Scenario};
 use millstream_sim::world::{self, Report};
+use millstream_sim::{shrink, sweep};
 
 /// Everything came out as expected.
 const OK: u8 = 0;
@@ -55,14 +56,40 @@ enum Command {
         save: Option<PathBuf>,
     },
     /// Runs the scenarios of many seeds and lists those that fail.
-    Sweep {
-        /// How many seeds.
-        #[arg(long, default_value_t = 100)]
-        seeds: u64,
-        /// The first seed.
-        #[arg(long, default_value_t = 0)]
-        from: u64,
+    Sweep(Sweep),
+    /// Makes a failing scenario smaller while the same checker objects, and writes it back to its file.
+    Shrink {
+        /// A scenario that fails.
+        file: PathBuf,
+        /// Where to; its own file if not given.
+        #[arg(long)]
+        to: Option<PathBuf>,
+        /// Runs at most.
+        #[arg(long, default_value_t = 2_000)]
+        runs: usize,
     },
+}
+
+#[derive(clap::Args)]
+struct Sweep {
+    /// How many seeds.
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// How many run at once; one per core if not given.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Begins no further seed after so many seconds.
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// Begins no further seed once one has failed.
+    #[arg(long)]
+    first: bool,
+    /// Writes each failing scenario into this directory, as seed-N.json.
+    #[arg(long)]
+    save: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -73,7 +100,8 @@ fn main() -> ExitCode {
             accept,
         } => replay(&file, quiet, accept),
         Command::Run { seed, quiet, save } => run(seed, quiet, save.as_deref()),
-        Command::Sweep { seeds, from } => Ok(sweep(from, seeds)),
+        Command::Sweep(sweep) => sweep.run(),
+        Command::Shrink { file, to, runs } => shrink(&file, to.as_deref(), runs),
     };
     match done {
         Ok(code) => ExitCode::from(code),
@@ -134,47 +162,102 @@ fn run(seed: u64, quiet: bool, file: Option<&Path>) -> Result<u8, String> {
     clippy::disallowed_methods,
     reason = "scenarios are files; the server is not involved"
 )]
-fn save(file: &Path, mut scenario: Scenario, report: &Report) -> Result<(), String> {
-    scenario.expect = Expect {
-        outcome: report.outcome(),
-        trace_hash: Some(report.trace.hash()),
-    };
+fn write(file: &Path, scenario: &Scenario) -> Result<(), String> {
     std::fs::write(file, scenario.to_json()?)
         .map_err(|error| format!("{}: {error}", file.display()))
 }
 
-fn sweep(from: u64, seeds: u64) -> u8 {
-    let mut failed = Vec::new();
-    let mut fired = std::collections::BTreeMap::new();
-    let mut exercised = std::collections::BTreeMap::new();
-    let mut lasted = core::time::Duration::ZERO;
-    for seed in from..from.saturating_add(seeds) {
-        let report = world::run(&generate::scenario(seed));
-        lasted += report.lasted;
-        for (kind, times) in &report.faults {
-            *fired.entry(*kind).or_insert(0) += times;
-        }
-        for (checker, times) in &report.exercised {
-            *exercised.entry(*checker).or_insert(0) += times;
-        }
-        if let Some(violation) = report.violations.first() {
-            println!("seed {seed}: {}: {}", violation.checker, violation.what);
-            println!("  cargo sim run --seed {seed}");
-            failed.push(seed);
-        }
+fn save(file: &Path, mut scenario: Scenario, report: &Report) -> Result<(), String> {
+    scenario.expect = report.expectation();
+    write(file, &scenario)
+}
+
+fn shrink(file: &Path, to: Option<&Path>, runs: usize) -> Result<u8, String> {
+    let scenario = Scenario::load(file)?;
+    let wanted = world::run(&scenario).outcome();
+    if wanted == Outcome::Pass {
+        println!("{} fails no checker: nothing to shrink", file.display());
+        return Ok(FAILED);
     }
+    let (clients, steps) = shrink::size(&scenario);
+    let shrunk = shrink::shrink(&scenario, &wanted, runs, &mut |candidate| {
+        world::run(candidate).outcome()
+    });
+    let (fewer_clients, fewer_steps) = shrink::size(&shrunk.scenario);
     println!(
-        "{seeds} seeds, {} failed, {} virtual seconds",
-        failed.len(),
-        lasted.as_secs()
+        "{wanted:?}: {clients} clients with {steps} steps are now {fewer_clients} with {fewer_steps}, after {} runs",
+        shrunk.runs
     );
-    for (title, counts) in [("faults fired", fired), ("checks made", exercised)] {
-        println!("{title}:");
-        for (what, times) in counts {
-            println!("  {times:>9}  {what}");
+    let to = to.unwrap_or(file);
+    let report = world::run(&shrunk.scenario);
+    save(to, shrunk.scenario, &report)?;
+    println!("  cargo sim replay {}", to.display());
+    Ok(OK)
+}
+
+impl Sweep {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long a person waits is real time; no world sees it"
+    )]
+    fn run(&self) -> Result<u8, String> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let plan = sweep::Plan {
+            from: self.from,
+            seeds: self.seeds,
+            jobs: self.jobs.unwrap_or(cores),
+            stop_at_first: self.first,
+        };
+        let began = std::time::Instant::now();
+        let progress = std::io::stderr().is_terminal();
+        let summary = sweep::sweep(&plan, &|so_far| {
+            if progress && so_far.seeds.is_multiple_of(10) {
+                let (seeds, failed) = (so_far.seeds, so_far.failures.len());
+                eprint!("\r{seeds} of {} seeds, {failed} failed ", plan.seeds);
+            }
+            self.seconds
+                .is_none_or(|seconds| began.elapsed().as_secs() < seconds)
+        });
+        if progress {
+            eprintln!();
         }
+        self.tell(&summary, began.elapsed().as_secs_f64())
     }
-    if failed.is_empty() { OK } else { FAILED }
+
+    fn tell(&self, summary: &sweep::Summary, seconds: f64) -> Result<u8, String> {
+        for (seed, failure) in &summary.failures {
+            println!("seed {seed}: {}: {}", failure.checker, failure.what);
+            match &self.save {
+                None => println!("  cargo sim run --seed {seed}"),
+                Some(dir) => {
+                    let file = dir.join(format!("seed-{seed}.json"));
+                    write(&file, &failure.scenario)?;
+                    println!("  cargo sim replay {}", file.display());
+                }
+            }
+        }
+        println!(
+            "{} seeds, {} failed, {} scripts, {} virtual seconds in {seconds:.1} real ones",
+            summary.seeds,
+            summary.failures.len(),
+            summary.scripts,
+            summary.lasted.as_secs()
+        );
+        for (title, counts) in [
+            ("faults fired", &summary.fired),
+            ("checks made", &summary.exercised),
+        ] {
+            println!("{title}:");
+            for (what, times) in counts {
+                println!("  {times:>9}  {what}");
+            }
+        }
+        Ok(if summary.failures.is_empty() {
+            OK
+        } else {
+            FAILED
+        })
+    }
 }
 
 fn print(report: &Report, quiet: bool) {

@@ -1,36 +1,52 @@
 //! Made-up broadcasts whose every frame says which one it is.
 //!
-//! A payload is valid on the surface (FLV tag bodies with AVC and AAC, an `onMetaData`), carries an
-//! identity, and is filled with bytes derived from it. Whoever receives it can tell whose it is, which
-//! one, and whether a single byte was changed.
+//! A payload is valid on the surface (FLV tag bodies with AVC and AAC, Enhanced RTMP with one track or several, an
+//! `onMetaData`), carries an identity, and is filled with bytes derived from it. Whoever receives it can tell whose it
+//! is, which one, and whether a single byte was changed.
+
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use millstream::rtmp::wire::MediaKind;
 use millstream::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::seed;
+
+mod enhanced;
 
 /// What role a frame has in its stream.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Sort {
     /// `@setDataFrame` `onMetaData`.
     Metadata,
-    /// AVC decoder configuration.
+    /// Video decoder configuration.
     VideoHeader,
-    /// AAC audio-specific configuration.
+    /// Enhanced RTMP: HDR colours, or their reset.
+    Colours,
+    /// Audio decoder configuration.
     AudioHeader,
+    /// Enhanced RTMP: which speaker each channel is for.
+    Speakers,
     /// A video keyframe.
     Key,
     /// A video frame that needs the one before.
     Inter,
     /// An audio frame.
     Audio,
+    /// A video message that no server has heard of.
+    Unknown,
+    /// Enhanced RTMP: the end of a track's video.
+    End,
 }
 
 impl Sort {
     /// Metadata and sequence headers: what is repeated to whoever joins later.
     pub fn is_header(self) -> bool {
-        matches!(self, Self::Metadata | Self::VideoHeader | Self::AudioHeader)
+        matches!(
+            self,
+            Self::Metadata | Self::VideoHeader | Self::Colours | Self::AudioHeader | Self::Speakers
+        )
     }
 
     /// Keyframes and inter frames.
@@ -43,11 +59,57 @@ impl Sort {
         match self {
             Self::Metadata => "metadata",
             Self::VideoHeader => "avc header",
+            Self::Colours => "colours",
             Self::AudioHeader => "aac header",
+            Self::Speakers => "speakers",
             Self::Key => "keyframe",
             Self::Inter => "inter",
             Self::Audio => "audio",
+            Self::Unknown => "unknown",
+            Self::End => "end",
         }
+    }
+}
+
+/// Which tracks a broadcast has, and how they are laid out in messages.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tracks {
+    /// FLV's AVC and AAC.
+    #[default]
+    Legacy,
+    /// Enhanced RTMP without multitrack.
+    Single,
+    /// Two of video and two of audio, each in messages of its own; track 0 without multitrack, as OBS does.
+    OneTrack,
+    /// Three of each in one message, of one codec.
+    ManyTracks,
+    /// Three of each in one message, each of its own codec.
+    ManyCodecs,
+    /// Track 1 alone.
+    TrackOne,
+    /// Track 1 of video at first; track 0 from the second GOP on.
+    LateZero,
+    /// Tracks 0 and 1 of video at first; track 1 alone from the second GOP on. Some say that track 0 has ended.
+    ZeroStops,
+}
+
+impl Tracks {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::Legacy,
+        Self::Single,
+        Self::OneTrack,
+        Self::ManyTracks,
+        Self::ManyCodecs,
+        Self::TrackOne,
+        Self::LateZero,
+        Self::ZeroStops,
+    ];
+
+    /// Whether it is FLV's own, which knows no tracks.
+    pub fn is_legacy(&self) -> bool {
+        *self == Self::Legacy
     }
 }
 
@@ -58,6 +120,8 @@ pub struct Frame {
     pub kind: MediaKind,
     /// Its role.
     pub sort: Sort,
+    /// The ids of the tracks it is about; 0 without multitrack.
+    pub tracks: Vec<u8>,
     /// Its time.
     pub timestamp: Timestamp,
     /// As it is published.
@@ -93,7 +157,12 @@ pub struct Shape {
     pub start: u32,
     /// Pictures from one changed header to the next, wherever keyframes are; 0 for none.
     pub headers_every: u32,
+    /// Its tracks.
+    pub tracks: Tracks,
 }
+
+/// What comes next: its role, and whose.
+type Piece = (Sort, Vec<u8>);
 
 /// An endless broadcast: metadata, headers, then pictures and audio in the order of time.
 #[derive(Clone, Debug)]
@@ -104,8 +173,10 @@ pub struct Broadcast {
     index: u32,
     pictures: u32,
     sounds: u32,
-    /// Headers changed since the first three.
+    /// Headers changed since the first ones.
     changes: u32,
+    /// What is due at once, with its time.
+    due: VecDeque<(u32, Piece)>,
 }
 
 impl Broadcast {
@@ -116,22 +187,26 @@ impl Broadcast {
             picture_ms: shape.picture_ms.max(1),
             ..shape
         };
-        Self {
+        let mut broadcast = Self {
             shape,
             identity: seed::fnv(format!("{client}/{publication}").as_bytes()),
             index: 0,
             pictures: 0,
             sounds: 0,
             changes: 0,
-        }
+            due: VecDeque::new(),
+        };
+        let opening = broadcast.opening();
+        broadcast.queue(0, opening);
+        broadcast
     }
 
     /// Milliseconds from the broadcast's start to its next frame.
     pub fn next_offset(&self) -> u32 {
         let picture = self.pictures.saturating_mul(self.shape.picture_ms);
         let sound = self.sounds.saturating_mul(self.shape.audio_ms);
-        if self.index < 3 {
-            0
+        if let Some((offset, _)) = self.due.front() {
+            *offset
         } else if self.shape.audio_ms > 0 && sound < picture {
             sound
         } else {
@@ -142,45 +217,59 @@ impl Broadcast {
     /// The next frame.
     pub fn next_frame(&mut self) -> Frame {
         let offset = self.next_offset();
-        let sort = self.next_sort(offset);
+        if self.due.is_empty() {
+            self.plan(offset);
+        }
+        // A plan is never empty.
+        let (_, (sort, tracks)) = self
+            .due
+            .pop_front()
+            .unwrap_or((offset, (Sort::Metadata, vec![0])));
+        let payload = if self.shape.tracks.is_legacy() {
+            self.payload(sort)
+        } else {
+            self.enhanced_payload(sort, &tracks)
+        };
         let frame = Frame {
             kind: match sort {
                 Sort::Metadata => MediaKind::Data,
-                Sort::AudioHeader | Sort::Audio => MediaKind::Audio,
-                Sort::VideoHeader | Sort::Key | Sort::Inter => MediaKind::Video,
+                Sort::AudioHeader | Sort::Speakers | Sort::Audio => MediaKind::Audio,
+                _ => MediaKind::Video,
             },
             sort,
+            tracks,
             timestamp: Timestamp(self.shape.start) + offset,
-            payload: Bytes::from(self.payload(sort)),
+            payload: Bytes::from(payload),
         };
         self.index += 1;
         frame
     }
 
-    fn next_sort(&mut self, offset: u32) -> Sort {
-        match self.index {
-            0 => return Sort::Metadata,
-            1 => return Sort::VideoHeader,
-            2 => return Sort::AudioHeader,
-            _ => {}
-        }
+    fn queue(&mut self, offset: u32, pieces: Vec<Piece>) {
+        self.due
+            .extend(pieces.into_iter().map(|piece| (offset, piece)));
+    }
+
+    fn plan(&mut self, offset: u32) {
+        let pieces = self.next_pieces(offset);
+        self.queue(offset, pieces);
+    }
+
+    fn next_pieces(&mut self, offset: u32) -> Vec<Piece> {
         let picture_due = self.pictures.saturating_mul(self.shape.picture_ms);
         if self.shape.audio_ms > 0 && offset < picture_due {
             self.sounds += 1;
-            return Sort::Audio;
+            return self.sounds();
         }
         let every = self.shape.headers_every;
         if every > 0 && self.pictures / every > self.changes {
             self.changes += 1;
-            return match self.changes % 3 {
-                1 => Sort::VideoHeader,
-                2 => Sort::AudioHeader,
-                _ => Sort::Metadata,
-            };
+            return self.change();
         }
         let first_of_gop = self.pictures.is_multiple_of(self.shape.gop);
+        let pieces = self.pictures(if first_of_gop { Sort::Key } else { Sort::Inter });
         self.pictures += 1;
-        if first_of_gop { Sort::Key } else { Sort::Inter }
+        pieces
     }
 
     fn payload(&self, sort: Sort) -> Vec<u8> {
@@ -204,7 +293,7 @@ impl Broadcast {
                     most / 2 + self.size_below(most / 2),
                 )
             }
-            Sort::Inter => {
+            _ => {
                 let most = self.shape.picture_bytes / 4;
                 self.picture(&[0x27, 1, 0, 0, 0], 0x41, self.size_below(most))
             }
@@ -271,6 +360,7 @@ mod tests {
         picture_bytes: 4_000,
         start: 0xffff_ffc0,
         headers_every: 4,
+        tracks: Tracks::Legacy,
     };
 
     #[test]
@@ -299,12 +389,47 @@ mod tests {
 
     #[test]
     fn no_two_frames_are_alike() {
-        let mut payloads = std::collections::BTreeSet::new();
-        for (client, publication) in [("alice", 0), ("alice", 1), ("bob", 0)] {
-            let mut broadcast = Broadcast::new(SHAPE, client, publication);
-            for _ in 0..100 {
-                assert!(payloads.insert(broadcast.next_frame().payload));
+        for tracks in Tracks::ALL {
+            let shape = Shape { tracks, ..SHAPE };
+            let mut payloads = std::collections::BTreeSet::new();
+            for (client, publication) in [("alice", 0), ("alice", 1), ("bob", 0)] {
+                let mut broadcast = Broadcast::new(shape, client, publication);
+                for _ in 0..100 {
+                    assert!(payloads.insert(broadcast.next_frame().payload));
+                }
             }
+        }
+    }
+
+    #[test]
+    fn every_kind_brings_what_it_promises() {
+        for tracks in Tracks::ALL {
+            let shape = Shape { tracks, ..SHAPE };
+            let mut broadcast = Broadcast::new(shape, "alice", 0);
+            let frames: Vec<Frame> = (0..300).map(|_| broadcast.next_frame()).collect();
+            let of = |sort| frames.iter().filter(move |frame| frame.sort == sort);
+            let ids = |sort| {
+                let mut ids: Vec<u8> = of(sort).flat_map(|frame| frame.tracks.clone()).collect();
+                ids.sort_unstable();
+                ids.dedup();
+                ids
+            };
+            let expected = match tracks {
+                Tracks::Legacy | Tracks::Single => vec![0],
+                Tracks::OneTrack | Tracks::LateZero | Tracks::ZeroStops => vec![0, 1],
+                Tracks::ManyTracks | Tracks::ManyCodecs => vec![0, 1, 2],
+                Tracks::TrackOne => vec![1],
+            };
+            for sort in [Sort::VideoHeader, Sort::Key, Sort::Inter] {
+                assert_eq!(ids(sort), expected, "{tracks:?} {sort:?}");
+            }
+            let enhanced = !tracks.is_legacy();
+            for sort in [Sort::Colours, Sort::Speakers, Sort::Unknown] {
+                assert_eq!(of(sort).count() > 1, enhanced, "{tracks:?} {sort:?}");
+            }
+            let together = of(Sort::Key).any(|frame| frame.tracks.len() > 1);
+            let many = matches!(tracks, Tracks::ManyTracks | Tracks::ManyCodecs);
+            assert_eq!(together, many, "{tracks:?}");
         }
     }
 }

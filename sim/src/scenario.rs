@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::faults::FaultConfig;
+use crate::media::Tracks;
 use crate::order::OrderKind;
 
 /// The version of the file's format.
@@ -293,7 +294,7 @@ pub struct Stream {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SendMedia {
-    /// Messages: metadata and two sequence headers first, then pictures and audio.
+    /// Messages: metadata and sequence headers first, then pictures and audio.
     pub frames: usize,
     /// Pictures from one keyframe to the next.
     pub gop: u32,
@@ -306,6 +307,9 @@ pub struct SendMedia {
     /// Pictures from one changed header to the next, wherever keyframes are; 0 for none.
     #[serde(skip_serializing_if = "is_zero")]
     pub headers_every: u32,
+    /// Its tracks and codecs.
+    #[serde(skip_serializing_if = "Tracks::is_legacy")]
+    pub tracks: Tracks,
     /// The first timestamp.
     pub first_timestamp: u32,
     /// At the pace of its timestamps; otherwise as fast as the connection takes it.
@@ -324,6 +328,7 @@ impl Default for SendMedia {
             audio_ms: 23,
             picture_bytes: 4_000,
             headers_every: 0,
+            tracks: Tracks::Legacy,
             first_timestamp: 0,
             paced: true,
             aggregate: 0,
@@ -411,7 +416,7 @@ impl Scenario {
             .map_err(|error| error.to_string())
     }
 
-    fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         let names: std::collections::BTreeSet<&str> =
             self.clients.iter().map(|script| &*script.name).collect();
         if self.format != FORMAT {

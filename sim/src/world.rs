@@ -18,7 +18,7 @@ use crate::journal::{Journal, Observation};
 use crate::net::{Net, SimConn, TCP_CAPACITY, now};
 use crate::runtime::{EPOCH_MICROS, Shared};
 use crate::scenario::{
-    Connect, LinkChange, Outcome, Scenario, Script, SendMedia, Step, Stream, Wait, Within,
+    Connect, Expect, LinkChange, Outcome, Scenario, Script, SendMedia, Step, Stream, Wait, Within,
 };
 use crate::trace::Trace;
 
@@ -56,6 +56,14 @@ impl Report {
         match self.violations.first() {
             None => Outcome::Pass,
             Some(violation) => Outcome::Fail(violation.checker.to_owned()),
+        }
+    }
+
+    /// What a scenario's file has to expect from now on for this outcome.
+    pub fn expectation(&self) -> Expect {
+        Expect {
+            outcome: self.outcome(),
+            trace_hash: Some(self.trace.hash()),
         }
     }
 }

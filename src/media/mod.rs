@@ -7,5 +7,6 @@ pub mod cursor;
 pub mod directory;
 pub mod frame;
 mod headers;
+pub mod lead;
 pub mod ring;
 pub mod stream;

@@ -10,6 +10,7 @@ use super::cursor::Cursor;
 use super::frame::classify::{Class, classify};
 use super::frame::{Frame, FrameKind};
 use super::headers::Headers;
+use super::lead::Lead;
 use super::ring::{Item, Notice, NoticeKind, Ring};
 use crate::limits;
 use crate::rtmp::wire::WireMessage;
@@ -25,9 +26,7 @@ pub struct Stream {
     codecs: Codecs,
     has_video: bool,
     has_key: bool,
-    /// The leading video track: GOPs begin at its keyframes. Always the lowest of which one has come, so that it is 0
-    /// for everybody who sends track 0; after its end whichever comes next.
-    lead: Option<u8>,
+    lead: Lead,
     newest: Timestamp,
     orphans: u64,
 }
@@ -40,7 +39,7 @@ pub struct Snapshot {
     /// Whether there is video: players without a GOP wait for one.
     pub has_video: bool,
     /// The leading video track; its last keyframe need not be among the messages.
-    pub lead: Option<u8>,
+    pub lead: Lead,
 }
 
 impl Stream {
@@ -61,7 +60,7 @@ impl Stream {
             codecs: Codecs::default(),
             has_video: false,
             has_key: false,
-            lead: None,
+            lead: Lead::default(),
             newest: Timestamp(0),
             orphans: 0,
         }
@@ -195,7 +194,7 @@ impl Stream {
         Snapshot {
             messages,
             has_video: self.has_video,
-            lead: self.lead,
+            lead: self.lead.clone(),
         }
     }
 
@@ -248,16 +247,12 @@ impl Stream {
             Class::Sound(_) => Some(FrameKind::Audio),
             Class::Other => Some(FrameKind::Other),
             Class::VideoEnd(tracks) => {
-                if self.lead.is_some_and(|lead| tracks.contains(lead)) {
-                    self.lead = None; // players of what goes on need not wait for it
-                }
+                self.lead.ended(tracks);
                 Some(FrameKind::Other)
             }
             Class::Picture { key, tracks } => {
                 self.has_video = true;
-                let lowest = tracks.first();
-                if key && lowest.is_some() && self.lead.is_none_or(|lead| lowest <= Some(lead)) {
-                    self.lead = lowest;
+                if self.lead.picture(key, tracks) {
                     self.has_key = true;
                     return Some(FrameKind::Keyframe);
                 }
@@ -287,7 +282,7 @@ impl Stream {
         self.codecs = Codecs::default();
         self.has_video = false;
         self.has_key = false;
-        self.lead = None;
+        self.lead = Lead::default();
         self.ring.forget_key();
     }
 }

@@ -25,7 +25,8 @@ pub(crate) fn have(program: &str) -> bool {
     false
 }
 
-/// An FFmpeg that speaks Enhanced RTMP (6.1 and later): `MILLSTREAM_FFMPEG`, or the system's if new enough.
+/// An FFmpeg that speaks Enhanced RTMP with several tracks (8 and later): `MILLSTREAM_FFMPEG`, or the system's if new
+/// enough.
 pub(crate) fn enhanced_ffmpeg() -> Option<String> {
     let program = std::env::var("MILLSTREAM_FFMPEG").unwrap_or_else(|_| "ffmpeg".to_owned());
     if !have(&program) {
@@ -41,7 +42,7 @@ pub(crate) fn enhanced_ffmpeg() -> Option<String> {
         .next()
         .and_then(|n| n.parse().ok())
         .unwrap_or(0);
-    if major >= 7 || number.starts_with("6.1") {
+    if major >= 8 {
         return Some(program);
     }
     let all = std::env::var("MILLSTREAM_CLIENTS").is_ok_and(|clients| clients == "all");
@@ -49,7 +50,7 @@ pub(crate) fn enhanced_ffmpeg() -> Option<String> {
         !all,
         "{program} is {number}: name a newer one in MILLSTREAM_FFMPEG"
     );
-    println!("skipped: {program} is {number}, Enhanced RTMP needs 6.1");
+    println!("skipped: {program} is {number}, several tracks need 8");
     None
 }
 

@@ -13,14 +13,17 @@ pub struct Headers {
     library: Library,
     players: BTreeMap<String, Player>,
     exercised: u64,
+    multitrack: u64,
+    track_0_less: u64,
 }
 
 #[derive(Default)]
 struct Player {
     publication: Option<Publication>,
-    /// The header in force, per sort: its index.
-    headers: BTreeMap<Sort, usize>,
-    last_picture: Option<usize>,
+    /// The header in force, per sort and track: its index.
+    headers: BTreeMap<(Sort, u8), usize>,
+    /// Per track.
+    last_picture: BTreeMap<u8, usize>,
 }
 
 impl Checker for Headers {
@@ -41,6 +44,11 @@ impl Checker for Headers {
                     return Ok(());
                 };
                 self.exercised += 1;
+                let tracks = &entry.frame.tracks;
+                if !entry.frame.sort.is_header() {
+                    self.multitrack += u64::from(tracks.len() > 1);
+                    self.track_0_less += u64::from(!tracks.is_empty() && !tracks.contains(&0));
+                }
                 let player = self.players.entry(who.into()).or_default();
                 player.take(who, entry, &self.library)
             }
@@ -50,6 +58,13 @@ impl Checker for Headers {
 
     fn exercised(&self) -> u64 {
         self.exercised
+    }
+
+    fn special_cases(&self) -> Vec<(&'static str, u64)> {
+        vec![
+            ("headers of all tracks of one message", self.multitrack),
+            ("headers of another track than 0", self.track_0_less),
+        ]
     }
 }
 
@@ -61,75 +76,88 @@ impl Player {
                 ..Self::default()
             };
         }
-        let sort = entry.frame.sort;
-        if sort.is_header() {
-            self.headers.insert(sort, entry.index);
+        let frame = &entry.frame;
+        if frame.sort.is_header() {
+            for track in &frame.tracks {
+                self.headers.insert((frame.sort, *track), entry.index);
+            }
             return Ok(());
         }
-        self.needs(who, entry, Sort::Metadata, library)?;
-        if sort.is_picture() {
-            self.needs(who, entry, Sort::VideoHeader, library)?;
-            self.needs_picture_before(who, entry, library)?;
-            self.last_picture = Some(entry.index);
-        } else {
-            self.needs(who, entry, Sort::AudioHeader, library)?;
+        self.needs(who, entry, (Sort::Metadata, 0), library)?;
+        for track in frame.tracks.iter().copied() {
+            let headers = if frame.sort.is_picture() {
+                self.needs_picture_before(who, entry, track, library)?;
+                [Sort::VideoHeader, Sort::Colours]
+            } else {
+                [Sort::AudioHeader, Sort::Speakers]
+            };
+            for header in headers {
+                self.needs(who, entry, (header, track), library)?;
+            }
+            if frame.sort.is_picture() {
+                self.last_picture.insert(track, entry.index);
+            }
         }
         Ok(())
     }
 
-    /// The newest header of `sort` published before it must be in force; a sequence header from after it would
-    /// decode it as little. (Metadata may be younger: it decodes nothing.)
-    fn needs(&self, who: &str, entry: &Entry, sort: Sort, library: &Library) -> Result<(), String> {
-        let newest = library.newest_before(&entry.publication, sort, entry.index);
-        let got = self.headers.get(&sort).copied();
+    /// The newest header of that sort and track published before it must be in force; a sequence header from after it
+    /// would decode it as little. (Metadata may be younger: it decodes nothing.)
+    fn needs(
+        &self,
+        who: &str,
+        entry: &Entry,
+        (sort, track): (Sort, u8),
+        library: &Library,
+    ) -> Result<(), String> {
+        let newest = library.newest_before(&entry.publication, &[sort], track, entry.index);
+        let got = self.headers.get(&(sort, track)).copied();
         if newest.is_none() || got == newest || (sort == Sort::Metadata && got >= newest) {
             return Ok(());
         }
-        if got > newest {
-            return Err(format!(
-                "{who} got #{} ({}) under the {} #{} that came after it",
-                entry.index,
-                entry.frame.sort.name(),
-                sort.name(),
-                got.unwrap_or_default()
-            ));
-        }
-        Err(format!(
-            "{who} got #{} ({}) without the {} before it",
+        let got_what = format!(
+            "{who} got #{} ({} of track {track})",
             entry.index,
-            entry.frame.sort.name(),
-            sort.name()
-        ))
+            entry.frame.sort.name()
+        );
+        let header = sort.name();
+        match got {
+            Some(got) if Some(got) > newest => Err(format!(
+                "{got_what} under the {header} #{got} that came after it"
+            )),
+            _ => Err(format!("{got_what} without the {header} before it")),
+        }
     }
 
-    /// An inter frame needs the picture just before it.
+    /// An inter frame needs the picture of its track just before it.
     fn needs_picture_before(
         &self,
         who: &str,
         entry: &Entry,
+        track: u8,
         library: &Library,
     ) -> Result<(), String> {
         if entry.frame.sort == Sort::Key {
             return Ok(());
         }
-        let before = [Sort::Key, Sort::Inter]
-            .into_iter()
-            .filter_map(|sort| library.newest_before(&entry.publication, sort, entry.index))
-            .max();
-        if self.last_picture.is_some() && self.last_picture == before {
+        let pictures = [Sort::Key, Sort::Inter];
+        let before = library.newest_before(&entry.publication, &pictures, track, entry.index);
+        let last = self.last_picture.get(&track).copied();
+        if last.is_some() && last == before {
             return Ok(());
         }
         Err(format!(
-            "{who} got inter frame #{} and cannot decode it: the picture before is {before:?}, the last it got {:?}",
-            entry.index, self.last_picture
+            "{who} got inter frame #{} of track {track} and cannot decode it: the picture before is {before:?}, the last it got {last:?}",
+            entry.index
         ))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{broadcast, frames};
+    use super::super::testing::{broadcast, frames, frames_of};
     use super::*;
+    use crate::media::{Broadcast, Shape, Tracks};
 
     fn judge(picks: &[usize]) -> Result<(), String> {
         broadcast(&mut Headers::default(), &frames("alice", 0, 12), picks)
@@ -154,15 +182,16 @@ mod tests {
 
     #[test]
     fn a_header_from_after_the_picture_is_found() {
-        let shape = crate::media::Shape {
+        let shape = Shape {
             gop: 3,
             picture_ms: 40,
             audio_ms: 0,
             picture_bytes: 200,
             start: 0,
             headers_every: 3,
+            tracks: Tracks::Legacy,
         };
-        let mut source = crate::media::Broadcast::new(shape, "alice", 0);
+        let mut source = Broadcast::new(shape, "alice", 0);
         let frames: Vec<_> = (0..9)
             .map(|_| std::rc::Rc::new(source.next_frame()))
             .collect();
@@ -178,5 +207,28 @@ mod tests {
         assert!(judge(&[0, 2, 3]).is_err(), "no sequence header");
         assert!(judge(&[1, 2, 3]).is_err(), "no metadata");
         assert!(judge(&[3]).is_err());
+    }
+
+    #[test]
+    fn every_track_of_a_message_needs_its_own_header() {
+        // 0 metadata, 1 video headers, 2 colours, 3 audio headers, 4 speakers, 5 keyframes, 6 inter.
+        let frames = frames_of(Tracks::ManyTracks, "alice", 0, 9);
+        let judge = |picks: &[usize]| broadcast(&mut Headers::default(), &frames, picks);
+        assert_eq!(judge(&[0, 1, 2, 3, 4, 5, 6, 7]), Ok(()));
+        assert!(judge(&[0, 2, 5]).is_err(), "no sequence headers");
+        assert!(judge(&[0, 1, 5]).is_err(), "no colours");
+
+        // 0 metadata, 1 and 2 video headers, 3 and 4 colours, 5 to 8 audio, 9 and 10 keyframes.
+        let frames = frames_of(Tracks::OneTrack, "alice", 0, 13);
+        assert_eq!(frames[10].tracks, [1]);
+        let mut checker = Headers::default();
+        assert_eq!(
+            broadcast(&mut checker, &frames, &[0, 1, 2, 3, 4, 9, 10, 11, 12]),
+            Ok(())
+        );
+        assert_eq!(checker.special_cases()[1].1, 2);
+        let judge = |picks: &[usize]| broadcast(&mut Headers::default(), &frames, picks);
+        assert!(judge(&[0, 1, 3, 4, 9, 10]).is_err(), "track 1 has none");
+        assert!(judge(&[0, 1, 2, 3, 4, 9, 12]).is_err(), "nor a keyframe");
     }
 }

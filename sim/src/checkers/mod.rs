@@ -53,6 +53,11 @@ pub trait Checker {
 
     /// How often it checked something.
     fn exercised(&self) -> u64;
+
+    /// How often in the special cases that a sweep must not miss, each with a name.
+    fn special_cases(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
 }
 
 /// A broken invariant.
@@ -87,8 +92,8 @@ pub fn all() -> Vec<Box<dyn Checker>> {
 #[derive(Default)]
 struct Library {
     by_payload: BTreeMap<Bytes, Entry>,
-    /// Per publication: its frames' sorts, in order.
-    sorts: BTreeMap<Publication, Vec<Sort>>,
+    /// Per publication: its frames, in order.
+    frames: BTreeMap<Publication, Vec<Rc<Frame>>>,
 }
 
 /// Who, and which of their publications.
@@ -114,8 +119,8 @@ impl Library {
         } = seen
         {
             let publication = (Rc::from(who), *publication);
-            let sorts = self.sorts.entry(publication.clone()).or_default();
-            sorts.push(frame.sort);
+            let frames = self.frames.entry(publication.clone()).or_default();
+            frames.push(frame.clone());
             let entry = Entry {
                 name: name.clone(),
                 publication,
@@ -131,10 +136,16 @@ impl Library {
         self.by_payload.get(payload)
     }
 
-    /// The newest frame of `sort` before `index` in the publication.
-    fn newest_before(&self, publication: &Publication, sort: Sort, index: usize) -> Option<usize> {
-        let sorts = self.sorts.get(publication)?;
-        sorts.iter().take(index).rposition(|other| *other == sort)
+    /// The newest frame of one of `sorts` and of `track` before `index` in the publication.
+    fn newest_before(
+        &self,
+        publication: &Publication,
+        sorts: &[Sort],
+        track: u8,
+        index: usize,
+    ) -> Option<usize> {
+        let mut earlier = self.frames.get(publication)?.iter().take(index);
+        earlier.rposition(|frame| sorts.contains(&frame.sort) && frame.tracks.contains(&track))
     }
 }
 
@@ -151,10 +162,20 @@ mod testing {
     use millstream::rtmp::wire::MediaKind;
 
     use super::*;
-    use crate::media::{Broadcast, Shape};
+    use crate::media::{Broadcast, Shape, Tracks};
 
     /// The first `n` frames of a small broadcast: metadata, two headers, then a GOP of 3 without audio.
     pub(crate) fn frames(client: &str, publication: usize, n: usize) -> Vec<Rc<Frame>> {
+        frames_of(Tracks::Legacy, client, publication, n)
+    }
+
+    /// The same with other tracks.
+    pub(crate) fn frames_of(
+        tracks: Tracks,
+        client: &str,
+        publication: usize,
+        n: usize,
+    ) -> Vec<Rc<Frame>> {
         let shape = Shape {
             gop: 3,
             picture_ms: 40,
@@ -162,6 +183,7 @@ mod testing {
             picture_bytes: 200,
             start: 0,
             headers_every: 0,
+            tracks,
         };
         let mut broadcast = Broadcast::new(shape, client, publication);
         (0..n).map(|_| Rc::new(broadcast.next_frame())).collect()

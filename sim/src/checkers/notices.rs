@@ -56,7 +56,7 @@ impl Checker for Notices {
                 else {
                     return Ok(());
                 };
-                let sent = self.library.sorts.get(&before).map_or(0, Vec::len);
+                let sent = self.library.frames.get(&before).map_or(0, Vec::len);
                 let fell_behind = self.small_rings || last + 1 < sent || entry.index > 0;
                 if fell_behind || self.excused.contains(who) {
                     return Ok(());

@@ -122,7 +122,7 @@ impl Recipe {
         };
         let packet_type = packets[usize::from(choice >> 3 & 7)];
         let frame_type = match byte() & 7 {
-            // A command, which has no tracks (see the examples); said before the tracks are, so of several too.
+            // A command has no tracks. In multitrack, that it is metadata stands behind the command.
             5 if packet_type != 4 || layout != Layout::Single => 1,
             other => other,
         };

@@ -49,10 +49,10 @@ fn check_connect(connect: &ConnectRequest) {
     ] {
         assert!(text.len() <= limits::NAME_BYTES);
     }
-    let four_ccs = connect
-        .enhanced
-        .as_ref()
-        .map_or(0, |e| e.four_cc_list.len());
-    assert!(four_ccs <= limits::FOUR_CCS);
+    if let Some(enhanced) = &connect.enhanced {
+        assert!(enhanced.four_cc_list.len() <= limits::FOUR_CCS);
+        assert!(enhanced.video.len() <= limits::FOUR_CCS);
+        assert!(enhanced.audio.len() <= limits::FOUR_CCS);
+    }
     assert!(!connect.app.starts_with('/') && !connect.app.contains('?'));
 }

@@ -64,24 +64,10 @@ impl ServerSession {
                 } = *play;
                 self.on_play(on, name, options, Some(transition))?;
             }
-            Request::Pause { paused, position } => self.on_player(on, |stream| Event::Paused {
-                stream,
-                paused,
-                position,
-            }),
-            Request::Seek { position } => {
-                self.on_player(on, |stream| Event::SeekRequested { stream, position });
-            }
-            Request::ReceiveAudio(wanted) => self.on_player(on, |stream| Event::Receive {
-                stream,
-                audio: Some(wanted),
-                video: None,
-            }),
-            Request::ReceiveVideo(wanted) => self.on_player(on, |stream| Event::Receive {
-                stream,
-                audio: None,
-                video: Some(wanted),
-            }),
+            Request::Pause { .. }
+            | Request::Seek { .. }
+            | Request::ReceiveAudio(_)
+            | Request::ReceiveVideo(_) => self.on_steering(on, &request),
             Request::Reply => {}
             Request::Connect(_) | Request::Unknown => self.refuse(command),
         }
@@ -241,14 +227,31 @@ impl ServerSession {
     }
 
     /// What only a player may ask. Others are not answered: nothing waits for it.
-    fn on_player(&mut self, on: MessageStreamId, event: impl FnOnce(MessageStreamId) -> Event) {
+    fn on_steering(&mut self, on: MessageStreamId, request: &Request) {
         let Some(stream) = self.streams.meant(on) else {
             return;
         };
-        if let Some(Role::Play { .. }) = self.streams.role(stream) {
-            let role = self.streams.role_id(stream);
-            self.events.push(role, event(stream));
-        }
+        let Some(Role::Play { .. }) = self.streams.role(stream) else {
+            return;
+        };
+        let receive = |audio, video| Event::Receive {
+            stream,
+            audio,
+            video,
+        };
+        let event = match *request {
+            Request::Pause { paused, position } => Event::Paused {
+                stream,
+                paused,
+                position,
+            },
+            Request::Seek { position } => Event::SeekRequested { stream, position },
+            Request::ReceiveAudio(wanted) => receive(Some(wanted), None),
+            Request::ReceiveVideo(wanted) => receive(None, Some(wanted)),
+            _ => return,
+        };
+        let role = self.streams.role_id(stream);
+        self.events.push(role, event);
     }
 
     /// `_result` with one value, if the client wants one.

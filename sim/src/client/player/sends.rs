@@ -1,0 +1,102 @@
+//! The broadcast a script sends.
+
+use std::rc::Rc;
+
+use millstream::time::{Duration, Instant};
+
+use super::{ANSWER_TIME, Actor, Stage};
+use crate::client::link::Link;
+use crate::journal::Observation;
+use crate::media::{Broadcast, Frame, Shape};
+use crate::scenario::SendMedia;
+
+impl<S: Stage> Actor<S> {
+    pub(super) async fn send_media(&mut self, media: &SendMedia) {
+        let mut batch = Vec::new();
+        for n in 1..=media.frames {
+            let Some((due, frame)) = self.next_frame(media) else {
+                return;
+            };
+            if due > self.stage.now() {
+                self.until(due, |_, _| false).await;
+            }
+            batch.push(frame);
+            if batch.len() < media.aggregate && n < media.frames {
+                continue;
+            }
+            if !self.send_frames(media.aggregate > 0, std::mem::take(&mut batch)) {
+                return;
+            }
+            self.until(self.stage.now() + ANSWER_TIME * 10, |_, link| {
+                link.is_flushed()
+            })
+            .await;
+        }
+    }
+
+    /// The next frame of what is on air, and when it is due.
+    fn next_frame(&mut self, media: &SendMedia) -> Option<(Instant, Rc<Frame>)> {
+        let now = self.stage.now();
+        let client = &self.name;
+        let on_air = self.broadcast.as_mut().filter(|_| !self.state.refused)?;
+        if on_air.source.is_none() {
+            on_air.began = now;
+        }
+        let publication = on_air.publication;
+        let source = on_air
+            .source
+            .get_or_insert_with(|| Broadcast::new(shape(media), client, publication));
+        let offset = Duration::from_millis(u64::from(source.next_offset()));
+        let due = match media.paced {
+            true => on_air.began + offset,
+            false => now,
+        };
+        Some((due, Rc::new(source.next_frame())))
+    }
+
+    /// Sends them, in one message or each alone. False if there is nobody to send to any more.
+    fn send_frames(&mut self, together: bool, frames: Vec<Rc<Frame>>) -> bool {
+        let stands = |link: &&mut Link<S>| link.over().is_none();
+        let (Some(link), Some(on_air)) =
+            (self.link.as_mut().filter(stands), self.broadcast.as_mut())
+        else {
+            return false;
+        };
+        let parts = frames.iter().map(|f| (f.kind, f.timestamp, &f.payload[..]));
+        match link.session.stream().filter(|_| together) {
+            Some(stream) => {
+                let parts: Vec<_> = parts.collect();
+                link.session.send_aggregate(stream, &parts);
+            }
+            None => {
+                for (kind, timestamp, payload) in parts {
+                    link.session.send_media(kind, timestamp, payload);
+                }
+            }
+        }
+        let first = on_air.index;
+        on_air.index += frames.len();
+        let (name, publication) = (on_air.name.clone(), on_air.publication);
+        for (index, frame) in (first..).zip(frames) {
+            self.note(&Observation::Sent {
+                name: name.clone(),
+                publication,
+                index,
+                frame,
+            });
+        }
+        true
+    }
+}
+
+fn shape(media: &SendMedia) -> Shape {
+    Shape {
+        gop: media.gop,
+        picture_ms: media.picture_ms,
+        audio_ms: media.audio_ms,
+        picture_bytes: media.picture_bytes,
+        start: media.first_timestamp,
+        headers_every: media.headers_every,
+        tracks: media.tracks,
+    }
+}
