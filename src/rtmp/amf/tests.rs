@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-mod rows;
+mod rows_tests;
 
 use proptest::prelude::*;
 

@@ -156,10 +156,69 @@ fn every_u29_of_the_reference_is_exact() {
     }
 }
 
+/// Read, written, and behind `11` between AMF0 values; and every cut of it is an error, never a value.
+fn row(bytes: &str, value: &amf3::Value) {
+    exact3(bytes, value);
+    let (values, error) = amf0::decode_all(&hex(&format!("05 11 {bytes} 06")));
+    let behind = Value::Amf3(Box::new(value.clone()));
+    assert_eq!(
+        (values, error),
+        (vec![Value::Null, behind, Value::Undefined], None)
+    );
+    let all = hex(bytes);
+    for length in 0..all.len() {
+        assert!(one3(&all[..length]).is_err(), "{bytes} cut to {length}");
+    }
+}
+
 #[test]
-fn every_amf3_row_is_exact() {
+fn every_simple_amf3_row_is_exact() {
+    use amf3::Value as V;
+    row("00", &V::Undefined);
+    row("01", &V::Null);
+    row("02", &V::Boolean(false));
+    row("03", &V::Boolean(true));
+    row("05 3FF0000000000000", &V::Double(1.0));
+    row("06 01", &V::String(String::new()));
+    row("06 07 E282AC", &V::String("€".into()));
+    row("07 03 78", &V::XmlDocument("x".into()));
+    row("08 01 4270000000000000", &V::Date(1_099_511_627_776.0));
+    row("0B 03 78", &V::Xml("x".into()));
+    row("0C 07 00FF80", &V::ByteArray(vec![0, 0xFF, 0x80]));
+}
+
+#[test]
+fn every_vector_of_amf3_is_exact() {
+    use amf3::Value as V;
+    let (fixed, items) = (true, vec![-1, 2]);
+    row("0D 05 01 FFFFFFFF 00000002", &V::IntVector { fixed, items });
+    let (fixed, items) = (false, vec![u32::MAX]);
+    row("0E 03 00 FFFFFFFF", &V::UintVector { fixed, items });
+    let (fixed, items) = (false, vec![1.0]);
+    row(
+        "0F 03 00 3FF0000000000000",
+        &V::DoubleVector { fixed, items },
+    );
+    let vector = V::ObjectVector {
+        fixed: false,
+        class: "C".into(),
+        items: vec![V::Integer(1), V::Null],
+    };
+    row("10 05 00 03 43 04 01 01", &vector);
+    let (weak, entries) = (true, vec![(V::String("a".into()), V::Boolean(false))]);
+    row("11 03 01 06 03 61 02", &V::Dictionary { weak, entries });
+}
+
+#[test]
+fn every_array_and_object_of_amf3_is_exact() {
     use amf3::Value as V;
     let a1 = || vec![("a".to_owned(), V::Integer(1))];
+    let array = |named, dense| V::Array { named, dense };
+    row("09 01 01", &array(vec![], vec![]));
+    row(
+        "09 03 03 61 04 01 01 02",
+        &array(a1(), vec![V::Boolean(false)]),
+    );
     let object = |class: &str, sealed, dynamic| {
         let class = class.to_owned();
         V::Object(amf3::Object {
@@ -168,103 +227,17 @@ fn every_amf3_row_is_exact() {
             dynamic,
         })
     };
+    row("0A 03 01", &object("", vec![], None));
+    row("0A 13 03 43 03 61 04 01", &object("C", a1(), None));
+    row("0A 0B 01 03 61 04 01 01", &object("", vec![], Some(a1())));
+    let both = object("C", a1(), Some(vec![("b".into(), V::Null)]));
+    row("0A 1B 03 43 03 61 04 01 03 62 01 01", &both);
     let collection = V::Externalizable {
         class: "flex.messaging.io.ArrayCollection".into(),
-        content: Box::new(V::Array {
-            named: vec![],
-            dense: vec![V::Integer(1)],
-        }),
+        content: Box::new(array(vec![], vec![V::Integer(1)])),
     };
-    let rows = [
-        ("00", V::Undefined),
-        ("01", V::Null),
-        ("02", V::Boolean(false)),
-        ("03", V::Boolean(true)),
-        ("05 3FF0000000000000", V::Double(1.0)),
-        ("06 01", V::String(String::new())),
-        ("06 07 E282AC", V::String("€".into())),
-        ("07 03 78", V::XmlDocument("x".into())),
-        ("08 01 4270000000000000", V::Date(1_099_511_627_776.0)),
-        (
-            "09 01 01",
-            V::Array {
-                named: vec![],
-                dense: vec![],
-            },
-        ),
-        (
-            "09 03 03 61 04 01 01 02",
-            V::Array {
-                named: a1(),
-                dense: vec![V::Boolean(false)],
-            },
-        ),
-        ("0A 03 01", object("", vec![], None)),
-        ("0A 13 03 43 03 61 04 01", object("C", a1(), None)),
-        ("0A 0B 01 03 61 04 01 01", object("", vec![], Some(a1()))),
-        (
-            "0A 1B 03 43 03 61 04 01 03 62 01 01",
-            object("C", a1(), Some(vec![("b".into(), V::Null)])),
-        ),
-        (
-            "0A 07 43 666C65782E6D6573736167696E672E696F2E4172726179436F6C6C656374696F6E 09 03 01 04 01",
-            collection,
-        ),
-        ("0B 03 78", V::Xml("x".into())),
-        ("0C 07 00FF80", V::ByteArray(vec![0, 0xFF, 0x80])),
-        (
-            "0D 05 01 FFFFFFFF 00000002",
-            V::IntVector {
-                fixed: true,
-                items: vec![-1, 2],
-            },
-        ),
-        (
-            "0E 03 00 FFFFFFFF",
-            V::UintVector {
-                fixed: false,
-                items: vec![u32::MAX],
-            },
-        ),
-        (
-            "0F 03 00 3FF0000000000000",
-            V::DoubleVector {
-                fixed: false,
-                items: vec![1.0],
-            },
-        ),
-        (
-            "10 05 00 01 04 01 01",
-            V::ObjectVector {
-                fixed: false,
-                class: String::new(),
-                items: vec![V::Integer(1), V::Null],
-            },
-        ),
-        (
-            "11 03 01 06 03 61 02",
-            V::Dictionary {
-                weak: true,
-                entries: vec![(V::String("a".into()), V::Boolean(false))],
-            },
-        ),
-    ];
-    for (bytes, value) in &rows {
-        exact3(bytes, value);
-        // The same behind 11, between AMF0 values.
-        let (values, error) = amf0::decode_all(&hex(&format!("05 11 {bytes} 06")));
-        let expected = [
-            Value::Null,
-            Value::Amf3(Box::new(value.clone())),
-            Value::Undefined,
-        ];
-        assert_eq!((values.as_slice(), error), (&expected[..], None), "{bytes}");
-        // Every cut of it is an error, not a panic, and never a value.
-        let all = hex(bytes);
-        for length in 0..all.len() {
-            assert!(one3(&all[..length]).is_err(), "{bytes} cut to {length}");
-        }
-    }
+    let name = "666C65782E6D6573736167696E672E696F2E4172726179436F6C6C656374696F6E";
+    row(&format!("0A 07 43 {name} 09 03 01 04 01"), &collection);
 }
 
 #[test]
