@@ -235,14 +235,14 @@ impl Recipe {
     }
 
     fn nano_offset(&self) -> Option<u32> {
-        let offsets = self
+        let mut offsets = self
             .mod_ex
             .iter()
             .filter_map(|(kind, data)| match data[..] {
                 [a, b, c, ..] if *kind == 0 => Some(u32::from_be_bytes([0, a, b, c])),
                 _ => None,
             });
-        offsets.filter(|nanos| *nanos < 1_000_000).last()
+        offsets.rfind(|nanos| *nanos < 1_000_000)
     }
 
     fn class(&self) -> Class {
