@@ -56,7 +56,7 @@ impl Bytes<'_> {
     fn value(&mut self, depth: usize) -> Value {
         match self.next() % 10 {
             0 => Value::Null,
-            1 => Value::Boolean(self.next() % 2 == 0),
+            1 => Value::Boolean(self.next().is_multiple_of(2)),
             2 => Value::Number(f64::from(self.next() % 24)),
             3 => Value::Number([f64::NAN, -1.0, 1e300, 2.5][usize::from(self.next()) % 4]),
             4 | 5 => self.name(),

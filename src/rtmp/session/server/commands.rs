@@ -150,8 +150,10 @@ impl ServerSession {
         let Name { path: name, query } = stream_name(&name)?;
         let stream = self.streams.meant_or_new(on)?;
         let old = self.close_role(stream);
-        let plays = matches!(old, Role::Play { accepted: true, .. });
+        let plays = matches!(old, Role::Play { .. });
         let transition = transition.filter(|_| plays).map(Box::new);
+        // One that came on the heels of the play it changes: that was never answered, so this one is in full.
+        let begun = matches!(old, Role::Play { accepted: true, .. }) && transition.is_some();
         let PlayOptions {
             start,
             duration,
@@ -161,7 +163,7 @@ impl ServerSession {
             name: name.clone(),
             reset,
             accepted: false,
-            change: transition.as_ref().map_or(Change::None, |_| Change::Begun),
+            change: if begun { Change::Begun } else { Change::None },
         };
         let request = Event::PlayRequested {
             stream,
