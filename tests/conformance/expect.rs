@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 
 use millstream::rtmp::amf::Value;
 use millstream::rtmp::command::Command;
-use millstream::rtmp::session::server::PlayStart;
 
 use crate::replay::{Found, Mood, Record, data, kind, parts};
 
@@ -165,9 +164,7 @@ impl Model {
             0 => (1..).find(|id| !self.streams.contains_key(id)).unwrap(),
             on => on,
         });
-        self.streams.entry(stream).or_insert(Role::Idle);
-        // `play2` of what plays already puts another stream in its place.
-        let changes = what == "play2" && self.streams[&stream] == Role::Play;
+        let old = self.streams.entry(stream).or_insert(Role::Idle).clone();
         self.close(stream);
         let refused = what == "publish" && self.mood == Mood::Refuses;
         let (role, event, code) = if what == "publish" {
@@ -186,17 +183,23 @@ impl Model {
             (Role::Publish(name), event, code[usize::from(refused)])
         } else {
             let start = command.argument(1).as_number().filter(|_| what == "play");
-            let start = PlayStart::from_number(start.unwrap_or(-2.0));
-            let event = format!("play {stream} {name} ? {query} {start:?}");
+            // FFmpeg and librtmp say it in milliseconds.
+            let start = match start.unwrap_or(-2.0) {
+                start if start >= 0.0 => start,
+                start if start == -1.0 || start == -1_000.0 => -1.0,
+                _ => -2.0,
+            };
+            let event = format!("play {stream} {name} ? {query} {start}");
+            let changes = what == "play2" && old == Role::Play;
             let code = ["NetStream.Play.Start", "NetStream.Play.Transition"];
             (Role::Play, event, code[usize::from(changes)])
         };
         self.record(event);
         if !refused {
             self.streams.insert(stream, role);
-        }
-        if !refused && !changes {
-            self.expected.replies.push(format!("begin {stream}"));
+            if code != "NetStream.Play.Transition" {
+                self.expected.replies.push(format!("begin {stream}"));
+            }
         }
         self.expected
             .replies

@@ -237,7 +237,7 @@ fn record(event: Event) -> Record {
             query,
             start,
             ..
-        } => format!("play {stream} {name} ? {query} {start:?}"),
+        } => format!("play {stream} {name} ? {query} {}", start.as_number()),
         Event::Media {
             stream, message, ..
         } => {

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+mod rows_tests;
+
 use proptest::prelude::*;
 
 use super::{AmfError, Reader, Value, amf0, amf3};

@@ -19,10 +19,9 @@ pub fn fuzz_handshake(data: &[u8]) {
     packet_is_answered(&packet, behind, piece, nonce);
     for schema in [Schema::KeyFirst, Schema::DigestFirst] {
         let mut signed = packet;
-        if signed.get(VERSION_FIELD) == Some(&[0; 4]) {
-            if let Some(version) = signed.get_mut(4) {
-                *version = 9;
-            }
+        let simple = signed.get(VERSION_FIELD) == Some(&[0; 4]);
+        if let Some(version) = signed.get_mut(4).filter(|_| simple) {
+            *version = 9;
         }
         digest::sign(&mut signed, schema, digest::client_key());
         packet_is_answered(&signed, behind, piece, nonce);
@@ -36,7 +35,7 @@ fn both_sides(data: &[u8], piece: usize, nonce: u64) {
     };
     let _ended = fuzz_side(server, data, piece);
     let client = || {
-        let mut handshake = ClientHandshake::new(nonce, nonce % 2 == 0, &mut Vec::new());
+        let mut handshake = ClientHandshake::new(nonce, nonce.is_multiple_of(2), &mut Vec::new());
         move |input: &mut &[u8], out: &mut Vec<u8>| handshake.handle_input(input, out)
     };
     let _ended = fuzz_side(client, data, piece);
