@@ -105,6 +105,9 @@ pub const RING_BYTES: usize = 32 * 1024 * 1024;
 pub const RING_AGE: Duration = Duration::from_secs(5);
 /// Tracks of one message that are looked at: a track id is one byte, so that more are repetitions.
 pub const MESSAGE_TRACKS: usize = 256;
+/// `ModEx` prefixes of one message that are followed: one type is known (nanoseconds). A prefix takes 3 bytes, so that
+/// [`MESSAGE_BYTES`] of nothing else would be millions of steps, on every shard that carries the stream.
+pub const MESSAGE_MOD_EX: usize = 16;
 /// Sequence headers kept per stream for late joiners: 4 parts (video and audio configuration, HDR colours, speakers) ×
 /// 16 tracks, each in a message of its own. OBS sends at most 10 tracks of video and 6 of audio. What is beyond it is
 /// passed on to who is there, not kept, and counted.

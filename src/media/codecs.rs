@@ -1,5 +1,6 @@
 //! Which codecs a stream has, for logs and metrics.
 
+use core::fmt;
 use std::collections::BTreeMap;
 
 use super::frame::TrackSet;
@@ -48,5 +49,22 @@ impl Codecs {
                 of_kind.insert(track, codec);
             });
         }
+    }
+}
+
+impl fmt::Display for Codecs {
+    /// For logs: `video 0 H.264, 1 H.265; audio 0 AAC`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut before = "";
+        for (kind, tracks) in [("video", &self.video), ("audio", &self.audio)] {
+            for (n, (track, codec)) in tracks.iter().enumerate() {
+                match n {
+                    0 => write!(f, "{before}{kind} {track} {codec}")?,
+                    _ => write!(f, ", {track} {codec}")?,
+                }
+                before = "; ";
+            }
+        }
+        Ok(())
     }
 }

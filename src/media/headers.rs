@@ -66,8 +66,7 @@ impl Headers {
 
     /// The next publication starts with none.
     pub(super) fn clear(&mut self) {
-        self.kept.clear();
-        self.bytes = 0;
+        *self = Self::default();
     }
 
     fn override_tracks(&mut self, part: HeaderPart, tracks: TrackSet) -> bool {

@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub has_video: bool,
     /// The leading video track; its last keyframe need not be among the messages.
     pub lead: Lead,
+    /// Whether there is metadata: what the GOP holds may have been cleared since.
+    pub has_metadata: bool,
 }
 
 impl Stream {
@@ -76,12 +78,12 @@ impl Stream {
         self.live
     }
 
-    /// Pictures that came before any keyframe and were left out, since nobody could decode them.
+    /// Pictures of this publication that came before any keyframe and were left out, since nobody could decode them.
     pub fn orphans(&self) -> u64 {
         self.orphans
     }
 
-    /// Sequence headers that were passed on and not kept for late joiners: above [`limits::HEADER_BYTES`]
+    /// Sequence headers of this publication that were passed on and not kept for late joiners: above [`limits::HEADER_BYTES`]
     /// or beyond [`limits::STREAM_HEADERS`].
     pub fn headers_left_out(&self) -> u64 {
         self.headers.left_out()
@@ -128,6 +130,9 @@ impl Stream {
         for message in snapshot.messages {
             self.push(message, now);
         }
+        if !snapshot.has_metadata {
+            self.metadata = None;
+        }
     }
 
     /// Takes a published message; false if it was left out (a picture before any keyframe).
@@ -144,9 +149,14 @@ impl Stream {
         true
     }
 
-    /// `@clearDataFrame`: late joiners get no metadata any more.
-    pub fn clear_metadata(&mut self) {
-        self.metadata = None;
+    /// `@clearDataFrame`: late joiners get no metadata any more. False if there was none.
+    pub fn clear_metadata(&mut self) -> bool {
+        self.metadata.take().is_some()
+    }
+
+    /// Whether late joiners get metadata.
+    pub fn has_metadata(&self) -> bool {
+        self.metadata.is_some()
     }
 
     /// Where a new player begins, and what it is given first: metadata and headers, with the time of the first
@@ -195,6 +205,7 @@ impl Stream {
             messages,
             has_video: self.has_video,
             lead: self.lead.clone(),
+            has_metadata: self.metadata.is_some(),
         }
     }
 
@@ -280,6 +291,7 @@ impl Stream {
         self.metadata = None;
         self.headers.clear();
         self.codecs = Codecs::default();
+        self.orphans = 0;
         self.has_video = false;
         self.has_key = false;
         self.lead = Lead::default();

@@ -11,6 +11,7 @@ use super::message::{ControlMessage, RequestId, Route, ShardMessage};
 use super::play::notice_for;
 use super::shard::Shard;
 use super::stream::{Listener, LiveStream, Local, Source};
+use crate::limits;
 use crate::media::directory::{Lease, PublicationId, StreamKey, Subscriber};
 use crate::media::ring::{Item, NoticeKind, Ring};
 use crate::media::stream::Snapshot;
@@ -81,6 +82,8 @@ pub(super) struct Publication<R: Runtime> {
     request: RequestId,
     party: Party,
     granted: Option<(PublicationId, Rc<LiveStream<R::Conn>>)>,
+    /// Headers were left out, and the log says so.
+    warned: Cell<bool>,
 }
 
 impl<R: Runtime> Publication<R> {
@@ -93,6 +96,7 @@ impl<R: Runtime> Publication<R> {
             request,
             party,
             granted: None,
+            warned: Cell::new(false),
         };
         shard
             .requests()
@@ -153,11 +157,10 @@ impl<R: Runtime> Publication<R> {
     /// `@clearDataFrame`.
     pub(super) fn clear_metadata(&self) {
         self.deliver(); // what came before it
-        if let Some((publication, stream)) = &self.granted {
-            stream.state.borrow_mut().media.clear_metadata();
-            self.shard.tell_audience(stream, *publication, |route| {
-                ShardMessage::MetadataCleared { route }
-            });
+        if let Some((publication, stream)) = &self.granted
+            && stream.state.borrow_mut().media.clear_metadata()
+        {
+            self.shard.tell_cleared(stream, *publication);
         }
     }
 
@@ -166,7 +169,37 @@ impl<R: Runtime> Publication<R> {
         if let Some((publication, stream)) = &self.granted {
             self.shard.send_batch(stream, *publication);
             stream.deliver_new(self.shard.runtime());
+            self.note_headers_left_out(stream);
         }
+    }
+
+    /// Says so in the log, once: people who join later miss what the publisher sent too much of.
+    fn note_headers_left_out(&self, stream: &LiveStream<R::Conn>) {
+        if stream.state.borrow().media.headers_left_out() > 0 && !self.warned.replace(true) {
+            tracing::warn!(
+                connection = self.party.connection,
+                peer = %self.party.peer,
+                stream = %self.party.stream,
+                "the publisher sends more or longer sequence headers than are kept ({} of at most {} bytes each, {} in \
+                 all): players that join later go without some",
+                limits::STREAM_HEADERS,
+                limits::HEADER_BYTES,
+                limits::STREAM_HEADERS_BYTES,
+            );
+        }
+    }
+
+    /// What was published, for the log.
+    fn sum_up(&self, stream: &LiveStream<R::Conn>) {
+        let media = &stream.state.borrow().media;
+        tracing::info!(
+            connection = self.party.connection,
+            stream = %self.party.stream,
+            codecs = %media.codecs(),
+            pictures_before_a_keyframe = media.orphans(),
+            headers_left_out = media.headers_left_out(),
+            "published"
+        );
     }
 
     /// `app/name`.
@@ -188,6 +221,7 @@ impl<R: Runtime> Drop for Publication<R> {
             _ => None,
         };
         if let Some((publication, stream)) = self.granted.take() {
+            self.sum_up(&stream);
             self.shard.end_publication(&stream, publication);
             self.shard.emit(Event::PublishStop(self.party.clone()));
         } else if let Some(publication) = unclaimed {
@@ -353,16 +387,21 @@ impl<R: Runtime> Shard<R> {
                 listener.missed.get_or_insert(first);
                 continue;
             }
+            let mut cleared = None;
             let message = match listener.missed.take() {
                 None => ShardMessage::Frames {
                     route,
                     messages: batch.clone(),
                 },
                 // Everything is here still: no player there gets a frame twice, and none loses any.
-                Some(missed) if missed >= ring.base() => ShardMessage::Frames {
-                    route,
-                    messages: frames_from(ring, missed),
-                },
+                Some(missed) if missed >= ring.base() => {
+                    // Metadata among what it missed may have been cleared since.
+                    cleared = (!state.media.has_metadata()).then(|| route.clone());
+                    ShardMessage::Frames {
+                        route,
+                        messages: frames_from(ring, missed),
+                    }
+                }
                 Some(_) => ShardMessage::Snapshot {
                     route,
                     fresh: false,
@@ -370,6 +409,33 @@ impl<R: Runtime> Shard<R> {
                 },
             };
             self.tell_shard(subscriber.shard, message);
+            if let Some(route) = cleared {
+                self.tell_shard(subscriber.shard, ShardMessage::MetadataCleared { route });
+            }
+        }
+    }
+
+    /// The metadata is gone. A shard whose mailbox is full hears it behind the frames it has missed: a publisher that
+    /// clears again and again fills no mailbox either.
+    fn tell_cleared(&self, stream: &LiveStream<R::Conn>, publication: PublicationId) {
+        let state = &mut *stream.state.borrow_mut();
+        let head = state.media.ring().head();
+        let Some(local) = state.local(publication) else {
+            return;
+        };
+        for listener in &mut local.audience {
+            let subscriber = listener.subscriber;
+            if self.backlog_of(subscriber.shard) >= self.settings().mailbox_backlog {
+                listener.missed.get_or_insert(head);
+            }
+            if listener.missed.is_none() {
+                let route = Route {
+                    key: stream.key.clone(),
+                    publication,
+                    subscription: subscriber.subscription,
+                };
+                self.tell_shard(subscriber.shard, ShardMessage::MetadataCleared { route });
+            }
         }
     }
 

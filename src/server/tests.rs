@@ -290,6 +290,7 @@ impl Machine {
             socket,
             session,
             media: Vec::new(),
+            metadata: 0,
             codes: Vec::new(),
         };
         client.talk(self);
@@ -318,6 +319,7 @@ struct Client {
     socket: Socket,
     session: ClientSession,
     media: Vec<(MediaKind, u32, Vec<u8>)>,
+    metadata: usize,
     codes: Vec<String>,
 }
 
@@ -353,6 +355,10 @@ impl Client {
                     ..
                 } if kind != MediaKind::Data => {
                     self.media.push((kind, timestamp.0, payload.to_vec()));
+                }
+                ClientEvent::Media { payload, .. } => {
+                    let name = b"\x02\x00\x0aonMetaData";
+                    self.metadata += usize::from(payload.starts_with(name));
                 }
                 ClientEvent::Status { code, .. } => self.codes.push(code),
                 _ => {}
@@ -509,6 +515,32 @@ fn a_shard_whose_mailbox_was_full_gets_each_picture_once() {
         25 + limits::MAILBOX_BACKLOG + 5 + 5,
         "and none is lost"
     );
+}
+
+/// What a shard has missed may hold metadata that was cleared since.
+#[test]
+fn metadata_cleared_while_a_mailbox_was_full_stays_cleared() {
+    let mut machine = Machine::new(2);
+    let mut player = machine.player(1);
+    let mut publisher = machine.publisher(0);
+    for at in 1..limits::MAILBOX_BACKLOG as u32 + 5 {
+        publisher.picture(at, 10);
+        machine.settle_without(1);
+    }
+    let metadata = b"\x02\x00\x0d@setDataFrame\x02\x00\x0aonMetaData\x05";
+    let clear = b"\x02\x00\x0f@clearDataFrame\x02\x00\x0aonMetaData";
+    for data in [&metadata[..], clear] {
+        publisher.send(MediaKind::Data, 5_000, data);
+        machine.settle_without(1);
+    }
+    machine.settle();
+    publisher.picture(6_000, 10);
+    machine.settle();
+    player.read();
+    assert_eq!(player.metadata, 1, "who was there got it");
+    let mut late = machine.player(1);
+    late.read();
+    assert_eq!((late.pictures(), late.metadata), (vec![6_000], 0));
 }
 
 #[test]

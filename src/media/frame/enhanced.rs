@@ -33,6 +33,9 @@ pub enum Malformed {
     /// A multitrack layout other than the three.
     #[error("multitrack type {0}: 0 to 2 were expected")]
     Layout(u8),
+    /// More `ModEx` prefixes than are followed.
+    #[error("more than {} ModEx prefixes", limits::MESSAGE_MOD_EX)]
+    ModEx,
     /// Multitrack inside multitrack, which the specification forbids.
     #[error("a multitrack message inside a multitrack message")]
     Nested,
@@ -264,7 +267,9 @@ impl<'a, P: Payload + ?Sized> Header<'a, P> {
     /// short, or a millisecond and more, is ignored.
     fn mod_ex(&mut self, mut packet_type: u8) -> Result<(u8, Option<u32>), Malformed> {
         let mut nano_offset = None;
+        let mut left = limits::MESSAGE_MOD_EX;
         while packet_type == MOD_EX {
+            left = left.checked_sub(1).ok_or(Malformed::ModEx)?;
             let mut size = usize::from(self.byte("ModEx size")?) + 1;
             if size == 256 {
                 size = usize::from(u16::from_be_bytes(self.take("ModEx size")?)) + 1;

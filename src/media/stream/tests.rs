@@ -126,9 +126,12 @@ fn kept_headers_are_bounded() {
         stream.headers_left_out(),
         256 - limits::STREAM_HEADERS as u64
     );
+    stream.begin(None, Instant::ZERO);
+    assert_eq!(stream.headers_left_out(), 0, "of this publication");
     let mut huge = VIDEO_CONFIG.to_vec();
     huge.resize(limits::HEADER_BYTES + 1, 0);
     video(&mut stream, 0, &huge);
+    assert_eq!(stream.headers_left_out(), 1);
     assert!(
         stream
             .join()
@@ -390,10 +393,27 @@ fn the_codecs_of_a_stream_are_known_by_track() {
         ["0 H.264", "1 H.265", "1 Opus", "2 MP3"],
         "headers say it first"
     );
+    let shown = stream.codecs().to_string();
+    assert_eq!(shown, "video 0 H.264, 1 H.265; audio 1 Opus, 2 MP3");
     video(&mut stream, 0, b"\x90av01");
     assert_eq!(named(&stream)[0], "0 AV1", "changed in mid-stream");
     stream.end(Bytes::from_static(b"gone"), Instant::ZERO);
     assert!(named(&stream).is_empty());
+}
+
+/// The newest GOP may hold metadata that was cleared since: what a shard is sent must not bring it back.
+#[test]
+fn metadata_that_was_cleared_stays_cleared_on_other_shards() {
+    let mut stream = empty(100);
+    video(&mut stream, 0, TRACK_0_KEY);
+    let metadata = message(MediaKind::Data, 0, b"\x02\x00\x0aonMetaData\x05");
+    stream.push(metadata.clone(), Instant::ZERO);
+    assert_eq!(given(&elsewhere(&stream, 100)).len(), 1);
+    stream.clear_metadata();
+    assert!(given(&stream).is_empty());
+    assert!(given(&elsewhere(&stream, 100)).is_empty());
+    stream.push(metadata, Instant::ZERO);
+    assert_eq!(given(&elsewhere(&stream, 100)).len(), 1, "and anew");
 }
 
 /// A header message for `tracks`, of part 0 (configuration) or 4 (colours), that says `n`.
@@ -444,4 +464,76 @@ proptest! {
             prop_assert_eq!(&self::given(&elsewhere(&stream, 100)), &given);
         }
     }
+
+    /// Wherever in a stream another shard begins to carry it, its joiners get what those of the publisher's shard do.
+    #[test]
+    fn a_shard_that_begins_in_the_middle_goes_on_as_the_first_does(
+        gop_cache in prop_oneof![Just(0_usize), Just(3), Just(100)],
+        steps in proptest::collection::vec(0..STEPS.len(), 2..80),
+        begins in any::<proptest::sample::Index>(),
+    ) {
+        let begins = begins.index(steps.len());
+        let mut here = empty(gop_cache);
+        for step in &steps[..begins] {
+            take(&mut here, STEPS[*step]);
+        }
+        let mut there = elsewhere(&here, gop_cache);
+        prop_assert_eq!(start(&there), start(&here), "at once");
+        for step in &steps[begins..] {
+            take(&mut here, STEPS[*step]);
+            take(&mut there, STEPS[*step]);
+            prop_assert_eq!(start(&there), start(&here));
+        }
+    }
+}
+
+/// What may come next; `None`: the metadata is cleared.
+const STEPS: [Option<(MediaKind, &[u8])>; 23] = {
+    use MediaKind::{Audio, Data, Video};
+    [
+        None,
+        Some((Data, b"\x02\x00\x0aonMetaData\x05")),
+        Some((Data, b"\x02\x00\x0aonMetaData\x06")),
+        Some((Data, b"\x02\x00\x0aonTextData\x05")),
+        Some((Video, TRACK_0_CONFIG)),
+        Some((Video, VIDEO_CONFIG)),
+        Some((Video, TRACK_1_CONFIG)),
+        Some((Video, BOTH_CONFIGS)),
+        Some((Video, b"\x96\x14hvc1\x00\x00\x00\x02xx\x01\x00\x00\x02yy")),
+        Some((Video, b"\x96\x04hvc1\x01\x02\x00\x09colorInfo\x06")),
+        Some((Video, TRACK_0_KEY)),
+        Some((Video, TRACK_0_KEY)),
+        Some((Video, TRACK_1_KEY)),
+        Some((Video, TRACK_1_KEY)),
+        Some((Video, BOTH_KEYS)),
+        Some((Video, TRACK_0_INTER)),
+        Some((Video, TRACK_1_INTER)),
+        Some((Video, b"\x92avc1")),
+        Some((Video, b"\x96\x02avc1\x01")),
+        Some((Video, b"\x9Cnew!x")),
+        Some((Audio, b"\x90mp4a\x12\x10")),
+        Some((Audio, b"\x95\x10mp4a\x00\x00\x00\x01a\x01\x00\x00\x01b")),
+        Some((Audio, b"\x91mp4a\x00")),
+    ]
+};
+
+fn take(stream: &mut Stream, step: Option<(MediaKind, &[u8])>) {
+    match step {
+        Some((kind, payload)) => stream.push(message(kind, 0, payload), Instant::ZERO),
+        None => stream.clear_metadata(),
+    };
+}
+
+/// What a joiner gets: headers, frames of the past, and whether it waits.
+fn start(stream: &Stream) -> (Vec<Vec<u8>>, Vec<Vec<u8>>, bool) {
+    let (cursor, prelude) = stream.join();
+    let frames = stream.ring().items_from(cursor.next());
+    let past: Vec<_> = frames
+        .filter_map(|item| Some(item.frame()?.message.clone()))
+        .collect();
+    (
+        payloads(&prelude),
+        payloads(&past),
+        cursor.is_waiting_for_key(),
+    )
 }

@@ -214,6 +214,19 @@ fn malformed_headers_say_where() {
         bad(b"\x97\x02\x00\x00"),
         truncated("ModEx data and type", 5)
     );
+    let prefixes = |n| {
+        [
+            &[0x97][..],
+            &[0, 0xAA, 0x37].repeat(n - 1),
+            b"\x00\xAA\x33hvc1",
+        ]
+        .concat()
+    };
+    assert_eq!(bad(&prefixes(limits::MESSAGE_MOD_EX)), None);
+    assert_eq!(
+        bad(&prefixes(limits::MESSAGE_MOD_EX + 1)),
+        Some(Malformed::ModEx)
+    );
     assert_eq!(bad(b"\xD1"), truncated("command", 1));
     assert_eq!(bad(b"\x96"), truncated("multitrack type", 1));
     assert_eq!(bad(b"\x96\x30avc1"), Some(Malformed::Layout(3)));
