@@ -247,6 +247,20 @@ fn amf_costs_what_it_brings() {
     }
 }
 
+/// A data message is passed on as it is: whatever its first value, it costs itself, its copy and what growing costs.
+#[test]
+fn a_long_first_value_is_not_decoded() {
+    let size = 8 * MIB;
+    // 2^25 - 1 bytes, as an AMF3 string's length has it: cut by the end of the message.
+    for head in [&b"\x0C\x00\x7F\xFF\xF0"[..], b"\x11\x06\x88\x80\x80\x01"] {
+        let mut payload = head.to_vec();
+        payload.resize(size, 0xFF);
+        let input = [chunk_size(16_777_215), message(3, 18, 1, &payload)].concat();
+        let info = served(&publishing(), &input, limits::SCRATCH_BYTES);
+        report("8 MiB of a string", info, (4 * size + MIB) as u64);
+    }
+}
+
 /// A string of 60 bytes and thousands of references to it.
 fn references() -> Vec<u8> {
     let mut bytes = vec![0x11, 9, 0xFF, 0xFF, 0xFF, 0xFF, 1, 6, 121];

@@ -13,6 +13,9 @@ use crate::rtmp::shared_object::SharedObject;
 use crate::rtmp::wire::{MediaKind, WireMessage};
 use crate::time::Timestamp;
 
+/// Where the name that frames metadata ends at the latest: `@clearDataFrame` behind the longest marker and length.
+const FRAMING_BYTES: usize = 32;
+
 impl ServerSession {
     /// Takes a read. Before `connect` is accepted it takes so many bytes in all and no more, however they are cut; but
     /// behind the `connect` itself one read is held whole, whose length is the caller's bound.
@@ -154,10 +157,11 @@ impl ServerSession {
             (message::DATA_AMF3, [0, rest @ ..]) => rest,
             _ => payload,
         };
-        let mut reader = Reader::new(payload);
+        // Only its front: ten megabytes of a string are sixty on their way through the decoder.
+        let front = payload.get(..FRAMING_BYTES).unwrap_or(payload);
+        let mut reader = Reader::new(front);
         let first = match amf0::decode(&mut reader) {
             Ok(Value::String(name)) => Some(name),
-            // Only of a string: ten megabytes of an AMF3 vector are 120 in AMF0's terms.
             Ok(Value::Amf3(value)) => match *value {
                 amf3::Value::String(name) => Some(name),
                 _ => None,
@@ -165,7 +169,10 @@ impl ServerSession {
             _ => None,
         };
         let payload = match first.as_deref() {
-            Some("@setDataFrame") => reader.rest(),
+            Some("@setDataFrame") => {
+                let framing = front.len() - reader.rest().len();
+                payload.get(framing..).unwrap_or_default()
+            }
             Some("@clearDataFrame") => {
                 self.events.push(role, Event::MetadataCleared { stream });
                 return;
