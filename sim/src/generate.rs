@@ -56,6 +56,8 @@ fn calm(scenario: &mut Scenario, rng: &mut Rng) {
     scenario.network.events.clear();
     scenario.stop_ms = None;
     scenario.server.ring_frames = None;
+    // Little of the past: then a viewer depends on what begins next, of tracks that do not all begin at once.
+    scenario.server.gop_cache = *pick(rng, &[None, Some(0), Some(0), Some(3)]);
     let stream = Stream {
         name: "calm".into(),
         may_be_refused: false,
@@ -66,11 +68,16 @@ fn calm(scenario: &mut Scenario, rng: &mut Rng) {
         paced: true,
         picture_bytes: 1_000,
         picture_ms: 40,
-        tracks: *pick(rng, &Tracks::ALL),
+        tracks: match rng.u8(..3) {
+            0 => Tracks::ZeroStops,
+            1 => Tracks::MoreKeys,
+            _ => *pick(rng, &Tracks::ALL),
+        },
         ..media(rng)
     };
     scenario.clients.push(Script {
-        name: "calm-publisher".into(),
+        // Its name decides how its broadcast goes: not the same in every world.
+        name: format!("calm-publisher-{}", rng.u8(..)),
         host: 0,
         start_ms: 50,
         steps: vec![
@@ -82,7 +89,8 @@ fn calm(scenario: &mut Scenario, rng: &mut Rng) {
     });
     for n in 0..rng.usize(1..3) {
         let wait = Wait {
-            frames: 12,
+            // More than all headers it may get while it waits for a keyframe.
+            frames: 40,
             within_ms: 3_000,
         };
         scenario.clients.push(Script {

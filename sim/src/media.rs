@@ -92,11 +92,13 @@ pub enum Tracks {
     LateZero,
     /// Tracks 0 and 1 of video at first; track 1 alone from the second GOP on. Some say that track 0 has ended.
     ZeroStops,
+    /// As `OneTrack`, and track 1 has keyframes in the middle of track 0's GOPs besides.
+    MoreKeys,
 }
 
 impl Tracks {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Legacy,
         Self::Single,
         Self::OneTrack,
@@ -105,6 +107,7 @@ impl Tracks {
         Self::TrackOne,
         Self::LateZero,
         Self::ZeroStops,
+        Self::MoreKeys,
     ];
 
     /// Whether it is FLV's own, which knows no tracks.
@@ -416,7 +419,9 @@ mod tests {
             };
             let expected = match tracks {
                 Tracks::Legacy | Tracks::Single => vec![0],
-                Tracks::OneTrack | Tracks::LateZero | Tracks::ZeroStops => vec![0, 1],
+                Tracks::OneTrack | Tracks::LateZero | Tracks::ZeroStops | Tracks::MoreKeys => {
+                    vec![0, 1]
+                }
                 Tracks::ManyTracks | Tracks::ManyCodecs => vec![0, 1, 2],
                 Tracks::TrackOne => vec![1],
             };

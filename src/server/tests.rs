@@ -523,7 +523,7 @@ fn metadata_cleared_while_a_mailbox_was_full_stays_cleared() {
     let mut machine = Machine::new(2);
     let mut player = machine.player(1);
     let mut publisher = machine.publisher(0);
-    for at in 1..limits::MAILBOX_BACKLOG as u32 + 5 {
+    for at in 10..limits::MAILBOX_BACKLOG as u32 + 50 {
         publisher.picture(at, 10);
         machine.settle_without(1);
     }

@@ -12,7 +12,7 @@ impl Broadcast {
     fn audio_tracks(&self) -> &'static [u8] {
         match self.shape.tracks {
             Tracks::Legacy | Tracks::Single | Tracks::LateZero | Tracks::ZeroStops => &[0],
-            Tracks::OneTrack => &[0, 1],
+            Tracks::OneTrack | Tracks::MoreKeys => &[0, 1],
             Tracks::ManyTracks | Tracks::ManyCodecs => &[0, 1, 2],
             Tracks::TrackOne => &[1],
         }
@@ -63,7 +63,13 @@ impl Broadcast {
         {
             pieces.push((Sort::End, vec![]));
         }
-        pieces.extend(self.pieces(sort, self.video_tracks()));
+        if self.shape.tracks == Tracks::MoreKeys
+            && self.pictures % self.shape.gop == self.shape.gop / 2
+        {
+            pieces.extend([(sort, vec![0]), (Sort::Key, vec![1])]);
+        } else {
+            pieces.extend(self.pieces(sort, self.video_tracks()));
+        }
         if !self.shape.tracks.is_legacy() && self.pictures % 8 == 5 {
             pieces.push((Sort::Unknown, vec![]));
         }
@@ -187,8 +193,8 @@ impl Broadcast {
 
     fn codecs(&self, video: bool) -> &'static [&'static [u8; 4]] {
         match (self.shape.tracks, video) {
-            (Tracks::Legacy | Tracks::OneTrack, true) => &[b"avc1"],
-            (Tracks::Legacy | Tracks::OneTrack, false) => &[b"mp4a"],
+            (Tracks::Legacy | Tracks::OneTrack | Tracks::MoreKeys, true) => &[b"avc1"],
+            (Tracks::Legacy | Tracks::OneTrack | Tracks::MoreKeys, false) => &[b"mp4a"],
             (Tracks::Single | Tracks::ManyTracks, true) => &[b"hvc1"],
             (Tracks::Single | Tracks::ManyTracks, false) => &[b"Opus"],
             (Tracks::ManyCodecs, true) => &[b"vvc1", b"av01", b"new!"],
