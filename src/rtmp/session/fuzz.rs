@@ -1,6 +1,6 @@
 //! Both sides on arbitrary bytes: bodies for fuzzers, and for the property tests.
 //!
-//! The first byte of the input says how the rest is meant ([`Plan`]), the second how it is cut. As a script (see
+//! The first byte of the input says how the rest is meant (`Plan`), the second how it is cut. As a script (see
 //! `script.rs`) every byte counts, so that a fuzzer gets past the chunk layer; as raw bytes it is what a stranger sends.
 
 use super::client::{ClientConfig, ClientEvent, ClientSession};
@@ -63,7 +63,7 @@ fn handshake() -> Vec<u8> {
 type Outcome = (Vec<String>, Option<SessionError>);
 
 /// A server's session on arbitrary bytes: no panic, and the same events whole and in pieces (but for one, see
-/// [`Served::may_be_a_stop`]); media and ends only of roles
+/// `Served::may_be_a_stop`); media and ends only of roles
 /// that were asked for; memory and replies within bounds; whole messages out, which our client reads; and after a fault
 /// nothing more.
 pub fn fuzz_server_session(data: &[u8]) {
