@@ -59,6 +59,8 @@ pub const PRELUDE_BYTES: usize = 2 * (STREAM_HEADERS_BYTES + HEADER_BYTES);
 /// Events one side of a session may hold for its owner, who takes them after every read: one for each byte of a read,
 /// which is what empty messages with format 3 headers come to.
 pub const SESSION_EVENTS: usize = 128 * 1024;
+/// Events there is room for when none waits: memory that a flood took is given back.
+pub const SESSION_EVENTS_KEPT: usize = 64;
 /// Calls a client's session may have open: a relay of [`MESSAGE_STREAMS`] streams has a few for each.
 pub const OPEN_CALLS: usize = 256;
 /// Events of one shared object message: nobody here uses them, and Flash sends one for each changed property.

@@ -155,7 +155,7 @@ impl Player {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{broadcast, frames, frames_of};
+    use super::super::testing::{broadcast, frames, frames_of, small};
     use super::*;
     use crate::media::{Broadcast, Shape, Tracks};
 
@@ -183,13 +183,8 @@ mod tests {
     #[test]
     fn a_header_from_after_the_picture_is_found() {
         let shape = Shape {
-            gop: 3,
-            picture_ms: 40,
-            audio_ms: 0,
-            picture_bytes: 200,
-            start: 0,
             headers_every: 3,
-            tracks: Tracks::Legacy,
+            ..small(Tracks::Legacy)
         };
         let mut source = Broadcast::new(shape, "alice", 0);
         let frames: Vec<_> = (0..9)

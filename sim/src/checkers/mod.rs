@@ -176,7 +176,13 @@ mod testing {
         publication: usize,
         n: usize,
     ) -> Vec<Rc<Frame>> {
-        let shape = Shape {
+        let mut broadcast = Broadcast::new(small(tracks), client, publication);
+        (0..n).map(|_| Rc::new(broadcast.next_frame())).collect()
+    }
+
+    /// A GOP of 3 without audio.
+    pub(crate) fn small(tracks: Tracks) -> Shape {
+        Shape {
             gop: 3,
             picture_ms: 40,
             audio_ms: 0,
@@ -184,9 +190,7 @@ mod testing {
             start: 0,
             headers_every: 0,
             tracks,
-        };
-        let mut broadcast = Broadcast::new(shape, client, publication);
-        (0..n).map(|_| Rc::new(broadcast.next_frame())).collect()
+        }
     }
 
     pub(crate) fn name() -> Rc<str> {

@@ -6,13 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Event;
+use crate::limits;
 use crate::rtmp::session::MessageStreamId;
 
 /// One publish or play: they are numbered in the order they were asked for, from 1. 0 is none.
 pub(super) type RoleId = u64;
-
-/// Events there is room for when none waits: memory that a flood took is given back.
-const KEPT: usize = 64;
 
 /// What the shell knows of a message stream.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +60,7 @@ impl Queue {
         let event = loop {
             let Some((role, mut event)) = self.events.pop_front() else {
                 self.ended.clear();
-                if self.events.capacity() > KEPT {
+                if self.events.capacity() > limits::SESSION_EVENTS_KEPT {
                     self.events = VecDeque::new();
                 }
                 return None;
