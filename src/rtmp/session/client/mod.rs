@@ -43,6 +43,8 @@ pub struct ClientConfig {
     pub enhanced: Option<Enhanced>,
     /// How long a player says it buffers. Advisory.
     pub buffer: Duration,
+    /// Whether to acknowledge what comes. OBS, for one, does not.
+    pub acknowledges: bool,
 }
 
 impl Default for ClientConfig {
@@ -58,6 +60,7 @@ impl Default for ClientConfig {
             object_encoding: 0,
             enhanced: None,
             buffer: Duration::from_millis(3_000),
+            acknowledges: true,
         }
     }
 }
