@@ -165,11 +165,24 @@ impl<S: Stage> Actor<S> {
         };
         let mut out = Vec::new();
         let (head, payload) = (head(how, stream, last), &last.payload[..]);
+        // A chunk stream has one message at a time: before a picture's headers are whole, it has not begun.
+        let same = others.iter().rposition(|frame| frame.kind == last.kind);
+        let (before, mut others) = others.split_at(same.map_or(0, |index| index + 1));
+        for frame in before {
+            self.finish(&mut out, how, stream, frame);
+        }
+        // Now, as those may have changed the chunk size.
         let long = payload.len() > self.chunk_size as usize;
         self.woven += usize::from(long);
+        if !long || !how.interleave {
+            for frame in std::mem::take(&mut others) {
+                self.finish(&mut out, how, stream, frame);
+            }
+        }
+        let long = payload.len() > self.chunk_size as usize;
         if long && how.take_back && self.woven % 3 == 1 {
             let taken_back = self.weaver.begin(&mut out, head, payload, self.chunk_size);
-            drop(taken_back);
+            drop(taken_back); // but for its first chunk
             self.say(&mut out);
             let csid = head.csid.to_be_bytes();
             self.with_link(|link| {
@@ -177,12 +190,6 @@ impl<S: Stage> Actor<S> {
                     .send_message(message::ABORT, 0, Timestamp(0), &csid);
             });
             self.weaver.forget(head.csid);
-        }
-        if !long || !how.interleave {
-            for frame in others {
-                self.finish(&mut out, how, stream, frame);
-            }
-            return self.finish(&mut out, how, stream, last);
         }
         let mut picture = self.weaver.begin(&mut out, head, payload, self.chunk_size);
         let mut first = true;
