@@ -139,6 +139,7 @@ fn network(rng: &mut Rng) -> Network {
     }
     Network {
         latency_ms: [low, low + rng.u64(0..50)],
+        tick_ms: *pick(rng, &[1, 2, 5, 5, 10, 10]),
         hosts,
         events,
     }
