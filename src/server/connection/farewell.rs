@@ -101,8 +101,13 @@ impl<R: Runtime> Connection<R> {
             _ => tracing::info!(connection, %peer, sent, "closed: {close}"),
         }
         self.roles.clear();
+        self.queue_replies();
+        if matches!(close, Close::PeerLeft) {
+            // It may still read (a half-close): what it asked for just before its FIN is answered, as far as the socket
+            // takes it at once.
+            self.outbox.flush(self.now());
+        }
         if close.is_polite() {
-            self.queue_replies();
             let mut patience = Box::pin(runtime.sleep_until(runtime.now() + limits::LINGER));
             let mut told = false;
             poll_fn(|cx| {
