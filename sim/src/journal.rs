@@ -8,6 +8,7 @@ use bytes::Bytes;
 use millstream::rtmp::wire::MediaKind;
 use millstream::time::{Instant, Timestamp};
 
+use crate::canary::Canary;
 use crate::checkers::{self, Checker, Leftovers, Violation};
 use crate::media::Frame;
 use crate::seed;
@@ -177,6 +178,8 @@ struct Inner {
     violations: Vec<Violation>,
     /// Everything seen, if somebody wants to draw it: it holds every payload, so a sweep does not keep it.
     events: Option<Vec<Event>>,
+    /// What must make this run fail, if it is there to.
+    canary: Option<Canary>,
 }
 
 impl Journal {
@@ -187,7 +190,13 @@ impl Journal {
             checkers: checkers::all(),
             violations: Vec::new(),
             events: None,
+            canary: None,
         })))
+    }
+
+    /// From now on this run must fail.
+    pub(crate) fn house(&self, canary: Canary) {
+        self.0.borrow_mut().canary = Some(canary);
     }
 
     /// Keeps from now on what is seen, for [`Journal::take_events`].
@@ -203,6 +212,8 @@ impl Journal {
     /// Writes down what `who` did or saw, and shows it to every checker.
     pub fn note(&self, at: Instant, who: &str, seen: &Observation) {
         let inner = &mut *self.0.borrow_mut();
+        let altered = inner.canary.as_mut().and_then(|bird| bird.altered(seen));
+        let seen = altered.as_ref().unwrap_or(seen);
         inner.trace.line(at, who, format_args!("{seen}"));
         if let Some(events) = &mut inner.events {
             let (who, seen) = (Rc::from(who), seen.clone());

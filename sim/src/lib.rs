@@ -10,12 +10,14 @@
 //! | [`net`], [`faults`], [`order`], [`seed`] | connections, what goes wrong on them, who runs next, all from the seed |
 //! | [`client`], [`media`] | scripts over the real client session; broadcasts whose frames say which they are |
 //! | [`sweep`], [`shrink`] | many seeds; and a failing scenario made small |
+//! | [`canary`] | the run that must fail |
 //! | [`journal`], [`trace`], [`checkers`] | what was seen; as lines and a hash; and judged |
 //!
 //! Only this crate names tokio and turmoil. Nothing in it may depend on hash seeds, real clocks, addresses
 //! of memory or task numbers: the same scenario gives the same trace, byte for byte.
 #![forbid(unsafe_code)]
 
+pub mod canary;
 pub mod checkers;
 pub mod client;
 pub mod faults;

@@ -43,6 +43,9 @@ pub struct Scenario {
     /// Whether rare things happen at the server's `buggify` sites: the chance of each site to be on.
     #[serde(default)]
     pub buggify: f64,
+    /// Whether it must fail, see [`crate::canary`].
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub canary: bool,
     /// The scripts.
     pub clients: Vec<Script>,
     /// What must come out.
@@ -373,6 +376,12 @@ pub struct Expect {
     /// The hash of the trace; `None` compares nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace_hash: Option<String>,
+    /// Which version failed so; for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Its git revision, `-dirty` if the tree had changes; for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub git: Option<String>,
 }
 
 /// How a run ends.

@@ -8,6 +8,7 @@ use clap::Subcommand;
 use millstream_sim::scenario::{Expect, Outcome, Scenario};
 use millstream_sim::world::Report;
 
+mod files;
 mod replay;
 mod run;
 mod shrink;
@@ -94,20 +95,10 @@ fn judge(expect: &Expect, report: &Report) -> Verdict {
     }
 }
 
-/// Writes a scenario to a file.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "scenarios are files; the server is not involved"
-)]
-fn write(file: &Path, scenario: &Scenario) -> Result<(), String> {
-    std::fs::write(file, scenario.to_json()?)
-        .map_err(|error| format!("{}: {error}", file.display()))
-}
-
 /// Writes a scenario with what came out as what it expects from now on.
 fn save(file: &Path, mut scenario: Scenario, report: &Report) -> Result<(), String> {
     scenario.expect = report.expectation();
-    write(file, &scenario)
+    files::write_scenario(file, scenario)
 }
 
 /// Prints the trace, unless `quiet`, and what came out.
