@@ -99,6 +99,11 @@ pub enum Observation {
         /// How.
         how: &'static str,
     },
+    /// The server accepted this client's connection. Only for pictures; no trace has it.
+    Accepted {
+        /// The script's name.
+        client: String,
+    },
     /// The server is told to stop.
     Stops,
     /// What the server itself reports.
@@ -151,6 +156,7 @@ impl fmt::Display for Observation {
             Self::Lost { how } => write!(f, "loses its connection: {how}"),
             Self::Pauses => f.write_str("holds its stream or lets it go on"),
             Self::SmallRings => f.write_str("rings hold few frames"),
+            Self::Accepted { client } => write!(f, "accepts {client}"),
             Self::Stops => f.write_str("the server is told to stop"),
             Self::Server { text } | Self::World { text } => f.write_str(text),
         }
@@ -207,6 +213,14 @@ impl Journal {
     /// What was seen, if it was to be kept.
     pub fn take_events(&self) -> Vec<Event> {
         self.0.borrow_mut().events.take().unwrap_or_default()
+    }
+
+    /// Keeps something that belongs into a picture of the run, but neither into its trace nor before a checker.
+    pub fn aside(&self, at: Instant, who: &str, seen: impl FnOnce() -> Observation) {
+        if let Some(events) = &mut self.0.borrow_mut().events {
+            let (who, seen) = (Rc::from(who), seen());
+            events.push(Event { at, who, seen });
+        }
     }
 
     /// Writes down what `who` did or saw, and shows it to every checker.

@@ -11,6 +11,7 @@
 //! | [`client`], [`media`] | scripts over the real client session; broadcasts whose frames say which they are |
 //! | [`sweep`], [`shrink`] | many seeds; and a failing scenario made small |
 //! | [`canary`] | the run that must fail |
+//! | [`picture`] | a run for eyes: in a terminal, as a page |
 //! | [`journal`], [`trace`], [`checkers`] | what was seen; as lines and a hash; and judged |
 //!
 //! Only this crate names tokio and turmoil. Nothing in it may depend on hash seeds, real clocks, addresses
@@ -27,6 +28,7 @@ pub mod journal;
 pub mod media;
 pub mod net;
 pub mod order;
+pub mod picture;
 pub mod runtime;
 pub mod scenario;
 pub mod seed;

@@ -11,6 +11,7 @@ use millstream_sim::world::Report;
 mod files;
 mod replay;
 mod run;
+mod show;
 mod shrink;
 mod sweep;
 
@@ -51,6 +52,8 @@ pub(crate) enum Command {
     Sweep(sweep::Sweep),
     /// Makes a failing scenario smaller while the same checker objects, and writes it back to its file.
     Shrink(shrink::Shrink),
+    /// Draws a run: a timeline with a lane per connection and shard, in the terminal or as a page.
+    Show(show::Show),
 }
 
 impl Command {
@@ -64,6 +67,7 @@ impl Command {
             Self::Run(command) => command.run(),
             Self::Sweep(command) => command.run(),
             Self::Shrink(command) => command.run(),
+            Self::Show(command) => command.run(),
         }
     }
 }
