@@ -146,7 +146,7 @@ impl fmt::Display for Observation {
                 "<- {name} {kind:?} at {} ms, {} bytes {:08x}",
                 timestamp.0,
                 payload.len(),
-                seed::fnv(payload) >> 32
+                seed::digest(payload) >> 32
             ),
             Self::LetsGo { why } => write!(f, "lets go: {why}"),
             Self::Starved { what } => write!(f, "waits in vain for {what}"),

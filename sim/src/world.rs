@@ -163,7 +163,7 @@ impl World {
             .rng_seed(scenario.seed)
             .epoch(SystemTime::UNIX_EPOCH + Duration::from_micros(EPOCH_MICROS))
             .simulation_duration(Duration::MAX)
-            .tick_duration(Duration::from_millis(1))
+            .tick_duration(Duration::from_millis(scenario.network.tick_ms))
             .min_message_latency(low)
             .max_message_latency(high.max(low))
             .tcp_capacity(TCP_CAPACITY)
