@@ -9,6 +9,7 @@
 //! | [`runtime`] | what the server's runtime is in here |
 //! | [`net`], [`faults`], [`order`], [`seed`] | connections, what goes wrong on them, who runs next, all from the seed |
 //! | [`client`], [`media`] | scripts over the real client session; broadcasts whose frames say which they are |
+//! | [`planted`] | bugs on purpose in the server, and how soon each is found |
 //! | [`sweep`], [`shrink`] | many seeds; and a failing scenario made small |
 //! | [`journal`], [`trace`], [`checkers`] | what was seen; as lines and a hash; and judged |
 //!
@@ -25,6 +26,7 @@ pub mod journal;
 pub mod media;
 pub mod net;
 pub mod order;
+pub mod planted;
 pub mod runtime;
 pub mod scenario;
 pub mod seed;

@@ -8,6 +8,7 @@ use clap::Subcommand;
 use millstream_sim::scenario::{Expect, Outcome, Scenario};
 use millstream_sim::world::Report;
 
+mod planted;
 mod replay;
 mod run;
 mod shrink;
@@ -50,6 +51,8 @@ pub(crate) enum Command {
     Sweep(sweep::Sweep),
     /// Makes a failing scenario smaller while the same checker objects, and writes it back to its file.
     Shrink(shrink::Shrink),
+    /// Plants bugs in the server, one at a time, and tells how soon each is found.
+    Planted(planted::Planted),
 }
 
 impl Command {
@@ -63,6 +66,7 @@ impl Command {
             Self::Run(command) => command.run(),
             Self::Sweep(command) => command.run(),
             Self::Shrink(command) => command.run(),
+            Self::Planted(command) => command.run(),
         }
     }
 }
