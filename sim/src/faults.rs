@@ -69,37 +69,6 @@ impl Default for FaultConfig {
 }
 
 impl FaultConfig {
-    /// A random configuration: each fault on or off, then its rate.
-    pub fn draw(rng: &mut Rng) -> Self {
-        let rate = |rng: &mut Rng, on: f64, most: f64| {
-            let on = happens(rng, on);
-            let rate = rng.f64() * most;
-            if on { round(rate) } else { 0.0 }
-        };
-        let window = |rng: &mut Rng| {
-            let small = 1 << rng.u32(9..16);
-            [small, small << rng.u32(0..4)]
-        };
-        Self {
-            short_reads: rate(rng, 0.5, 0.5),
-            short_writes: rate(rng, 0.5, 0.5),
-            single_bytes: rng.u8(..4) == 0,
-            spurious_pending: rate(rng, 0.5, 0.2),
-            stalls: rate(rng, 0.3, 0.02),
-            stall_ms: rng.u64(1..400),
-            resets: rate(rng, 0.25, 0.5),
-            reset_within: 1 << rng.u32(10..19),
-            upstream_window: window(rng),
-            downstream_window: window(rng),
-            segment: [rng.usize(200..1_460), rng.usize(1_460..9_000)],
-            panics: rate(rng, 0.15, 0.3),
-            panic_within: 1 << rng.u32(10..19),
-            victims: Vec::new(),
-        }
-    }
-}
-
-impl FaultConfig {
     /// The same windows and segments, and nothing that goes wrong.
     pub fn healed(&self) -> Self {
         Self {
@@ -109,11 +78,6 @@ impl FaultConfig {
             ..Self::default()
         }
     }
-}
-
-/// Three decimals: what a person can read in the file, and what JSON gives back unchanged.
-fn round(rate: f64) -> f64 {
-    (rate * 1_000.0).round() / 1_000.0
 }
 
 /// How often each fault really happened. A fault that never fires tests nothing.
@@ -298,15 +262,5 @@ mod tests {
         });
         assert_eq!((0..20).filter(|_| faults.panics_after(1)).count(), 1);
         assert_eq!(counts.totals().get(TASK_PANIC), Some(&1));
-    }
-
-    #[test]
-    fn a_drawn_configuration_survives_its_file() {
-        let mut rng = seed::rng(5, "x");
-        for _ in 0..50 {
-            let config = FaultConfig::draw(&mut rng);
-            let text = serde_json::to_string(&config).unwrap();
-            assert_eq!(serde_json::from_str::<FaultConfig>(&text).unwrap(), config);
-        }
     }
 }

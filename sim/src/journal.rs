@@ -140,7 +140,7 @@ impl fmt::Display for Observation {
                 "<- {name} {kind:?} at {} ms, {} bytes {:08x}",
                 timestamp.0,
                 payload.len(),
-                seed::fnv(payload) >> 32
+                seed::digest(payload) >> 32
             ),
             Self::LetsGo { why } => write!(f, "lets go: {why}"),
             Self::Starved { what } => write!(f, "waits in vain for {what}"),
@@ -156,6 +156,17 @@ impl fmt::Display for Observation {
     }
 }
 
+/// One line of a run as data: for pictures of it, not for checkers.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// When, in virtual time.
+    pub at: Instant,
+    /// Who did or saw it: a script's name, or `world`.
+    pub who: Rc<str>,
+    /// What.
+    pub seen: Observation,
+}
+
 /// The one journal of a run; clones share it.
 #[derive(Clone)]
 pub struct Journal(Rc<RefCell<Inner>>);
@@ -164,6 +175,8 @@ struct Inner {
     trace: Trace,
     checkers: Vec<Box<dyn Checker>>,
     violations: Vec<Violation>,
+    /// Everything seen, if somebody wants to draw it: it holds every payload, so a sweep does not keep it.
+    events: Option<Vec<Event>>,
 }
 
 impl Journal {
@@ -173,13 +186,28 @@ impl Journal {
             trace: Trace::default(),
             checkers: checkers::all(),
             violations: Vec::new(),
+            events: None,
         })))
+    }
+
+    /// Keeps from now on what is seen, for [`Journal::take_events`].
+    pub fn keep_events(&self) {
+        self.0.borrow_mut().events.get_or_insert_default();
+    }
+
+    /// What was seen, if it was to be kept.
+    pub fn take_events(&self) -> Vec<Event> {
+        self.0.borrow_mut().events.take().unwrap_or_default()
     }
 
     /// Writes down what `who` did or saw, and shows it to every checker.
     pub fn note(&self, at: Instant, who: &str, seen: &Observation) {
         let inner = &mut *self.0.borrow_mut();
         inner.trace.line(at, who, format_args!("{seen}"));
+        if let Some(events) = &mut inner.events {
+            let (who, seen) = (Rc::from(who), seen.clone());
+            events.push(Event { at, who, seen });
+        }
         for checker in &mut inner.checkers {
             if let Err(what) = checker.observe(who, seen) {
                 violate(
@@ -260,4 +288,22 @@ fn violate(
 ) {
     trace.line(at, "VIOLATION", format_args!("{checker}: {what}"));
     violations.push(Violation { checker, at, what });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_kept_only_when_asked_for() {
+        let journal = Journal::new();
+        journal.note(Instant::ZERO, "bob", &Observation::Dials);
+        assert!(journal.take_events().is_empty());
+        journal.keep_events();
+        journal.note(Instant::ZERO, "bob", &Observation::Connected);
+        let kept = journal.take_events();
+        assert!(
+            matches!(kept[..], [Event { ref who, seen: Observation::Connected, .. }] if &**who == "bob")
+        );
+    }
 }

@@ -78,6 +78,14 @@ fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature is serde's"
+)]
+fn is_one(n: &u64) -> bool {
+    *n == 1
+}
+
 fn one() -> usize {
     1
 }
@@ -112,6 +120,10 @@ pub struct ServerConfig {
 pub struct Network {
     /// Latency of a segment: from, to, milliseconds.
     pub latency_ms: [u64; 2],
+    /// How often the network moves, milliseconds: what is sent between arrives together. A tick costs time whether
+    /// anything happens in it or not.
+    #[serde(skip_serializing_if = "is_one")]
+    pub tick_ms: u64,
     /// Hosts that the clients live on, 1 to 4. (A turmoil host costs time in every tick.)
     pub hosts: usize,
     /// What happens to links, in order of time.
@@ -122,6 +134,7 @@ impl Default for Network {
     fn default() -> Self {
         Self {
             latency_ms: [1, 5],
+            tick_ms: 1,
             hosts: 1,
             events: Vec::new(),
         }
@@ -431,6 +444,12 @@ impl Scenario {
         }
         if !(1..=4).contains(&self.network.hosts) {
             return Err(format!("hosts = {} is not 1 to 4", self.network.hosts));
+        }
+        if !(1..=100).contains(&self.network.tick_ms) {
+            return Err(format!(
+                "tick_ms = {} is not 1 to 100",
+                self.network.tick_ms
+            ));
         }
         if self.network.latency_ms[0] > self.network.latency_ms[1] {
             return Err("latency_ms: the first is the smaller one".into());

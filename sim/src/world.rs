@@ -14,7 +14,7 @@ use crate::checkers::{Leftovers, Violation};
 use crate::client::{Stage, play_script};
 use crate::faults::{FaultCounts, TASK_PANIC};
 use crate::host::{Host, Millstream, PORT, Software};
-use crate::journal::{Journal, Observation};
+use crate::journal::{Event, Journal, Observation};
 use crate::net::{Net, SimConn, TCP_CAPACITY, now};
 use crate::runtime::{EPOCH_MICROS, Shared};
 use crate::scenario::{
@@ -48,6 +48,8 @@ pub struct Report {
     pub faults: BTreeMap<&'static str, u64>,
     /// How long it all took, in virtual time.
     pub lasted: Duration,
+    /// Everything that was seen, as data; empty unless asked for ([`run_with`]).
+    pub events: Vec<Event>,
 }
 
 impl Report {
@@ -70,6 +72,11 @@ impl Report {
 
 /// Runs `scenario` against the real server.
 pub fn run(scenario: &Scenario) -> Report {
+    run_with(scenario, false)
+}
+
+/// Runs `scenario` against the real server, and with `keep_events` keeps every observation, to draw a picture of it.
+pub fn run_with(scenario: &Scenario, keep_events: bool) -> Report {
     let config = &scenario.server;
     let mut settings = millstream::server::Settings::default();
     if let Some(chunk_size) = config.chunk_size {
@@ -91,12 +98,29 @@ pub fn run(scenario: &Scenario) -> Report {
         settings.drain = Duration::from_millis(drain);
     }
     let drain = settings.drain;
-    run_software(scenario, Rc::new(Millstream { settings }), drain)
+    live_through(
+        scenario,
+        Rc::new(Millstream { settings }),
+        drain,
+        keep_events,
+    )
 }
 
 /// Runs `scenario` against any `software`, which ends within `drain` once it is stopped.
 pub fn run_software(scenario: &Scenario, software: Rc<dyn Software>, drain: Duration) -> Report {
+    live_through(scenario, software, drain, false)
+}
+
+fn live_through(
+    scenario: &Scenario,
+    software: Rc<dyn Software>,
+    drain: Duration,
+    keep_events: bool,
+) -> Report {
     let mut world = World::new(scenario, software, drain);
+    if keep_events {
+        world.shared.journal.keep_events();
+    }
     world.live(scenario);
     world.report()
 }
@@ -135,7 +159,7 @@ impl World {
             .rng_seed(scenario.seed)
             .epoch(SystemTime::UNIX_EPOCH + Duration::from_micros(EPOCH_MICROS))
             .simulation_duration(Duration::MAX)
-            .tick_duration(Duration::from_millis(1))
+            .tick_duration(Duration::from_millis(scenario.network.tick_ms))
             .min_message_latency(low)
             .max_message_latency(high.max(low))
             .tcp_capacity(TCP_CAPACITY)
@@ -365,6 +389,7 @@ impl World {
             exercised: verdict.exercised,
             faults: self.counts.totals(),
             lasted: self.sim.elapsed(),
+            events: self.shared.journal.take_events(),
         }
     }
 }

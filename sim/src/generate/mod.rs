@@ -6,15 +6,17 @@ use crate::faults::FaultConfig;
 use crate::media::Tracks;
 use crate::order::OrderKind;
 use crate::scenario::{
-    Connect, Expect, FORMAT, LinkChange, LinkEvent, Network, ReadPace, Scenario, Script, SendMedia,
-    ServerConfig, Step, Stream, Wait,
+    Connect, Expect, FORMAT, ReadPace, Scenario, Script, SendMedia, ServerConfig, Step, Stream,
+    Wait,
 };
 use crate::seed::{self, happens};
+
+mod trouble;
 
 /// The scenario of `world_seed`.
 pub fn scenario(world_seed: u64) -> Scenario {
     let rng = &mut seed::rng(world_seed, "scenario");
-    let network = network(rng);
+    let network = trouble::network(rng);
     let mut clients = Vec::new();
     for n in 0..rng.usize(1..4) {
         clients.push(publisher(rng, n));
@@ -35,7 +37,7 @@ pub fn scenario(world_seed: u64) -> Scenario {
         faults: if rng.u8(..5) == 0 {
             FaultConfig::default()
         } else {
-            FaultConfig::draw(rng)
+            trouble::faults(rng)
         },
         network,
         stop_ms: happens(rng, 0.15).then(|| rng.u64(50..4_000)),
@@ -117,31 +119,6 @@ fn server(rng: &mut Rng) -> ServerConfig {
         drain_ms: sometimes(rng).then(|| *pick(rng, &[0, 100, 1_000])),
         ring_frames: rng.bool().then(|| *pick(rng, &[4, 16, 64])),
         mailbox_backlog: sometimes(rng).then(|| *pick(rng, &[2, 8])),
-    }
-}
-
-fn network(rng: &mut Rng) -> Network {
-    let low = rng.u64(0..20);
-    let hosts = rng.usize(1..3);
-    let mut events = Vec::new();
-    if happens(rng, 0.3) {
-        let at_ms = rng.u64(50..3_000);
-        let host = rng.usize(..hosts);
-        for (at_ms, change) in [
-            (at_ms, LinkChange::Hold),
-            (at_ms + rng.u64(10..2_000), LinkChange::Release),
-        ] {
-            events.push(LinkEvent {
-                at_ms,
-                host,
-                change,
-            });
-        }
-    }
-    Network {
-        latency_ms: [low, low + rng.u64(0..50)],
-        hosts,
-        events,
     }
 }
 
