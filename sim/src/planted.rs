@@ -5,6 +5,7 @@
 
 use std::sync::Mutex;
 
+use cpu_time::ThreadTime;
 use millstream::planted::Bug;
 use serde::Serialize;
 
@@ -39,7 +40,7 @@ pub struct Found {
     pub seed: Option<u64>,
     /// Seeds until then, that one included; without it, all that were tried.
     pub seeds: u64,
-    /// Seconds of CPU time that those took.
+    /// Seconds of CPU time that those took, the thread's own.
     pub cpu_seconds: f64,
     /// Which checker objected first.
     pub checker: Option<String>,
@@ -54,8 +55,6 @@ pub struct Found {
 pub struct Table {
     /// Seeds that each bug was given.
     pub budget: u64,
-    /// What `cpu_seconds` are: `cpu` time of the thread, or `wall` where the system does not tell.
-    pub clock: &'static str,
     /// One row a bug, in the order of [`Bug::ALL`].
     pub rows: Vec<Found>,
     /// Bugs that were found.
@@ -78,7 +77,7 @@ pub fn scenario(bug: Bug, seed: u64) -> Scenario {
 ///
 /// A seed that fails without the bug, too, finds nothing: what it shows is another bug.
 pub fn hunt(bug: Bug, plan: &Plan) -> Found {
-    let began = Stopwatch::start();
+    let began = ThreadTime::now();
     let mut found = Found {
         bug,
         room: bug.room(),
@@ -93,7 +92,7 @@ pub fn hunt(bug: Bug, plan: &Plan) -> Found {
         let report = world::run(&scenario(bug, seed));
         if found.seed.is_none() {
             found.seeds += 1;
-            found.cpu_seconds = began.seconds();
+            found.cpu_seconds = began.elapsed().as_secs_f64();
         }
         let Some(violation) = report.violations.first() else {
             continue;
@@ -153,60 +152,11 @@ fn sum_up(plan: &Plan, rows: Vec<Found>) -> Table {
     seconds.sort_unstable_by(f64::total_cmp);
     Table {
         budget: plan.seeds,
-        clock: Stopwatch::start().clock(),
         found: found.len(),
         median_seeds: seeds.get(seeds.len() / 2).copied().unwrap_or(0),
         median_cpu_seconds: seconds.get(seconds.len() / 2).copied().unwrap_or(0.0),
         rows,
     }
-}
-
-/// Measures the CPU time of this thread where the system tells it, else what a clock on the wall would show.
-struct Stopwatch {
-    cpu: Option<u64>,
-    wall: std::time::Instant,
-}
-
-impl Stopwatch {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "how long a hunt takes is real time; no world sees it"
-    )]
-    fn start() -> Self {
-        Self {
-            cpu: thread_nanos(),
-            wall: std::time::Instant::now(),
-        }
-    }
-
-    fn clock(&self) -> &'static str {
-        match self.cpu {
-            Some(_) => "cpu",
-            None => "wall",
-        }
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "how long a hunt takes is real time; no world sees it"
-    )]
-    fn seconds(&self) -> f64 {
-        match (self.cpu, thread_nanos()) {
-            (Some(began), Some(now)) => now.saturating_sub(began) as f64 / 1e9,
-            _ => self.wall.elapsed().as_secs_f64(),
-        }
-    }
-}
-
-/// Nanoseconds that this thread has run: the first number of Linux's `schedstat`.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how long a hunt takes is real time; no world sees it"
-)]
-fn thread_nanos() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    let nanos: u64 = text.split(' ').next()?.parse().ok()?;
-    (nanos > 0).then_some(nanos)
 }
 
 #[cfg(test)]

@@ -47,6 +47,9 @@ pub struct Scenario {
     /// The bug that is planted in the server, in a build with the feature `planted`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planted: Option<Bug>,
+    /// Whether it must fail, see [`crate::canary`].
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub canary: bool,
     /// The scripts.
     pub clients: Vec<Script>,
     /// What must come out.
@@ -390,6 +393,12 @@ pub struct Expect {
     /// The hash of the trace; `None` compares nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace_hash: Option<String>,
+    /// Which version failed so; for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Its git revision, `-dirty` if the tree had changes; for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub git: Option<String>,
 }
 
 /// How a run ends.

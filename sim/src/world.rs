@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use millstream::time::{Duration, Instant};
 use turmoil::Sim;
 
+use crate::canary::Canary;
 use crate::checkers::{Leftovers, Violation};
 use crate::client::{Stage, play_script};
 use crate::faults::{FaultCounts, TASK_PANIC};
@@ -66,6 +67,7 @@ impl Report {
         Expect {
             outcome: self.outcome(),
             trace_hash: Some(self.trace.hash()),
+            ..Expect::default()
         }
     }
 }
@@ -144,6 +146,9 @@ impl World {
     fn new(scenario: &Scenario, software: Rc<dyn Software>, drain: Duration) -> Self {
         let journal = Journal::new();
         let counts = FaultCounts::default();
+        if scenario.canary {
+            journal.house(Canary::new(counts.clone()));
+        }
         let faults = scenario.faults.clone();
         let net = Net::new(scenario.seed, faults, counts.clone(), journal.clone());
         let shared = Shared {

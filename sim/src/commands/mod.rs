@@ -8,9 +8,11 @@ use clap::Subcommand;
 use millstream_sim::scenario::{Expect, Outcome, Scenario};
 use millstream_sim::world::Report;
 
+mod files;
 mod planted;
 mod replay;
 mod run;
+mod show;
 mod shrink;
 mod sweep;
 
@@ -53,6 +55,8 @@ pub(crate) enum Command {
     Shrink(shrink::Shrink),
     /// Plants bugs in the server, one at a time, and tells how soon each is found.
     Planted(planted::Planted),
+    /// Draws a run: a timeline with a lane per connection and shard, in the terminal or as a page.
+    Show(show::Show),
 }
 
 impl Command {
@@ -67,6 +71,7 @@ impl Command {
             Self::Sweep(command) => command.run(),
             Self::Shrink(command) => command.run(),
             Self::Planted(command) => command.run(),
+            Self::Show(command) => command.run(),
         }
     }
 }
@@ -98,20 +103,10 @@ fn judge(expect: &Expect, report: &Report) -> Verdict {
     }
 }
 
-/// Writes a scenario to a file.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "scenarios are files; the server is not involved"
-)]
-fn write(file: &Path, scenario: &Scenario) -> Result<(), String> {
-    std::fs::write(file, scenario.to_json()?)
-        .map_err(|error| format!("{}: {error}", file.display()))
-}
-
 /// Writes a scenario with what came out as what it expects from now on.
 fn save(file: &Path, mut scenario: Scenario, report: &Report) -> Result<(), String> {
     scenario.expect = report.expectation();
-    write(file, &scenario)
+    files::write_scenario(file, scenario)
 }
 
 /// Prints the trace, unless `quiet`, and what came out.

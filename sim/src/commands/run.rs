@@ -12,6 +12,9 @@ pub(crate) struct Run {
     /// The seed.
     #[arg(long)]
     seed: u64,
+    /// Has one frame altered, so that it must fail.
+    #[arg(long)]
+    canary: bool,
     /// Prints the verdict only, not the trace.
     #[arg(long)]
     quiet: bool,
@@ -22,7 +25,8 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn run(&self) -> Result<Verdict, String> {
-        let scenario = generate::scenario(self.seed);
+        let mut scenario = generate::scenario(self.seed);
+        scenario.canary = self.canary;
         let report = world::run(&scenario);
         print(&report, self.quiet);
         if let Some(file) = &self.save {
