@@ -9,6 +9,7 @@
 //! | [`runtime`] | what the server's runtime is in here |
 //! | [`net`], [`faults`], [`order`], [`seed`] | connections, what goes wrong on them, who runs next, all from the seed |
 //! | [`client`], [`media`] | scripts over the real client session; broadcasts whose frames say which they are |
+//! | [`planted`] | bugs on purpose in the server, and how soon each is found |
 //! | [`sweep`], [`shrink`] | many seeds; and a failing scenario made small |
 //! | [`canary`] | the run that must fail |
 //! | [`picture`] | a run for eyes: in a terminal, as a page |
@@ -29,6 +30,7 @@ pub mod media;
 pub mod net;
 pub mod order;
 pub mod picture;
+pub mod planted;
 pub mod runtime;
 pub mod scenario;
 pub mod seed;

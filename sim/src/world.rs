@@ -155,6 +155,7 @@ impl World {
             seed: scenario.seed,
             order: scenario.order,
             buggify: scenario.buggify,
+            planted: scenario.planted,
             net,
             journal,
         };

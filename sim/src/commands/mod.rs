@@ -9,6 +9,7 @@ use millstream_sim::scenario::{Expect, Outcome, Scenario};
 use millstream_sim::world::Report;
 
 mod files;
+mod planted;
 mod replay;
 mod run;
 mod show;
@@ -52,6 +53,8 @@ pub(crate) enum Command {
     Sweep(sweep::Sweep),
     /// Makes a failing scenario smaller while the same checker objects, and writes it back to its file.
     Shrink(shrink::Shrink),
+    /// Plants bugs in the server, one at a time, and tells how soon each is found.
+    Planted(planted::Planted),
     /// Draws a run: a timeline with a lane per connection and shard, in the terminal or as a page.
     Show(show::Show),
 }
@@ -67,6 +70,7 @@ impl Command {
             Self::Run(command) => command.run(),
             Self::Sweep(command) => command.run(),
             Self::Shrink(command) => command.run(),
+            Self::Planted(command) => command.run(),
             Self::Show(command) => command.run(),
         }
     }
