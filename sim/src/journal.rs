@@ -8,6 +8,7 @@ use bytes::Bytes;
 use millstream::rtmp::wire::MediaKind;
 use millstream::time::{Instant, Timestamp};
 
+use crate::canary::Canary;
 use crate::checkers::{self, Checker, Leftovers, Violation};
 use crate::media::Frame;
 use crate::seed;
@@ -98,6 +99,11 @@ pub enum Observation {
         /// How.
         how: &'static str,
     },
+    /// The server accepted this client's connection. Only for pictures; no trace has it.
+    Accepted {
+        /// The script's name.
+        client: String,
+    },
     /// The server is told to stop.
     Stops,
     /// What the server itself reports.
@@ -150,6 +156,7 @@ impl fmt::Display for Observation {
             Self::Lost { how } => write!(f, "loses its connection: {how}"),
             Self::Pauses => f.write_str("holds its stream or lets it go on"),
             Self::SmallRings => f.write_str("rings hold few frames"),
+            Self::Accepted { client } => write!(f, "accepts {client}"),
             Self::Stops => f.write_str("the server is told to stop"),
             Self::Server { text } | Self::World { text } => f.write_str(text),
         }
@@ -177,6 +184,8 @@ struct Inner {
     violations: Vec<Violation>,
     /// Everything seen, if somebody wants to draw it: it holds every payload, so a sweep does not keep it.
     events: Option<Vec<Event>>,
+    /// What must make this run fail, if it is there to.
+    canary: Option<Canary>,
 }
 
 impl Journal {
@@ -187,7 +196,19 @@ impl Journal {
             checkers: checkers::all(),
             violations: Vec::new(),
             events: None,
+            canary: None,
         })))
+    }
+
+    /// From now on this run must fail.
+    pub(crate) fn house_canary(&self) {
+        self.0.borrow_mut().canary = Some(Canary::default());
+    }
+
+    /// Whether there is a canary and it had its moment.
+    pub(crate) fn canary_sang(&self) -> bool {
+        let canary = &self.0.borrow().canary;
+        canary.as_ref().is_some_and(Canary::sang)
     }
 
     /// Keeps from now on what is seen, for [`Journal::take_events`].
@@ -200,9 +221,19 @@ impl Journal {
         self.0.borrow_mut().events.take().unwrap_or_default()
     }
 
+    /// Keeps something that belongs into a picture of the run, but neither into its trace nor before a checker.
+    pub fn aside(&self, at: Instant, who: &str, seen: impl FnOnce() -> Observation) {
+        if let Some(events) = &mut self.0.borrow_mut().events {
+            let (who, seen) = (Rc::from(who), seen());
+            events.push(Event { at, who, seen });
+        }
+    }
+
     /// Writes down what `who` did or saw, and shows it to every checker.
     pub fn note(&self, at: Instant, who: &str, seen: &Observation) {
         let inner = &mut *self.0.borrow_mut();
+        let altered = inner.canary.as_mut().and_then(|bird| bird.altered(seen));
+        let seen = altered.as_ref().unwrap_or(seen);
         inner.trace.line(at, who, format_args!("{seen}"));
         if let Some(events) = &mut inner.events {
             let (who, seen) = (Rc::from(who), seen.clone());

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use millstream::planted::{self, Bug};
 use serde::{Deserialize, Serialize};
 
 use crate::faults::FaultConfig;
@@ -43,6 +44,12 @@ pub struct Scenario {
     /// Whether rare things happen at the server's `buggify` sites: the chance of each site to be on.
     #[serde(default)]
     pub buggify: f64,
+    /// The bug that is planted in the server, in a build with the feature `planted`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planted: Option<Bug>,
+    /// Whether it must fail, see [`crate::canary`].
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub canary: bool,
     /// The scripts.
     pub clients: Vec<Script>,
     /// What must come out.
@@ -386,6 +393,12 @@ pub struct Expect {
     /// The hash of the trace; `None` compares nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace_hash: Option<String>,
+    /// Which version failed so; for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Its git revision, `-dirty` if the tree had changes; for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub git: Option<String>,
 }
 
 /// How a run ends.
@@ -449,6 +462,11 @@ impl Scenario {
         }
         if self.network.latency_ms[0] > self.network.latency_ms[1] {
             return Err("latency_ms: the first is the smaller one".into());
+        }
+        if let Some(bug) = self.planted.filter(|_| !planted::POSSIBLE) {
+            return Err(format!(
+                "{bug} can be planted only with `--features planted`"
+            ));
         }
         if names.len() != self.clients.len() {
             return Err("two clients have the same name".into());

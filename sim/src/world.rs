@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use millstream::time::{Duration, Instant};
 use turmoil::Sim;
 
+use crate::canary::CANARY;
 use crate::checkers::{Leftovers, Violation};
 use crate::client::{Stage, play_script};
 use crate::faults::{FaultCounts, TASK_PANIC};
@@ -66,6 +67,7 @@ impl Report {
         Expect {
             outcome: self.outcome(),
             trace_hash: Some(self.trace.hash()),
+            ..Expect::default()
         }
     }
 }
@@ -144,12 +146,16 @@ impl World {
     fn new(scenario: &Scenario, software: Rc<dyn Software>, drain: Duration) -> Self {
         let journal = Journal::new();
         let counts = FaultCounts::default();
+        if scenario.canary {
+            journal.house_canary();
+        }
         let faults = scenario.faults.clone();
         let net = Net::new(scenario.seed, faults, counts.clone(), journal.clone());
         let shared = Shared {
             seed: scenario.seed,
             order: scenario.order,
             buggify: scenario.buggify,
+            planted: scenario.planted,
             net,
             journal,
         };
@@ -380,13 +386,17 @@ impl World {
             let what = format!("{panics} tasks panicked, {injected} of them injected");
             self.fail("no panic", what);
         }
+        let mut faults = self.counts.totals();
+        if self.shared.journal.canary_sang() {
+            faults.insert(CANARY, 1);
+        }
         let at = self.now();
         let (trace, verdict) = self.shared.journal.finish(at, &self.leftovers);
         Report {
             trace,
             violations: verdict.violations,
             exercised: verdict.exercised,
-            faults: self.counts.totals(),
+            faults,
             lasted: self.sim.elapsed(),
             events: self.shared.journal.take_events(),
         }

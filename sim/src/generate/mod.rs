@@ -42,6 +42,8 @@ pub fn scenario(world_seed: u64) -> Scenario {
         network,
         stop_ms: happens(rng, 0.15).then(|| rng.u64(50..4_000)),
         buggify: if rng.bool() { 0.5 } else { 0.0 },
+        planted: None,
+        canary: false,
         clients,
         expect: Expect::default(),
     };

@@ -138,6 +138,10 @@ impl Net {
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        self.0.journal.aside(now(), "control", || {
+            let (client, _) = self.client_at(peer);
+            Observation::Accepted { client }
+        });
         let token = self.0.sockets.clone();
         Ok((SimSocket { stream, token }, peer))
     }

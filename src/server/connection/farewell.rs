@@ -9,6 +9,7 @@ use futures_lite::future::yield_now;
 
 use super::{Connection, Role};
 use crate::limits;
+use crate::planted::{Bug, planted};
 use crate::rtmp::session::server::{SessionError, play_stopped};
 use crate::runtime::{Conn, Runtime};
 
@@ -99,6 +100,9 @@ impl<R: Runtime> Connection<R> {
                 tracing::debug!(connection, %peer, sent, "closed: {close}")
             }
             _ => tracing::info!(connection, %peer, sent, "closed: {close}"),
+        }
+        if planted(Bug::LeaseKeptOnReset) && matches!(close, Close::Io(_)) {
+            std::mem::forget(std::mem::take(&mut self.roles));
         }
         self.roles.clear();
         self.queue_replies();
