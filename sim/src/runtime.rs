@@ -7,6 +7,7 @@ use std::io;
 use std::rc::Rc;
 
 use fastrand::Rng;
+use millstream::planted::Bug;
 use millstream::runtime::executor::Executor;
 use millstream::runtime::mailbox::Lane;
 use millstream::runtime::timer::{SharedTimers, Sleep, Timers};
@@ -33,6 +34,8 @@ pub struct Shared {
     pub order: OrderKind,
     /// The chance of each `buggify` site to be on.
     pub buggify: f64,
+    /// The bug planted in the server.
+    pub planted: Option<Bug>,
     /// The network.
     pub net: Net,
     /// The journal.

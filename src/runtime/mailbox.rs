@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Runtime;
 use crate::limits;
+use crate::planted::{Bug, planted};
 
 /// Who sent a message: shards count from 0, the control thread is [`CONTROL`]. Order holds within a lane.
 pub type Lane = usize;
@@ -105,6 +106,9 @@ impl<T: Send + 'static> Receiver<T> {
             runtime.sleep_until(runtime.now() + limits::LATE_MAIL).await;
         }
         runtime.arrange(batch);
+        if planted(Bug::MailboxReordered) {
+            batch.reverse();
+        }
     }
 }
 

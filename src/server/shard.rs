@@ -15,6 +15,7 @@ use super::publish::Requests;
 use super::stream::LiveStream;
 use crate::limits;
 use crate::media::directory::{ShardId, StreamKey, Subscriber, SubscriptionId};
+use crate::planted::{Bug, planted};
 use crate::runtime::mailbox::{Receiver, Sender};
 use crate::runtime::{Runtime, SocketAddr};
 use crate::time::Instant;
@@ -94,7 +95,9 @@ impl<R: Runtime> Shard<R> {
         self.drained().await;
         self.close_all().await;
         // The directory may have granted what nobody waits for any more: it goes back before we go.
-        poll_fn(|cx| self.0.requests.poll_answered(cx)).await;
+        if !planted(Bug::AnswersNotAwaited) {
+            poll_fn(|cx| self.0.requests.poll_answered(cx)).await;
+        }
         drop(mail);
         drop(farewell);
     }
@@ -201,6 +204,9 @@ impl<R: Runtime> Shard<R> {
                 connection = id,
                 "cut off: it did not leave within the drain time"
             );
+            if planted(Bug::CutOffNotAwaited) {
+                handle.let_go();
+            }
             handle.cancel().await;
         }
     }
@@ -208,6 +214,11 @@ impl<R: Runtime> Shard<R> {
     /// The stream of this name, made if it is not known yet.
     pub(super) fn stream(&self, key: &StreamKey) -> Rc<LiveStream<R::Conn>> {
         let mut streams = self.0.streams.borrow_mut();
+        if planted(Bug::MediaCrossesNames)
+            && let Some(any) = streams.values().next()
+        {
+            return Rc::clone(any);
+        }
         let settings = &self.0.settings;
         let stream = streams
             .entry(key.clone())
@@ -244,6 +255,7 @@ impl<R: Runtime> Shard<R> {
             let state = &mut *stream.state.borrow_mut();
             if state.players.is_empty()
                 && let Some(subscription) = state.subscription.take()
+                && !planted(Bug::UnsubscribeLost)
             {
                 let subscriber = Subscriber {
                     shard: self.0.id,

@@ -110,6 +110,8 @@ fn assemble(seed: u64, swarm: Swarm, stage: Stage, roles: Vec<Role>) -> Scenario
         network: trouble.network,
         stop_ms,
         buggify: if rare { 0.5 } else { 0.0 },
+        planted: None,
+        canary: false,
         clients: cast(roles),
         expect: Expect::default(),
     }

@@ -90,12 +90,15 @@ fn publication(swarm: Swarm, stream: BoxedStrategy<Stream>) -> impl Strategy<Val
     )
         .prop_map(
             |(small, stream, first, plays, asides, silence, clear, cut, harm, second, ending)| {
+                let (goes_on, mut second) = second;
+                // Behind a leap its time lies hours ahead.
+                second.paced &= first.paced;
                 let mut steps = small;
                 steps.extend([Step::Publish(stream), Step::SendMedia(first)]);
                 for more in [plays, asides, silence, clear, cut, harm] {
                     steps.extend(more);
                 }
-                steps.extend(second.0.then_some(Step::SendMedia(second.1)));
+                steps.extend(goes_on.then_some(Step::SendMedia(second)));
                 steps.push(ending);
                 steps
             },

@@ -56,6 +56,7 @@ pub(super) fn network(rng: &mut Rng) -> Network {
     }
     Network {
         latency_ms: [low, low + rng.u64(0..50)],
+        tick_ms: [1, 2, 5, 5, 10, 10][rng.usize(..6)],
         hosts,
         events,
     }

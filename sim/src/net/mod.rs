@@ -25,8 +25,9 @@ use window::Window;
 /// push back, no FIN is stranded behind a full queue, and no backlog panics the simulation.
 pub const TCP_CAPACITY: usize = 1 << 16;
 
-/// How many ticks an acceptor waits for a client to learn its address; it needs one or two.
-const INTRODUCTION_TICKS: u32 = 10;
+/// How many milliseconds an acceptor waits for a client to learn its address; it needs a tick or two, and longer only
+/// on a link that is held.
+const INTRODUCTION_MS: u32 = 30;
 
 /// Now, on the clock that all hosts share.
 pub fn now() -> Instant {
@@ -131,12 +132,16 @@ impl Net {
     /// None today; the signature is the sockets'.
     pub async fn accept(&self, listener: &SimListener) -> io::Result<(SimSocket, SocketAddr)> {
         let (stream, peer) = listener.0.accept().await?;
-        for _ in 0..INTRODUCTION_TICKS {
+        for _ in 0..INTRODUCTION_MS {
             if self.0.clients.borrow().contains_key(&peer) {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        self.0.journal.aside(now(), "control", || {
+            let (client, _) = self.client_at(peer);
+            Observation::Accepted { client }
+        });
         let token = self.0.sockets.clone();
         Ok((SimSocket { stream, token }, peer))
     }
@@ -208,7 +213,6 @@ impl Net {
             incoming,
             outgoing,
             faults,
-            client,
             end,
             token,
         };
@@ -244,14 +248,17 @@ impl Net {
         self.0.windows.borrow().len() as u64
     }
 
-    fn injects(&self, client: &str, what: &'static str) {
+    /// `client` is an address: where the server's end is adopted before the client knows its own, the name comes later.
+    fn injects(&self, client: SocketAddr, what: &'static str) {
+        let (client, _) = self.client_at(client);
         let seen = Observation::Injected { what };
-        self.0.journal.note(now(), client, &seen);
+        self.0.journal.note(now(), &client, &seen);
     }
 
-    fn lets_go(&self, client: &str, why: &'static str) {
+    fn lets_go(&self, client: SocketAddr, why: &'static str) {
+        let (client, _) = self.client_at(client);
         self.0
             .journal
-            .note(now(), client, &Observation::LetsGo { why });
+            .note(now(), &client, &Observation::LetsGo { why });
     }
 }
