@@ -277,6 +277,8 @@ impl World {
             return;
         }
         self.world_line("the faults are over");
+        // It was to fall into the scripts, and they ended before.
+        self.stop_at = None;
         self.shared.net.heal();
         self.add_host("witnesses", witnesses(scenario));
         let deadline = self.sim.elapsed() + WITNESS_TIME;
