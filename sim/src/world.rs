@@ -319,6 +319,12 @@ impl World {
             }
         }
         self.leftovers = self.leftovers();
+        // Now, as the longest of them would be gone by itself within the time to settle.
+        let timers = self.host.forgotten_timers();
+        if timers > 0 && self.leftovers.values().all(|count| *count == 0) {
+            let what = format!("all have gone and there are still {timers} of their timers");
+            self.fail("an empty world at the end", what);
+        }
     }
 
     fn leftovers(&self) -> Leftovers {

@@ -247,6 +247,7 @@ impl<S: Stage> Actor<S> {
                 },
                 // As Flash was: S2 must answer C1.
                 strict_handshake: true,
+                pipelined: config.pipelined,
                 object_encoding: if config.amf3 { 3 } else { 0 },
                 ..ClientConfig::default()
             },
