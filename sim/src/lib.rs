@@ -12,6 +12,7 @@
 //! | [`planted`] | bugs on purpose in the server, and how soon each is found |
 //! | [`sweep`], [`shrink`] | many seeds; and a failing scenario made small |
 //! | [`canary`] | the run that must fail |
+//! | [`scorecard`] | how good all this is, in figures |
 //! | [`picture`] | a run for eyes: in a terminal, as a page |
 //! | [`journal`], [`trace`], [`checkers`] | what was seen; as lines and a hash; and judged |
 //!
@@ -33,6 +34,7 @@ pub mod picture;
 pub mod planted;
 pub mod runtime;
 pub mod scenario;
+pub mod scorecard;
 pub mod seed;
 pub mod shrink;
 pub mod sweep;
