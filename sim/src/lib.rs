@@ -6,6 +6,7 @@
 //! | [`generate`] | scenarios drawn from a seed |
 //! | [`world`] | builds a scenario's world, runs it to its end, reports |
 //! | [`host`] | the server's virtual threads inside one turmoil host |
+//! | [`watch`] | when its tasks run, for a tripwire |
 //! | [`runtime`] | what the server's runtime is in here |
 //! | [`net`], [`faults`], [`order`], [`seed`] | connections, what goes wrong on them, who runs next, all from the seed |
 //! | [`client`], [`media`] | scripts over the real client session; broadcasts whose frames say which they are |
@@ -39,4 +40,5 @@ pub mod seed;
 pub mod shrink;
 pub mod sweep;
 pub mod trace;
+pub mod watch;
 pub mod world;
