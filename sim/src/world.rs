@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use millstream::time::{Duration, Instant};
 use turmoil::Sim;
 
+use crate::checkers::climate::Climate;
 use crate::checkers::{Leftovers, Violation};
 use crate::client::{Stage, play_script};
 use crate::faults::{FaultCounts, TASK_PANIC};
@@ -187,6 +188,8 @@ impl World {
             drain,
             broken: false,
         };
+        let climate = Observation::Climate(Climate::of(scenario));
+        world.shared.journal.whisper(world.now(), "world", &climate);
         if scenario.server.ring_frames.is_some() {
             let seen = Observation::SmallRings;
             world.shared.journal.note(world.now(), "world", &seen);
