@@ -92,6 +92,12 @@ pub enum Observation {
         /// How.
         how: &'static str,
     },
+    /// What the client now sends, on a connection that stands, no server can go on behind: it must close. The client
+    /// strays as well.
+    Breaks {
+        /// How.
+        how: &'static str,
+    },
     /// The client holds its stream, or lets it go on: it loses what comes meanwhile.
     Pauses,
     /// In this world rings hold few frames: a player soon falls behind and loses some.
@@ -168,6 +174,7 @@ impl fmt::Display for Observation {
             Self::Injected { what } => f.write_str(what),
             Self::Dials => f.write_str("dials"),
             Self::Strays { how } => write!(f, "strays: {how}"),
+            Self::Breaks { how } => write!(f, "breaks its connection: {how}"),
             Self::Lost { how } => write!(f, "loses its connection: {how}"),
             Self::Pauses => f.write_str("holds its stream or lets it go on"),
             Self::SmallRings => f.write_str("rings hold few frames"),

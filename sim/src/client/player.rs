@@ -15,12 +15,15 @@ use super::link::{Link, Over};
 use crate::checkers::tap::Tap;
 use crate::journal::{Journal, Observation};
 use crate::media::Broadcast;
-use crate::scenario::{Connect, Script, Step, Stream, Wait, Within};
+use crate::scenario::{Connect, Cut, Script, Step, Stream, Wait, Within};
 use crate::seed;
+
+use super::chunks::Weaver;
 
 mod asks;
 mod hears;
 mod sends;
+mod strays;
 
 /// How long an answer to a command may take: faults, stalls and slow links included.
 const ANSWER_TIME: Duration = Duration::from_secs(20);
@@ -44,6 +47,9 @@ pub async fn play_script<S: Stage>(stage: S, journal: Journal, world_seed: u64, 
         broadcast: None,
         beside: None,
         chunk_size: 128,
+        cut: None,
+        weaver: Weaver::default(),
+        woven: 0,
         state: State::default(),
     };
     let beside = script
@@ -73,6 +79,11 @@ struct Actor<S: Stage> {
     beside: Option<String>,
     /// What it sends with.
     chunk_size: u32,
+    /// Where this connection, or else the next, is cut off.
+    cut: Option<Cut>,
+    /// What this connection's own chunk streams said last, and how many long messages that was.
+    weaver: Weaver,
+    woven: usize,
     state: State,
     nonces: fastrand::Rng,
 }
@@ -129,6 +140,7 @@ impl<S: Stage> Actor<S> {
         match step {
             Step::Connect(connect) => self.connect(connect).await,
             Step::ConnectRaw => self.connect_raw().await,
+            Step::CutAfter(cut) => self.cut_after(cut),
             Step::WaitMs(ms) if self.link.is_none() => self.sleep(ms).await,
             Step::SilenceMs(ms) => {
                 self.note(&Observation::Strays { how: "is silent" });
@@ -151,6 +163,10 @@ impl<S: Stage> Actor<S> {
             Step::WaitForFrames(wait) => self.wait_for_frames(wait).await,
             Step::WaitForEnd(within) => self.wait_for_end(within).await,
             Step::CloseStream => self.close_stream().await,
+            Step::EndStream(ending) => self.end_stream(ending).await,
+            Step::Tell(tell) => self.tell(&tell).await,
+            Step::Garbage(garbage) => self.litter(&garbage).await,
+            Step::ClearMetadata => self.clear_metadata().await,
             Step::HalfClose => self.half_close().await,
             Step::Close => self.close().await,
             Step::Abort => self.abort(),
@@ -253,7 +269,8 @@ impl<S: Stage> Actor<S> {
             let tap = self.tap(true);
             let mut link = Link::new(self.stage.clone(), conn, session, tap);
             link.go_raw();
-            self.link = Some(link);
+            self.chunk_size = 128;
+            self.take_up(link);
         }
     }
 
@@ -276,6 +293,7 @@ impl<S: Stage> Actor<S> {
                 strict_handshake: true,
                 pipelined: config.pipelined,
                 object_encoding: if config.amf3 { 3 } else { 0 },
+                acknowledges: !config.never_acks,
                 ..ClientConfig::default()
             },
             self.nonces.u64(..),
@@ -283,7 +301,7 @@ impl<S: Stage> Actor<S> {
         session.connect();
         self.state = State::default();
         let tap = self.tap(false);
-        self.link = Some(Link::new(self.stage.clone(), conn, session, tap));
+        self.take_up(Link::new(self.stage.clone(), conn, session, tap));
         let pipelined = config.pipelined;
         self.chunk_size = config.chunk_size;
         self.config = config;
@@ -316,6 +334,14 @@ impl<S: Stage> Actor<S> {
             attempt,
             stranger,
         )
+    }
+
+    fn take_up(&mut self, mut link: Link<S>) {
+        if let Some(cut) = self.cut {
+            link.cut_after(cut.after);
+        }
+        self.weaver = Weaver::default();
+        self.link = Some(link);
     }
 
     fn full_name(&self, stream: &Stream) -> Rc<str> {
@@ -357,6 +383,12 @@ impl<S: Stage> Actor<S> {
     async fn close_stream(&mut self) {
         self.flush().await;
         self.with_link(|link| link.session.close_stream());
+        self.has_closed();
+        self.flush().await;
+    }
+
+    /// Nothing is published or played any more.
+    fn has_closed(&mut self) {
         self.broadcast = None;
         self.state.publishing = false;
         self.state.playing = false;
@@ -367,7 +399,6 @@ impl<S: Stage> Actor<S> {
         self.note(&Observation::LetsGo {
             why: "closes its stream",
         });
-        self.flush().await;
     }
 
     async fn half_close(&mut self) {
@@ -404,6 +435,7 @@ impl<S: Stage> Actor<S> {
 
     fn leave(&mut self, why: &'static str) {
         if let Some(link) = self.link.take() {
+            self.cut = None;
             self.broadcast = None;
             self.note(&Observation::LetsGo { why });
             drop(link);
@@ -456,6 +488,9 @@ impl<S: Stage> Actor<S> {
                 return false;
             };
             let moved = link.step();
+            if link.is_cut() {
+                self.cut_off();
+            }
             while let Some(event) = self.link.as_mut().and_then(Link::poll_event) {
                 self.handle(event);
             }

@@ -55,7 +55,9 @@ impl ClientSession {
                 "messages in one read",
             )?;
         }
-        self.link.acknowledge();
+        if self.config.acknowledges {
+            self.link.acknowledge();
+        }
         Ok(())
     }
 

@@ -45,6 +45,8 @@ pub struct ClientConfig {
     pub buffer: Duration,
     /// Whether what is asked for early leaves right behind `connect`, without waiting for its answer, as some gear does.
     pub pipelined: bool,
+    /// Whether to acknowledge what comes. OBS, for one, does not.
+    pub acknowledges: bool,
 }
 
 impl Default for ClientConfig {
@@ -61,6 +63,7 @@ impl Default for ClientConfig {
             enhanced: None,
             buffer: Duration::from_millis(3_000),
             pipelined: false,
+            acknowledges: true,
         }
     }
 }
