@@ -302,6 +302,9 @@ pub struct Connect {
     /// With `digest`: Flash's old place for it (schema 0).
     #[serde(skip_serializing_if = "is_false")]
     pub schema0: bool,
+    /// The Window Acknowledgement Size it announces, bytes; 0 leaves the session's. (Not where `pipelined`.)
+    #[serde(skip_serializing_if = "is_zero")]
+    pub window_ack_size: u32,
     /// Acknowledges nothing, as OBS does while it publishes.
     #[serde(skip_serializing_if = "is_false")]
     pub never_acks: bool,
@@ -316,6 +319,7 @@ impl Default for Connect {
             pipelined: false,
             amf3: false,
             schema0: false,
+            window_ack_size: 0,
             never_acks: false,
         }
     }

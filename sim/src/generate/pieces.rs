@@ -61,15 +61,17 @@ pub(super) fn connect(swarm: Swarm) -> impl Strategy<Value = Connect> {
         swarm.sometimes(Kind::Pipelining, 0.4),
         swarm.sometimes(Kind::Amf3, 0.5),
         swarm.sometimes(Kind::Flow, 0.3),
+        pick(&[0, 0, 0, 2_000, 50_000]),
     )
         .prop_map(
-            |(chunk_size, digest, schema0, pipelined, amf3, never_acks)| Connect {
+            |(chunk_size, digest, schema0, pipelined, amf3, never_acks, window_ack_size)| Connect {
                 chunk_size,
                 digest,
                 pipelined,
                 amf3,
                 schema0: digest && schema0,
                 never_acks,
+                window_ack_size,
                 ..Connect::default()
             },
         )
