@@ -252,7 +252,9 @@ impl World {
             }
         }
         self.settle();
-        if self.stopped_by.is_none() && !scenario.clients.is_empty() {
+        // A stop that is still to come would fall into their play.
+        let stands = self.stopped_by.is_none() && self.stop_at.is_none();
+        if stands && !scenario.clients.is_empty() {
             self.call_witnesses(scenario);
             self.settle();
         }
@@ -280,8 +282,6 @@ impl World {
             return;
         }
         self.world_line("the faults are over");
-        // It was to fall into the scripts, and they ended before.
-        self.stop_at = None;
         self.shared.net.heal();
         self.add_host("witnesses", witnesses(scenario));
         let deadline = self.sim.elapsed() + WITNESS_TIME;
