@@ -201,8 +201,14 @@ impl Journal {
     }
 
     /// From now on this run must fail.
-    pub(crate) fn house(&self, canary: Canary) {
-        self.0.borrow_mut().canary = Some(canary);
+    pub(crate) fn house_canary(&self) {
+        self.0.borrow_mut().canary = Some(Canary::default());
+    }
+
+    /// Whether there is a canary and it had its moment.
+    pub(crate) fn canary_sang(&self) -> bool {
+        let canary = &self.0.borrow().canary;
+        canary.as_ref().is_some_and(Canary::sang)
     }
 
     /// Keeps from now on what is seen, for [`Journal::take_events`].

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use millstream::time::{Duration, Instant};
 use turmoil::Sim;
 
-use crate::canary::Canary;
+use crate::canary::CANARY;
 use crate::checkers::{Leftovers, Violation};
 use crate::client::{Stage, play_script};
 use crate::faults::{FaultCounts, TASK_PANIC};
@@ -147,7 +147,7 @@ impl World {
         let journal = Journal::new();
         let counts = FaultCounts::default();
         if scenario.canary {
-            journal.house(Canary::new(counts.clone()));
+            journal.house_canary();
         }
         let faults = scenario.faults.clone();
         let net = Net::new(scenario.seed, faults, counts.clone(), journal.clone());
@@ -392,13 +392,17 @@ impl World {
             let what = format!("{panics} tasks panicked, {injected} of them injected");
             self.fail("no panic", what);
         }
+        let mut faults = self.counts.totals();
+        if self.shared.journal.canary_sang() {
+            faults.insert(CANARY, 1);
+        }
         let at = self.now();
         let (trace, verdict) = self.shared.journal.finish(at, &self.leftovers);
         Report {
             trace,
             violations: verdict.violations,
             exercised: verdict.exercised,
-            faults: self.counts.totals(),
+            faults,
             lasted: self.sim.elapsed(),
             events: self.shared.journal.take_events(),
         }

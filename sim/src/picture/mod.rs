@@ -4,9 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use millstream::rtmp::wire::MediaKind;
 use millstream::time::Instant;
 
 use crate::journal::{Event, Observation};
+use crate::media::Sort;
 use crate::scenario::Scenario;
 use crate::world::Report;
 
@@ -69,10 +71,8 @@ pub struct Mark {
     pub other: Option<usize>,
     /// What.
     pub kind: MarkKind,
-    /// Frames in the run, 1 for everything else; keyframes among them.
-    pub count: usize,
-    /// How many of the frames were keyframes.
-    pub keys: usize,
+    /// Of a run: when each frame was, and whether it was a keyframe.
+    pub frames: Vec<(u64, bool)>,
     /// In words. Of a run: the name of its stream.
     pub text: String,
 }
@@ -168,8 +168,7 @@ impl Picture {
                 && mark.at.saturating_sub(run.until) <= RUN_GAP_US
             {
                 run.until = mark.at;
-                run.count += 1;
-                run.keys += mark.keys;
+                run.frames.extend_from_slice(&mark.frames);
                 continue;
             } else {
                 open.insert(key, folded.len());
@@ -215,17 +214,24 @@ impl Shards {
         self.of.get(client).map(String::as_str)
     }
 
-    /// What the server said, with the client's name behind the first connection's number.
+    /// What the server said, with the client's name in the place of its connection's number and address.
     fn with_name(&self, text: &str) -> String {
         let Some((before, rest)) = text.split_once("connection ") else {
             return text.to_owned();
         };
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let (connection, rest) = rest.split_at(digits);
-        match self.names.get(connection) {
-            Some(client) => format!("{before}connection {connection} = {client}{rest}"),
-            None => text.to_owned(),
-        }
+        let Some(client) = self.names.get(connection) else {
+            return text.to_owned();
+        };
+        let rest = match rest
+            .strip_prefix(" (")
+            .and_then(|rest| rest.split_once(')'))
+        {
+            Some((_address, rest)) => rest,
+            None => rest,
+        };
+        format!("{before}{client}{rest}")
     }
 }
 
@@ -274,15 +280,21 @@ fn named_in(what: &str, lanes: &[Lane]) -> Vec<usize> {
 
 /// What is drawn of an event in `lane`.
 fn mark(event: &Event, lane: usize) -> Option<Mark> {
-    let (mut text, mut keys) = (String::new(), 0);
+    let (mut text, mut keyframe) = (String::new(), None);
     let kind = match &event.seen {
         Observation::Sent { name, frame, .. } => {
             text = (**name).to_owned();
-            keys = usize::from(frame.sort == crate::media::Sort::Key);
+            keyframe = Some(frame.sort == Sort::Key);
             MarkKind::Sent
         }
-        Observation::Received { name, .. } => {
+        Observation::Received {
+            name,
+            kind,
+            payload,
+            ..
+        } => {
             text = (**name).to_owned();
+            keyframe = Some(*kind == MediaKind::Video && looks_like_a_keyframe(payload));
             MarkKind::Received
         }
         Observation::Dials
@@ -304,7 +316,9 @@ fn mark(event: &Event, lane: usize) -> Option<Mark> {
         }
         _ => MarkKind::Does,
     };
-    if text.is_empty() {
+    if let Observation::Told { code } = &event.seen {
+        text.clone_from(code);
+    } else if text.is_empty() {
         text = event.seen.to_string();
     }
     let at = event.at.as_micros();
@@ -314,10 +328,46 @@ fn mark(event: &Event, lane: usize) -> Option<Mark> {
         lane,
         other: None,
         kind,
-        count: 1,
-        keys,
+        frames: keyframe.map(|key| (at, key)).into_iter().collect(),
         text,
     })
+}
+
+/// Whether a video message of one track begins a group of pictures. Good enough to draw a longer stroke.
+fn looks_like_a_keyframe(payload: &[u8]) -> bool {
+    let [first, second, ..] = payload else {
+        return false;
+    };
+    let is_enhanced = first & 0x80 != 0;
+    let is_header = if is_enhanced {
+        first & 0x0f == 0
+    } else {
+        *second == 0
+    };
+    (first >> 4) & 0x07 == 1 && !is_header
+}
+
+/// What is said of a mark.
+fn words(mark: &Mark) -> String {
+    let way = match mark.kind {
+        MarkKind::Sent => "->",
+        MarkKind::Received => "<-",
+        _ => return mark.text.clone(),
+    };
+    let keys = mark.frames.iter().filter(|(_, key)| *key).count();
+    let keys = match keys {
+        0 => String::new(),
+        1 => ", 1 keyframe".to_owned(),
+        keys => format!(", {keys} keyframes"),
+    };
+    match mark.frames.len() {
+        1 => format!("{way} 1 frame of {}{keys}", mark.text),
+        count => format!(
+            "{way} {count} frames of {}{keys}, until {}",
+            mark.text,
+            seconds(mark.until)
+        ),
+    }
 }
 
 /// `12.345` seconds.

@@ -1,6 +1,6 @@
 //! The picture in a terminal: time runs down, a lane is a column, words stand at the right.
 
-use super::{Broken, Lane, LaneKind, Mark, MarkKind, Picture, Stretch, seconds};
+use super::{Broken, Lane, LaneKind, Mark, MarkKind, Picture, Stretch, seconds, words};
 
 /// What keys lanes have above their columns.
 const KEYS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -281,28 +281,6 @@ fn put(cells: &mut [char], at: usize, what: char) {
     }
 }
 
-/// What is said of a mark.
-fn words(mark: &Mark) -> String {
-    let way = match mark.kind {
-        MarkKind::Sent => "->",
-        MarkKind::Received => "<-",
-        _ => return mark.text.clone(),
-    };
-    let keys = match mark.keys {
-        0 => String::new(),
-        1 => ", 1 keyframe".to_owned(),
-        keys => format!(", {keys} keyframes"),
-    };
-    match mark.count {
-        1 => format!("{way} 1 frame of {}{keys}", mark.text),
-        count => format!(
-            "{way} {count} frames of {}{keys}, until {}",
-            mark.text,
-            seconds(mark.until)
-        ),
-    }
-}
-
 /// At most `room` characters; what is cut off leaves an ellipsis.
 fn cut(text: &str, room: usize) -> String {
     if text.chars().count() <= room {
@@ -383,7 +361,7 @@ mod tests {
         };
         let text = render(&picture, &bob);
         assert!(
-            !text.contains("alice  ") && text.contains("= bob"),
+            !text.contains("alice  ") && text.contains("shard 0  play.start live/x by bob"),
             "{text}"
         );
         let late = View {

@@ -105,8 +105,13 @@ impl<R: Runtime> Connection<R> {
             std::mem::forget(std::mem::take(&mut self.roles));
         }
         self.roles.clear();
+        self.queue_replies();
+        if matches!(close, Close::PeerLeft) {
+            // It may still read (a half-close): what it asked for just before its FIN is answered, as far as the socket
+            // takes it at once.
+            self.outbox.flush(self.now());
+        }
         if close.is_polite() {
-            self.queue_replies();
             let mut patience = Box::pin(runtime.sleep_until(runtime.now() + limits::LINGER));
             let mut told = false;
             poll_fn(|cx| {
