@@ -15,7 +15,7 @@ use crate::checkers::Leftovers;
 use crate::net::{SimListener, now};
 use crate::order::OrderKind;
 use crate::runtime::{Shared, SimRuntime};
-use crate::seed;
+use crate::{seed, watch};
 
 /// The port the server listens on.
 pub const PORT: u16 = 1_935;
@@ -239,7 +239,8 @@ impl Driver {
             for site in &self.sites {
                 site.tick();
                 site.executor().resume();
-                let turned = catch_unwind(AssertUnwindSafe(|| site.executor().turn()));
+                let turn = || site.executor().turn();
+                let turned = watch::around(|| catch_unwind(AssertUnwindSafe(turn)));
                 if let Err(panic) = turned {
                     let what = said(panic.as_ref());
                     let what = format!("{}: {what}", site.site());

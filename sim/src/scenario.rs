@@ -284,6 +284,9 @@ pub struct Connect {
     /// With `digest`: Flash's old place for it (schema 0).
     #[serde(skip_serializing_if = "is_false")]
     pub schema0: bool,
+    /// The Window Acknowledgement Size it announces, bytes; 0 leaves the session's. (Not where `pipelined`.)
+    #[serde(skip_serializing_if = "is_zero")]
+    pub window_ack_size: u32,
 }
 
 impl Default for Connect {
@@ -295,6 +298,7 @@ impl Default for Connect {
             pipelined: false,
             amf3: false,
             schema0: false,
+            window_ack_size: 0,
         }
     }
 }

@@ -10,6 +10,7 @@ use millstream::runtime::Conn;
 use millstream::time::{Duration, Instant};
 
 use super::Stage;
+use crate::checkers::tap::Tap;
 use crate::scenario::ReadPace;
 
 /// Bytes of one read of a client that is not told to read slowly.
@@ -42,12 +43,23 @@ pub(super) struct Link<S: Stage> {
     next_read: Instant,
     /// No session: only raw bytes go out, and what comes is not looked at.
     raw: bool,
+    tap: Option<Tap>,
+    /// Bytes written, and when the last of them were.
+    written: u64,
+    last_write: Instant,
 }
 
 impl<S: Stage> Link<S> {
-    pub(super) fn new(stage: S, conn: S::Conn, session: ClientSession) -> Self {
+    pub(super) fn new(stage: S, conn: S::Conn, session: ClientSession, tap: Option<Tap>) -> Self {
+        let now = stage.now();
+        if let Some(tap) = &tap {
+            tap.begins(now);
+        }
         Self {
-            next_read: stage.now(),
+            tap,
+            written: 0,
+            last_write: now,
+            next_read: now,
             stage,
             conn,
             session,
@@ -75,6 +87,13 @@ impl<S: Stage> Link<S> {
         self.pace = Some(pace);
     }
 
+    /// Bytes written and when the last of them were, if the connection stands as far as reading all that has come tells.
+    pub(super) fn stands(&mut self) -> Option<(u64, Instant)> {
+        let looks = self.next_read <= self.stage.now() && !self.deaf;
+        let stands = looks && !self.read() && self.over.is_none();
+        stands.then_some((self.written, self.last_write))
+    }
+
     /// Whether everything the session wanted to say is with the network.
     pub(super) fn is_flushed(&self) -> bool {
         self.deaf || (self.sent == self.unsent.len() && self.session.output().is_empty())
@@ -99,7 +118,13 @@ impl<S: Stage> Link<S> {
         }
         match self.conn.try_writev(&[IoSlice::new(rest)]) {
             Ok(n) => {
+                let now = self.stage.now();
+                if let Some(tap) = &mut self.tap {
+                    tap.sent(now, rest.get(..n).unwrap_or_default());
+                }
                 self.sent += n;
+                self.written += n as u64;
+                self.last_write = now;
                 n > 0
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => false,
@@ -123,6 +148,9 @@ impl<S: Stage> Link<S> {
             Ok(n) => {
                 if let Some(pace) = self.pace {
                     self.next_read = now + Duration::from_millis(pace.every_ms);
+                }
+                if let Some(tap) = &mut self.tap {
+                    tap.received(now, &self.arrived[..n]);
                 }
                 if !self.raw
                     && let Err(error) = self.session.handle_input(now, &self.arrived[..n])

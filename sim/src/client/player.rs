@@ -4,13 +4,15 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use millstream::rtmp::handshake::HandshakeKind;
+use millstream::rtmp::message;
 use millstream::rtmp::session::MessageStreamId;
 use millstream::rtmp::session::client::{ClientConfig, ClientSession};
 use millstream::runtime::Conn;
-use millstream::time::{Duration, Instant};
+use millstream::time::{Duration, Instant, Timestamp};
 
 use super::Stage;
 use super::link::{Link, Over};
+use crate::checkers::tap::Tap;
 use crate::journal::{Journal, Observation};
 use crate::media::Broadcast;
 use crate::scenario::{Connect, Script, Step, Stream, Wait, Within};
@@ -30,6 +32,7 @@ pub async fn play_script<S: Stage>(stage: S, journal: Journal, world_seed: u64, 
     let start = Instant::from_micros(script.start_ms.saturating_mul(1_000));
     stage.sleep_until(start).await;
     let mut actor = Actor {
+        world_seed,
         nonces: seed::rng(world_seed, &format!("nonce/{}", script.name)),
         stage,
         journal,
@@ -56,6 +59,7 @@ pub async fn play_script<S: Stage>(stage: S, journal: Journal, world_seed: u64, 
 }
 
 struct Actor<S: Stage> {
+    world_seed: u64,
     stage: S,
     journal: Journal,
     name: String,
@@ -142,6 +146,7 @@ impl<S: Stage> Actor<S> {
             Step::WaitMs(ms) => {
                 let deadline = self.stage.now() + Duration::from_millis(ms);
                 self.until(deadline, |_, _| false).await;
+                self.look();
             }
             Step::WaitForFrames(wait) => self.wait_for_frames(wait).await,
             Step::WaitForEnd(within) => self.wait_for_end(within).await,
@@ -163,8 +168,8 @@ impl<S: Stage> Actor<S> {
                 self.note(&Observation::Pauses);
                 self.with_link(|link| link.session.pause(paused, 0.0));
             }
-            Step::ReceiveAudio(wanted) => self.with_link(|link| link.session.receive_audio(wanted)),
-            Step::ReceiveVideo(wanted) => self.with_link(|link| link.session.receive_video(wanted)),
+            Step::ReceiveAudio(wanted) => self.picks(|link| link.session.receive_audio(wanted)),
+            Step::ReceiveVideo(wanted) => self.picks(|link| link.session.receive_video(wanted)),
             Step::Raw(bytes) => {
                 self.note(&Observation::Strays {
                     how: "sends raw bytes",
@@ -184,6 +189,27 @@ impl<S: Stage> Actor<S> {
         if let Some(link) = &mut self.link {
             act(link);
         }
+    }
+
+    fn picks(&mut self, act: impl FnOnce(&mut Link<S>)) {
+        self.whisper(&Observation::Picks);
+        self.with_link(act);
+    }
+
+    /// Tells the checkers if the connection stands although the client has read all that has come.
+    fn look(&mut self) {
+        let stands = self.link.as_mut().and_then(Link::stands);
+        while let Some(event) = self.link.as_mut().and_then(Link::poll_event) {
+            self.handle(event);
+        }
+        if let Some((sent, last_sent)) = stands {
+            self.whisper(&Observation::Stands { sent, last_sent });
+        }
+    }
+
+    /// For the checkers alone.
+    fn whisper(&self, seen: &Observation) {
+        self.journal.whisper(self.stage.now(), &self.name, seen);
     }
 
     fn note(&self, seen: &Observation) {
@@ -224,7 +250,8 @@ impl<S: Stage> Actor<S> {
         if let Some(conn) = self.dial().await {
             self.state = State::default();
             let session = ClientSession::new(ClientConfig::default(), 0);
-            let mut link = Link::new(self.stage.clone(), conn, session);
+            let tap = self.tap(true);
+            let mut link = Link::new(self.stage.clone(), conn, session, tap);
             link.go_raw();
             self.link = Some(link);
         }
@@ -255,14 +282,40 @@ impl<S: Stage> Actor<S> {
         );
         session.connect();
         self.state = State::default();
-        self.link = Some(Link::new(self.stage.clone(), conn, session));
+        let tap = self.tap(false);
+        self.link = Some(Link::new(self.stage.clone(), conn, session, tap));
         let pipelined = config.pipelined;
         self.chunk_size = config.chunk_size;
         self.config = config;
         if !pipelined {
             let done = |state: &State, _: &Link<S>| state.connected || state.refused;
             self.must("the answer to connect", ANSWER_TIME, done).await;
+            self.announce_window();
         }
+    }
+
+    /// Says how often it wants to be acknowledged. Behind the ceremony, in which the session says so by itself.
+    fn announce_window(&mut self) {
+        let window = self.config.window_ack_size;
+        if window > 0 && self.state.connected {
+            let payload = window.to_be_bytes();
+            self.with_link(|link| {
+                let type_id = message::WINDOW_ACK_SIZE;
+                link.session
+                    .send_message(type_id, 0, Timestamp(0), &payload);
+            });
+        }
+    }
+
+    fn tap(&self, stranger: bool) -> Option<Tap> {
+        let attempt = self.attempts.saturating_sub(1);
+        Tap::on(
+            &self.journal,
+            self.world_seed,
+            &self.name,
+            attempt,
+            stranger,
+        )
     }
 
     fn full_name(&self, stream: &Stream) -> Rc<str> {
@@ -335,6 +388,10 @@ impl<S: Stage> Actor<S> {
         self.half_close().await;
         let deadline = self.stage.now() + FAREWELL_TIME;
         self.until(deadline, |_, _| false).await;
+        self.look();
+        if self.link.as_ref().and_then(Link::over) == Some(&Over::Fin) {
+            self.whisper(&Observation::Lost { how: "FIN" });
+        }
         self.leave("left");
     }
 

@@ -148,6 +148,7 @@ fn connect(rng: &mut Rng) -> Step {
         pipelined: rng.u8(..4) == 0,
         amf3: rng.u8(..5) == 0,
         schema0: rng.bool(),
+        window_ack_size: *pick(rng, &[0, 0, 0, 2_000, 50_000]),
         ..Connect::default()
     })
 }
