@@ -134,6 +134,14 @@ impl Host {
             .unwrap_or_default()
     }
 
+    /// Timers on data shards that no task waits for any more, when all connections have gone: of those that are left
+    /// only the inbox sleeps, and only for late mail.
+    pub fn forgotten_timers(&self) -> usize {
+        let sites = self.0.sites.borrow();
+        let shards = sites.iter().filter(|site| site.site() != "control");
+        shards.map(|site| site.timers().saturating_sub(1)).sum()
+    }
+
     /// Tasks and timers that outlived a graceful stop.
     pub fn remains(&self) -> Leftovers {
         let mut left = Leftovers::new();

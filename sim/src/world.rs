@@ -11,6 +11,7 @@ use millstream::time::{Duration, Instant};
 use turmoil::Sim;
 
 use crate::canary::CANARY;
+use crate::checkers::climate::Climate;
 use crate::checkers::{Leftovers, Violation};
 use crate::client::{Stage, play_script};
 use crate::faults::{FaultCounts, TASK_PANIC};
@@ -193,6 +194,8 @@ impl World {
             drain,
             broken: false,
         };
+        let climate = Observation::Climate(Climate::of(scenario));
+        world.shared.journal.whisper(world.now(), "world", &climate);
         if scenario.server.ring_frames.is_some() {
             let seen = Observation::SmallRings;
             world.shared.journal.note(world.now(), "world", &seen);
@@ -319,6 +322,12 @@ impl World {
             }
         }
         self.leftovers = self.leftovers();
+        // Now, as the longest of them would be gone by itself within the time to settle.
+        let timers = self.host.forgotten_timers();
+        if timers > 0 && self.leftovers.values().all(|count| *count == 0) {
+            let what = format!("all have gone and there are still {timers} of their timers");
+            self.fail("an empty world at the end", what);
+        }
     }
 
     fn leftovers(&self) -> Leftovers {

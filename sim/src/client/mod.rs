@@ -6,6 +6,8 @@ use std::io;
 use millstream::runtime::Conn;
 use millstream::time::Instant;
 
+mod chunks;
+mod garbage;
 mod link;
 mod player;
 
