@@ -298,7 +298,7 @@ fn moment(mark: &Mark, row: usize, picture: &Picture, svg: &mut String) {
     let world = picture.lanes.get(mark.lane).map(|lane| lane.kind) == Some(LaneKind::World);
     let caption = if world && mark.kind == MarkKind::Fault {
         // Neighbours stand at different heights.
-        let y = if row % 2 == 0 { y - 7 } else { y + 15 };
+        let y = if row.is_multiple_of(2) { y - 7 } else { y + 15 };
         let text: String = mark.text.chars().take(CAPTION).collect();
         format!("<text x=\"9\" y=\"{y}\">{}</text>", escaped(&text))
     } else {
