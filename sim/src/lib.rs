@@ -7,7 +7,7 @@
 //! | [`world`] | builds a scenario's world, runs it to its end, reports |
 //! | [`host`] | the server's virtual threads inside one turmoil host |
 //! | [`runtime`] | what the server's runtime is in here |
-//! | [`net`], [`faults`], [`order`], [`seed`] | connections, what goes wrong on them, who runs next, all from the seed |
+//! | [`net`], [`faults`], [`order`], [`clocks`], [`seed`] | connections, what goes wrong, who runs next, what clocks show, all from the seed |
 //! | [`client`], [`media`] | scripts over the real client session; broadcasts whose frames say which they are |
 //! | [`sweep`], [`shrink`] | many seeds; and a failing scenario made small |
 //! | [`journal`], [`trace`], [`checkers`] | what was seen; as lines and a hash; and judged |
@@ -18,6 +18,7 @@
 
 pub mod checkers;
 pub mod client;
+pub mod clocks;
 pub mod faults;
 pub mod generate;
 pub mod host;

@@ -11,6 +11,7 @@ use millstream::time::{Duration, Instant};
 
 use super::Stage;
 use super::link::{Link, Over};
+use crate::faults::Fault;
 use crate::journal::{Journal, Observation};
 use crate::media::Broadcast;
 use crate::scenario::{Connect, Script, Step, Stream, Wait, Within};
@@ -122,6 +123,19 @@ struct Beside {
 
 impl<S: Stage> Actor<S> {
     async fn step(&mut self, step: Step) {
+        let fault = Fault::of_step(&step);
+        let dials = matches!(step, Step::Connect(_));
+        let there = self.link.is_some();
+        self.act(step).await;
+        // A step on a connection that is gone does nothing; one that dials needs one that came about.
+        if let Some(fault) = fault
+            && (if dials { self.link.is_some() } else { there })
+        {
+            self.stage.fires(fault);
+        }
+    }
+
+    async fn act(&mut self, step: Step) {
         match step {
             Step::Connect(connect) => self.connect(connect).await,
             Step::ConnectRaw => self.connect_raw().await,
@@ -210,6 +224,9 @@ impl<S: Stage> Actor<S> {
         match self.stage.connect(&self.name, attempt).await {
             Ok(conn) => {
                 self.note(&Observation::Dials);
+                if attempt > 0 {
+                    self.stage.fires(Fault::Reconnect);
+                }
                 Some(conn)
             }
             Err(error) => {

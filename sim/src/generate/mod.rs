@@ -2,21 +2,21 @@
 
 use fastrand::Rng;
 
+use crate::clocks::Clocks;
 use crate::faults::FaultConfig;
 use crate::media::Tracks;
 use crate::order::OrderKind;
 use crate::scenario::{
-    Connect, Expect, FORMAT, ReadPace, Scenario, Script, SendMedia, ServerConfig, Step, Stream,
-    Wait,
+    Connect, Expect, FORMAT, Mail, Network, ReadPace, Scenario, Script, SendMedia, ServerConfig,
+    Step, Stream, Wait,
 };
-use crate::seed::{self, happens};
+use crate::seed;
 
 mod trouble;
 
 /// The scenario of `world_seed`.
 pub fn scenario(world_seed: u64) -> Scenario {
     let rng = &mut seed::rng(world_seed, "scenario");
-    let network = trouble::network(rng);
     let mut clients = Vec::new();
     for n in 0..rng.usize(1..4) {
         clients.push(publisher(rng, n));
@@ -32,19 +32,19 @@ pub fn scenario(world_seed: u64) -> Scenario {
         story: None,
         seed: world_seed,
         shards: rng.usize(1..5),
-        order: OrderKind::ALL[rng.usize(..OrderKind::ALL.len())],
+        order: OrderKind::default(),
         server: server(rng),
-        faults: if rng.u8(..5) == 0 {
-            FaultConfig::default()
-        } else {
-            trouble::faults(rng)
-        },
-        network,
-        stop_ms: happens(rng, 0.15).then(|| rng.u64(50..4_000)),
-        buggify: if rng.bool() { 0.5 } else { 0.0 },
+        faults: FaultConfig::default(),
+        network: Network::default(),
+        outages: Vec::new(),
+        clocks: Clocks::default(),
+        mail: Mail::default(),
+        stop_ms: None,
+        buggify: 0.0,
         clients,
         expect: Expect::default(),
     };
+    trouble::strike(&mut scenario, rng);
     if rng.u8(..3) == 0 {
         calm(&mut scenario, rng);
     }
@@ -54,9 +54,7 @@ pub fn scenario(world_seed: u64) -> Scenario {
 /// Makes it a world where nothing goes wrong by itself, and adds a stream whose viewers must get it: in the other
 /// worlds nobody can say whether one that got nothing should have got something.
 fn calm(scenario: &mut Scenario, rng: &mut Rng) {
-    scenario.faults = FaultConfig::default();
-    scenario.network.events.clear();
-    scenario.stop_ms = None;
+    trouble::spare(scenario);
     scenario.server.ring_frames = None;
     // Little of the past: then a viewer depends on what begins next, of tracks that do not all begin at once.
     scenario.server.gop_cache = *pick(rng, &[None, Some(0), Some(0), Some(3)]);

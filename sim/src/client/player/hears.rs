@@ -9,6 +9,7 @@ use millstream::rtmp::wire::MediaKind;
 use millstream::time::Timestamp;
 
 use super::{Actor, Asked, Stage};
+use crate::faults::Fault;
 use crate::journal::Observation;
 
 impl<S: Stage> Actor<S> {
@@ -91,6 +92,7 @@ impl<S: Stage> Actor<S> {
         }
         let mine = self.state.stream == Some(stream);
         match &*code {
+            "NetStream.Publish.BadName" => self.stage.fires(Fault::DuplicatePublish),
             "NetStream.Publish.Start" => {
                 self.state.publishing = true;
                 if let Some(on_air) = &self.broadcast {
