@@ -29,6 +29,8 @@ use witness::witnesses;
 
 /// The name of the server's host.
 const SERVER: &str = "server";
+/// The name of the witnesses' host.
+const WITNESSES: &str = "witnesses";
 /// When the first script starts at the earliest: the server listens by then.
 const CLIENTS_START: Duration = Duration::from_millis(20);
 /// Scripts that have not ended by then hang.
@@ -269,7 +271,12 @@ impl World {
         }
         self.world_line("the faults are over");
         self.shared.net.heal();
-        self.add_host("witnesses", witnesses(scenario));
+        self.add_host(WITNESSES, witnesses(scenario));
+        if scenario.network.curve.is_some() {
+            // A heavy tail is a fault, and over; through a narrow window it would take minutes.
+            let [low, _] = scenario.network.latency_ms.map(Duration::from_millis);
+            self.sim.set_link_latency(SERVER, WITNESSES, low);
+        }
         let deadline = self.sim.elapsed() + WITNESS_TIME;
         while self.playing.get() > 0 && self.sim.elapsed() < deadline && self.step() {}
         self.all_must_have_ended();

@@ -22,7 +22,7 @@ impl<S: Stage> Actor<S> {
             }
             ClientEvent::Refused { code, .. } => {
                 self.state.refused = true;
-                self.note(&Observation::Told { code });
+                self.told(code);
             }
             ClientEvent::Status {
                 stream,
@@ -92,7 +92,6 @@ impl<S: Stage> Actor<S> {
         }
         let mine = self.state.stream == Some(stream);
         match &*code {
-            "NetStream.Publish.BadName" => self.stage.fires(Fault::DuplicatePublish),
             "NetStream.Publish.Start" => {
                 self.state.publishing = true;
                 if let Some(on_air) = &self.broadcast {
@@ -127,6 +126,13 @@ impl<S: Stage> Actor<S> {
         }
         if level == "error" {
             self.state.refused = true;
+        }
+        self.told(code);
+    }
+
+    fn told(&self, code: String) {
+        if code == "NetStream.Publish.BadName" {
+            self.stage.fires(Fault::DuplicatePublish);
         }
         self.note(&Observation::Told { code });
     }
