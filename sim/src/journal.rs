@@ -8,6 +8,7 @@ use bytes::Bytes;
 use millstream::rtmp::wire::MediaKind;
 use millstream::time::{Instant, Timestamp};
 
+use crate::canary::Canary;
 use crate::checkers::{self, Checker, Leftovers, Violation};
 use crate::media::Frame;
 use crate::seed;
@@ -98,6 +99,11 @@ pub enum Observation {
         /// How.
         how: &'static str,
     },
+    /// The server accepted this client's connection. Only for pictures; no trace has it.
+    Accepted {
+        /// The script's name.
+        client: String,
+    },
     /// The server is told to stop.
     Stops,
     /// What the server itself reports.
@@ -140,7 +146,7 @@ impl fmt::Display for Observation {
                 "<- {name} {kind:?} at {} ms, {} bytes {:08x}",
                 timestamp.0,
                 payload.len(),
-                seed::fnv(payload) >> 32
+                seed::digest(payload) >> 32
             ),
             Self::LetsGo { why } => write!(f, "lets go: {why}"),
             Self::Starved { what } => write!(f, "waits in vain for {what}"),
@@ -150,10 +156,22 @@ impl fmt::Display for Observation {
             Self::Lost { how } => write!(f, "loses its connection: {how}"),
             Self::Pauses => f.write_str("holds its stream or lets it go on"),
             Self::SmallRings => f.write_str("rings hold few frames"),
+            Self::Accepted { client } => write!(f, "accepts {client}"),
             Self::Stops => f.write_str("the server is told to stop"),
             Self::Server { text } | Self::World { text } => f.write_str(text),
         }
     }
+}
+
+/// One line of a run as data: for pictures of it, not for checkers.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// When, in virtual time.
+    pub at: Instant,
+    /// Who did or saw it: a script's name, or `world`.
+    pub who: Rc<str>,
+    /// What.
+    pub seen: Observation,
 }
 
 /// The one journal of a run; clones share it.
@@ -164,6 +182,10 @@ struct Inner {
     trace: Trace,
     checkers: Vec<Box<dyn Checker>>,
     violations: Vec<Violation>,
+    /// Everything seen, if somebody wants to draw it: it holds every payload, so a sweep does not keep it.
+    events: Option<Vec<Event>>,
+    /// What must make this run fail, if it is there to.
+    canary: Option<Canary>,
 }
 
 impl Journal {
@@ -173,13 +195,50 @@ impl Journal {
             trace: Trace::default(),
             checkers: checkers::all(),
             violations: Vec::new(),
+            events: None,
+            canary: None,
         })))
+    }
+
+    /// From now on this run must fail.
+    pub(crate) fn house_canary(&self) {
+        self.0.borrow_mut().canary = Some(Canary::default());
+    }
+
+    /// Whether there is a canary and it had its moment.
+    pub(crate) fn canary_sang(&self) -> bool {
+        let canary = &self.0.borrow().canary;
+        canary.as_ref().is_some_and(Canary::sang)
+    }
+
+    /// Keeps from now on what is seen, for [`Journal::take_events`].
+    pub fn keep_events(&self) {
+        self.0.borrow_mut().events.get_or_insert_default();
+    }
+
+    /// What was seen, if it was to be kept.
+    pub fn take_events(&self) -> Vec<Event> {
+        self.0.borrow_mut().events.take().unwrap_or_default()
+    }
+
+    /// Keeps something that belongs into a picture of the run, but neither into its trace nor before a checker.
+    pub fn aside(&self, at: Instant, who: &str, seen: impl FnOnce() -> Observation) {
+        if let Some(events) = &mut self.0.borrow_mut().events {
+            let (who, seen) = (Rc::from(who), seen());
+            events.push(Event { at, who, seen });
+        }
     }
 
     /// Writes down what `who` did or saw, and shows it to every checker.
     pub fn note(&self, at: Instant, who: &str, seen: &Observation) {
         let inner = &mut *self.0.borrow_mut();
+        let altered = inner.canary.as_mut().and_then(|bird| bird.altered(seen));
+        let seen = altered.as_ref().unwrap_or(seen);
         inner.trace.line(at, who, format_args!("{seen}"));
+        if let Some(events) = &mut inner.events {
+            let (who, seen) = (Rc::from(who), seen.clone());
+            events.push(Event { at, who, seen });
+        }
         for checker in &mut inner.checkers {
             if let Err(what) = checker.observe(who, seen) {
                 violate(
@@ -260,4 +319,22 @@ fn violate(
 ) {
     trace.line(at, "VIOLATION", format_args!("{checker}: {what}"));
     violations.push(Violation { checker, at, what });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_kept_only_when_asked_for() {
+        let journal = Journal::new();
+        journal.note(Instant::ZERO, "bob", &Observation::Dials);
+        assert!(journal.take_events().is_empty());
+        journal.keep_events();
+        journal.note(Instant::ZERO, "bob", &Observation::Connected);
+        let kept = journal.take_events();
+        assert!(
+            matches!(kept[..], [Event { ref who, seen: Observation::Connected, .. }] if &**who == "bob")
+        );
+    }
 }

@@ -9,13 +9,17 @@
 //! | [`runtime`] | what the server's runtime is in here |
 //! | [`net`], [`faults`], [`order`], [`clocks`], [`seed`] | connections, what goes wrong, who runs next, what clocks show, all from the seed |
 //! | [`client`], [`media`] | scripts over the real client session; broadcasts whose frames say which they are |
+//! | [`planted`] | bugs on purpose in the server, and how soon each is found |
 //! | [`sweep`], [`shrink`] | many seeds; and a failing scenario made small |
+//! | [`canary`] | the run that must fail |
+//! | [`picture`] | a run for eyes: in a terminal, as a page |
 //! | [`journal`], [`trace`], [`checkers`] | what was seen; as lines and a hash; and judged |
 //!
 //! Only this crate names tokio and turmoil. Nothing in it may depend on hash seeds, real clocks, addresses
 //! of memory or task numbers: the same scenario gives the same trace, byte for byte.
 #![forbid(unsafe_code)]
 
+pub mod canary;
 pub mod checkers;
 pub mod client;
 pub mod clocks;
@@ -26,6 +30,8 @@ pub mod journal;
 pub mod media;
 pub mod net;
 pub mod order;
+pub mod picture;
+pub mod planted;
 pub mod runtime;
 pub mod scenario;
 pub mod seed;

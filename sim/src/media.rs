@@ -315,9 +315,9 @@ impl Broadcast {
         out.extend(head);
         out.extend(self.id());
         let mut fill = fastrand::Rng::with_seed(self.identity ^ u64::from(self.index));
-        while out.len() < head.len() + size {
-            out.push(fill.u8(..));
-        }
+        let from = out.len();
+        out.resize((head.len() + size).max(from), 0);
+        fill.fill(&mut out[from..]);
         out
     }
 

@@ -7,6 +7,7 @@ use std::io;
 use std::rc::Rc;
 
 use fastrand::Rng;
+use millstream::planted::Bug;
 use millstream::runtime::executor::Executor;
 use millstream::runtime::mailbox::Lane;
 use millstream::runtime::timer::{SharedTimers, Sleep, Timers};
@@ -37,6 +38,8 @@ pub struct Shared {
     pub clocks: Rc<Clocks>,
     /// How late mail between its sites is.
     pub mail: Mail,
+    /// The bug planted in the server.
+    pub planted: Option<Bug>,
     /// The network.
     pub net: Net,
     /// The journal.

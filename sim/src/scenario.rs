@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use millstream::planted::{self, Bug};
 use serde::{Deserialize, Serialize};
 
 use crate::clocks::Clocks;
@@ -53,6 +54,12 @@ pub struct Scenario {
     /// Whether rare things happen at the server's `buggify` sites: the chance of each site to be on.
     #[serde(default)]
     pub buggify: f64,
+    /// The bug that is planted in the server, in a build with the feature `planted`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planted: Option<Bug>,
+    /// Whether it must fail, see [`crate::canary`].
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub canary: bool,
     /// The scripts.
     pub clients: Vec<Script>,
     /// What must come out.
@@ -82,6 +89,14 @@ fn none(n: &usize) -> bool {
 )]
 fn is_zero(n: &u32) -> bool {
     *n == 0
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature is serde's"
+)]
+fn is_one(n: &u64) -> bool {
+    *n == 1
 }
 
 fn one() -> usize {
@@ -118,6 +133,10 @@ pub struct ServerConfig {
 pub struct Network {
     /// Latency of a segment: from, to, milliseconds.
     pub latency_ms: [u64; 2],
+    /// How often the network moves, milliseconds: what is sent between arrives together. A tick costs time whether
+    /// anything happens in it or not.
+    #[serde(skip_serializing_if = "is_one")]
+    pub tick_ms: u64,
     /// Hosts that the clients live on, 1 to 4. (A turmoil host costs time in every tick.)
     pub hosts: usize,
     /// What happens to links, in order of time.
@@ -131,6 +150,7 @@ impl Default for Network {
     fn default() -> Self {
         Self {
             latency_ms: [1, 5],
+            tick_ms: 1,
             hosts: 1,
             events: Vec::new(),
             curve: None,
@@ -431,6 +451,12 @@ pub struct Expect {
     /// The hash of the trace; `None` compares nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace_hash: Option<String>,
+    /// Which version failed so; for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Its git revision, `-dirty` if the tree had changes; for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub git: Option<String>,
 }
 
 /// How a run ends.
@@ -486,11 +512,22 @@ impl Scenario {
         if !(1..=4).contains(&self.network.hosts) {
             return Err(format!("hosts = {} is not 1 to 4", self.network.hosts));
         }
+        if !(1..=100).contains(&self.network.tick_ms) {
+            return Err(format!(
+                "tick_ms = {} is not 1 to 100",
+                self.network.tick_ms
+            ));
+        }
         if self.network.latency_ms[0] > self.network.latency_ms[1] {
             return Err("latency_ms: the first is the smaller one".into());
         }
         if self.clocks.drift_ppm.unsigned_abs() > 100_000 || self.clocks.skew_ms > 10_000 {
             return Err("clocks differ by at most 10,000 ms and 100,000 ppm".into());
+        }
+        if let Some(bug) = self.planted.filter(|_| !planted::POSSIBLE) {
+            return Err(format!(
+                "{bug} can be planted only with `--features planted`"
+            ));
         }
         if names.len() != self.clients.len() {
             return Err("two clients have the same name".into());

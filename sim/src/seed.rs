@@ -42,6 +42,24 @@ impl Fnv {
     }
 }
 
+/// A hash of a whole payload, eight bytes at a time: as stable as FNV-1a, and several times faster. For the trace.
+pub fn digest(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut hash = bytes.len() as u64;
+    let mut mix = |word: u64| {
+        hash = (hash ^ word)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(29)
+    };
+    for word in words {
+        mix(u64::from_le_bytes(*word));
+    }
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    mix(u64::from_le_bytes(last));
+    hash
+}
+
 /// FNV-1a of one slice.
 pub fn fnv(bytes: &[u8]) -> u64 {
     let mut hash = Fnv::default();
@@ -59,6 +77,21 @@ mod tests {
         assert_eq!(draw(1, "net"), draw(1, "net"));
         assert_ne!(draw(1, "net"), draw(1, "order"));
         assert_ne!(draw(1, "net"), draw(2, "net"));
+    }
+
+    #[test]
+    fn a_digest_depends_on_every_byte_and_on_the_length() {
+        let bytes: Vec<u8> = (0..100).collect();
+        let mut seen = std::collections::BTreeSet::new();
+        for len in 0..bytes.len() {
+            assert!(seen.insert(digest(&bytes[..len])));
+        }
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert!(seen.insert(digest(&changed)));
+        }
+        assert_ne!(digest(&[0]), digest(&[0, 0]));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Runtime;
 use crate::limits;
+use crate::planted::{Bug, planted};
 use crate::time::Instant;
 
 /// Who sent a message: shards count from 0, the control thread is [`CONTROL`]. Order holds within a lane.
@@ -97,6 +98,9 @@ impl<T: Send + 'static> Receiver<T> {
             self.due = kept.map(|(_, until)| until);
             if let Some((kept, _)) = kept {
                 self.late = batch.split_off(batch.len().saturating_sub(kept));
+            }
+            if planted(Bug::MailboxReordered) {
+                batch.reverse();
             }
             if !batch.is_empty() {
                 return;

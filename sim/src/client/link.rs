@@ -33,6 +33,8 @@ pub(super) struct Link<S: Stage> {
     pub(super) session: ClientSession,
     unsent: Vec<u8>,
     sent: usize,
+    /// What one read brings.
+    arrived: Box<[u8; READ_BYTES]>,
     over: Option<Over>,
     /// After a write that failed there is only reading.
     deaf: bool,
@@ -51,6 +53,7 @@ impl<S: Stage> Link<S> {
             session,
             unsent: Vec::new(),
             sent: 0,
+            arrived: Box::new([0; READ_BYTES]),
             over: None,
             deaf: false,
             pace: None,
@@ -115,15 +118,14 @@ impl<S: Stage> Link<S> {
         let most = self
             .pace
             .map_or(READ_BYTES, |pace| pace.bytes.clamp(1, READ_BYTES));
-        let mut buf = [0; READ_BYTES];
-        match self.conn.try_read(&mut buf[..most]) {
+        match self.conn.try_read(&mut self.arrived[..most]) {
             Ok(0) => self.over = Some(Over::Fin),
             Ok(n) => {
                 if let Some(pace) = self.pace {
                     self.next_read = now + Duration::from_millis(pace.every_ms);
                 }
                 if !self.raw
-                    && let Err(error) = self.session.handle_input(now, &buf[..n])
+                    && let Err(error) = self.session.handle_input(now, &self.arrived[..n])
                 {
                     self.over = Some(Over::Protocol(error.to_string()));
                 }

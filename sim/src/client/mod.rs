@@ -13,7 +13,7 @@ mod player;
 
 pub use player::play_script;
 
-/// The world a script is played in: the simulator's, or (one day) real sockets.
+/// The world a script is played in: the simulator's, or real sockets (`tests/both_worlds.rs`).
 pub trait Stage: Clone + 'static {
     /// Its connections.
     type Conn: Conn;

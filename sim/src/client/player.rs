@@ -262,6 +262,8 @@ impl<S: Stage> Actor<S> {
                     (true, true) => HandshakeKind::DigestSchema0,
                     (false, _) => HandshakeKind::Simple,
                 },
+                // As Flash was: S2 must answer C1.
+                strict_handshake: true,
                 object_encoding: if config.amf3 { 3 } else { 0 },
                 ..ClientConfig::default()
             },

@@ -76,6 +76,11 @@ menu! {
     // Resources.
     AcceptError "accept error" "Accepting fails as if no file descriptor was left.",
     LateMail "buggify late mail" "A whole batch of mail is looked at late.",
+    ShortTurn "buggify short turn" "A connection's turn is over after one read.",
+    SmallPumpSlice "buggify small pump slice" "A pass over a stream's players serves one a turn.",
+    FullMailbox "buggify full mailbox" "A shard's mailbox counts as full: frames are left for later.",
+    AcceptTurnOver "buggify accept turn over" "The acceptor lets others run after each connection.",
+    MailInParts "buggify mail in parts" "A shard lets others run between two messages of its mail.",
     // Clients.
     Handshake "handshake variant" "A client shakes hands with digests, in one of their two places.",
     Pipelined "pipelined commands" "A client does not wait for answers.",
@@ -162,7 +167,14 @@ impl FaultCounts {
 }
 
 /// Every `buggify` site of the server, and what is counted when it says yes.
-pub const SITES: &[(&str, Fault)] = &[("late mail", Fault::LateMail)];
+pub const SITES: &[(&str, Fault)] = &[
+    ("late mail", Fault::LateMail),
+    ("short turn", Fault::ShortTurn),
+    ("small pump slice", Fault::SmallPumpSlice),
+    ("full mailbox", Fault::FullMailbox),
+    ("accept turn over", Fault::AcceptTurnOver),
+    ("mail in parts", Fault::MailInParts),
+];
 
 #[cfg(test)]
 mod tests {

@@ -41,6 +41,8 @@ pub fn scenario(world_seed: u64) -> Scenario {
         mail: Mail::default(),
         stop_ms: None,
         buggify: 0.0,
+        planted: None,
+        canary: false,
         clients,
         expect: Expect::default(),
     };

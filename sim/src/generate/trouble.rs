@@ -91,6 +91,7 @@ fn latencies(rng: &mut Rng) -> Network {
     };
     Network {
         latency_ms: [low, low + spread],
+        tick_ms: [1, 2, 5, 5, 10, 10][rng.usize(..6)],
         // From nearly uniform to most messages fast and few very slow.
         curve: tail.then(|| *super::pick(rng, &[1.0, 3.0, 10.0, 20.0])),
         ..Network::default()

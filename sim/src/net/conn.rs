@@ -8,6 +8,7 @@
 
 use core::cell::RefCell;
 use core::future::Future;
+use core::mem::MaybeUninit;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use std::io::{self, ErrorKind, IoSlice};
@@ -40,8 +41,8 @@ pub struct SimConn {
     side: RefCell<Side>,
     waiters: Arc<Waiters>,
     net: Net,
-    /// The script that owns the client's end, for the journal.
-    client: String,
+    /// The client's address, for the journal.
+    client: SocketAddr,
     end: End,
     peer: SocketAddr,
     local: SocketAddr,
@@ -132,7 +133,6 @@ pub(super) struct Parts {
     pub(super) incoming: Window,
     pub(super) outgoing: Window,
     pub(super) faults: ConnFaults,
-    pub(super) client: String,
     pub(super) end: End,
     pub(super) line: Rc<Line>,
     pub(super) token: Option<Token>,
@@ -140,15 +140,19 @@ pub(super) struct Parts {
 
 impl SimConn {
     pub(super) fn new(net: Net, parts: Parts) -> io::Result<Self> {
+        let (peer, local) = (parts.stream.peer_addr()?, parts.stream.local_addr()?);
         let waiters = Arc::default();
         parts.line.add_end(&waiters);
         Ok(Self {
             waiters,
             line: parts.line.clone(),
-            peer: parts.stream.peer_addr()?,
-            local: parts.stream.local_addr()?,
+            peer,
+            local,
             net,
-            client: parts.client,
+            client: match parts.end {
+                End::Client => local,
+                End::Server => peer,
+            },
             end: parts.end,
             side: RefCell::new(Side {
                 end: parts.end,
@@ -174,7 +178,7 @@ impl SimConn {
     /// For the journal: whoever publishes here holds nothing any more. (A client's own end is its script's to report.)
     fn server_closes(&self) {
         if self.end == End::Server {
-            self.net.lets_go(&self.client, "the server closed");
+            self.net.lets_go(self.client, "the server closed");
         }
     }
 
@@ -257,9 +261,10 @@ impl Side {
 
     fn take_in(&mut self, waker: &Waker) {
         let cx = &mut Context::from_waker(waker);
-        let mut raw = [0; SEGMENT_ROOM];
+        // Not zeroed: this runs at every poll.
+        let mut raw = [MaybeUninit::uninit(); SEGMENT_ROOM];
         while self.ended.is_none() {
-            let mut segment = ReadBuf::new(&mut raw);
+            let mut segment = ReadBuf::uninit(&mut raw);
             match Pin::new(&mut self.stream).poll_read(cx, &mut segment) {
                 Poll::Pending => break,
                 Poll::Ready(Err(_)) => self.ended = Some(Ended::Reset),
@@ -394,14 +399,14 @@ impl Conn for SimConn {
         let n = side.read(buf)?;
         if side.faults.panics_after(n) {
             self.net
-                .injects(&self.client, "the task that serves it panics");
+                .injects(self.client, "the task that serves it panics");
             // Not by `panic!`: the hook would print it.
             std::panic::resume_unwind(Box::new("injected by the simulator"));
         }
         if side.faults.resets_after(n) {
             side.reset();
-            self.net.injects(&self.client, "the connection is reset");
-            self.net.lets_go(&self.client, "reset");
+            self.net.injects(self.client, "the connection is reset");
+            self.net.lets_go(self.client, "reset");
             return Err(ErrorKind::ConnectionReset.into());
         }
         Ok(n)
@@ -414,8 +419,8 @@ impl Conn for SimConn {
         side.feel_path(&self.waker());
         if ending.is_some() {
             self.net
-                .injects(&self.client, "the client's sending side ends");
-            self.net.lets_go(&self.client, "can send no more");
+                .injects(self.client, "the client's sending side ends");
+            self.net.lets_go(self.client, "can send no more");
         }
         Ok(n)
     }

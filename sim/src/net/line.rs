@@ -28,7 +28,7 @@ pub(super) enum Path {
 
 /// One connection's path; both ends share it.
 pub(super) struct Line {
-    pub(super) client: String,
+    client: SocketAddr,
     path: Cell<Path>,
     client_lives: Cell<bool>,
     waiters: RefCell<Vec<WeakArc<Waiters>>>,
@@ -62,13 +62,13 @@ pub(super) struct Lines(RefCell<BTreeMap<SocketAddr, Weak<Line>>>);
 
 impl Lines {
     /// The line of the connection from `address`.
-    pub(super) fn line(&self, address: SocketAddr, client: &str) -> Rc<Line> {
+    pub(super) fn line(&self, address: SocketAddr) -> Rc<Line> {
         let mut lines = self.0.borrow_mut();
         if let Some(line) = lines.get(&address).and_then(Weak::upgrade) {
             return line;
         }
         let line = Rc::new(Line {
-            client: client.to_owned(),
+            client: address,
             path: Cell::new(Path::Whole),
             client_lives: Cell::new(true),
             waiters: RefCell::default(),
@@ -79,7 +79,7 @@ impl Lines {
 
     /// Has every connection that `hit` selects by its client's address become `path` (`Whole` mends none); tells whose it was, if the
     /// client had not left.
-    pub(super) fn strike(&self, path: Path, hit: impl Fn(&SocketAddr) -> bool) -> Vec<String> {
+    pub(super) fn strike(&self, path: Path, hit: impl Fn(&SocketAddr) -> bool) -> Vec<SocketAddr> {
         let mut lines = self.0.borrow_mut();
         lines.retain(|_, line| line.strong_count() > 0);
         let struck: Vec<Rc<Line>> = lines
@@ -99,7 +99,7 @@ impl Lines {
                 line.becomes(path);
             }
             if line.client_lives.get() {
-                clients.push(line.client.clone());
+                clients.push(line.client);
             }
         }
         clients

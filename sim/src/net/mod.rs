@@ -28,8 +28,9 @@ use window::Window;
 /// push back, no FIN is stranded behind a full queue, and no backlog panics the simulation.
 pub const TCP_CAPACITY: usize = 1 << 16;
 
-/// How many ticks an acceptor waits for a client to learn its address; it needs one or two.
-const INTRODUCTION_TICKS: u32 = 10;
+/// How many milliseconds an acceptor waits for a client to learn its address; it needs a tick or two, and longer only
+/// on a link that is held.
+const INTRODUCTION_MS: u32 = 30;
 
 /// "Too many open files", as Linux has it.
 const EMFILE: i32 = 24;
@@ -179,12 +180,16 @@ impl Net {
             *listener.queued.borrow_mut() = Some((stream, peer));
             return Err(io::Error::from_raw_os_error(EMFILE));
         }
-        for _ in 0..INTRODUCTION_TICKS {
+        for _ in 0..INTRODUCTION_MS {
             if self.0.clients.borrow().contains_key(&peer) {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        self.0.journal.aside(now(), "control", || {
+            let (client, _) = self.client_at(peer);
+            Observation::Accepted { client }
+        });
         let token = self.0.sockets.clone();
         Ok((SimSocket { stream, token }, peer))
     }
@@ -255,14 +260,13 @@ impl Net {
             End::Client => (downstream, upstream),
             End::Server => (upstream, downstream),
         };
-        let line = self.0.lines.line(up.0, &client);
+        let line = self.0.lines.line(up.0);
         let parts = Parts {
             line,
             stream,
             incoming,
             outgoing,
             faults,
-            client,
             end,
             token,
         };
@@ -312,7 +316,7 @@ impl Net {
         self.0.cut.borrow_mut().insert(clients);
         let hit = |address: &SocketAddr| address.ip() == clients;
         for client in self.0.lines.strike(path, hit) {
-            self.ends(&client, "the path of its connection is cut");
+            self.ends(client, "the path of its connection is cut");
         }
     }
 
@@ -327,7 +331,7 @@ impl Net {
         self.0.refuses.set(politely);
         let path = if politely { Path::Whole } else { Path::Lost };
         for client in self.0.lines.strike(path, |_| true) {
-            self.ends(&client, "the server is gone");
+            self.ends(client, "the server is gone");
         }
     }
 
@@ -338,19 +342,22 @@ impl Net {
         }
     }
 
-    fn ends(&self, client: &str, what: &'static str) {
+    fn ends(&self, client: SocketAddr, what: &'static str) {
         self.injects(client, what);
         self.lets_go(client, what);
     }
 
-    fn injects(&self, client: &str, what: &'static str) {
+    /// `client` is an address: where the server's end is adopted before the client knows its own, the name comes later.
+    fn injects(&self, client: SocketAddr, what: &'static str) {
+        let (client, _) = self.client_at(client);
         let seen = Observation::Injected { what };
-        self.0.journal.note(now(), client, &seen);
+        self.0.journal.note(now(), &client, &seen);
     }
 
-    fn lets_go(&self, client: &str, why: &'static str) {
+    fn lets_go(&self, client: SocketAddr, why: &'static str) {
+        let (client, _) = self.client_at(client);
         self.0
             .journal
-            .note(now(), client, &Observation::LetsGo { why });
+            .note(now(), &client, &Observation::LetsGo { why });
     }
 }

@@ -8,12 +8,13 @@ use std::time::SystemTime;
 use millstream::time::{Duration, Instant};
 use turmoil::Sim;
 
+use crate::canary::CANARY;
 use crate::checkers::{Leftovers, Violation};
 use crate::client::{Stage, play_script};
 use crate::clocks::EPOCH_MICROS;
 use crate::faults::{Fault, FaultCounts};
 use crate::host::{Host, Millstream, Software};
-use crate::journal::{Journal, Observation};
+use crate::journal::{Event, Journal, Observation};
 use crate::net::{Net, TCP_CAPACITY};
 use crate::runtime::Shared;
 use crate::scenario::{Expect, LinkChange, Outcome, Scenario, Script};
@@ -57,6 +58,8 @@ pub struct Report {
     pub faults: BTreeMap<&'static str, u64>,
     /// How long it all took, in virtual time.
     pub lasted: Duration,
+    /// Everything that was seen, as data; empty unless asked for ([`run_with`]).
+    pub events: Vec<Event>,
 }
 
 impl Report {
@@ -73,12 +76,18 @@ impl Report {
         Expect {
             outcome: self.outcome(),
             trace_hash: Some(self.trace.hash()),
+            ..Expect::default()
         }
     }
 }
 
 /// Runs `scenario` against the real server.
 pub fn run(scenario: &Scenario) -> Report {
+    run_with(scenario, false)
+}
+
+/// Runs `scenario` against the real server, and with `keep_events` keeps every observation, to draw a picture of it.
+pub fn run_with(scenario: &Scenario, keep_events: bool) -> Report {
     let config = &scenario.server;
     let mut settings = millstream::server::Settings::default();
     if let Some(chunk_size) = config.chunk_size {
@@ -100,12 +109,29 @@ pub fn run(scenario: &Scenario) -> Report {
         settings.drain = Duration::from_millis(drain);
     }
     let drain = settings.drain;
-    run_software(scenario, Rc::new(Millstream { settings }), drain)
+    live_through(
+        scenario,
+        Rc::new(Millstream { settings }),
+        drain,
+        keep_events,
+    )
 }
 
 /// Runs `scenario` against any `software`, which ends within `drain` once it is stopped.
 pub fn run_software(scenario: &Scenario, software: Rc<dyn Software>, drain: Duration) -> Report {
+    live_through(scenario, software, drain, false)
+}
+
+fn live_through(
+    scenario: &Scenario,
+    software: Rc<dyn Software>,
+    drain: Duration,
+    keep_events: bool,
+) -> Report {
     let mut world = World::new(scenario, software, drain);
+    if keep_events {
+        world.shared.journal.keep_events();
+    }
     world.live(scenario);
     world.report()
 }
@@ -133,6 +159,9 @@ impl World {
     fn new(scenario: &Scenario, software: Rc<dyn Software>, drain: Duration) -> Self {
         let journal = Journal::new();
         let counts = FaultCounts::default();
+        if scenario.canary {
+            journal.house_canary();
+        }
         let faults = scenario.faults.clone();
         let net = Net::new(scenario.seed, faults, counts.clone(), journal.clone());
         let shared = Shared {
@@ -141,6 +170,7 @@ impl World {
             buggify: scenario.buggify,
             clocks: Rc::new(scenario.clocks.clone()),
             mail: scenario.mail,
+            planted: scenario.planted,
             net,
             journal,
         };
@@ -149,7 +179,7 @@ impl World {
             .rng_seed(scenario.seed)
             .epoch(SystemTime::UNIX_EPOCH + Duration::from_micros(EPOCH_MICROS))
             .simulation_duration(Duration::MAX)
-            .tick_duration(Duration::from_millis(1))
+            .tick_duration(Duration::from_millis(scenario.network.tick_ms))
             .min_message_latency(low)
             .max_message_latency(high.max(low))
             .tcp_capacity(TCP_CAPACITY)
@@ -372,14 +402,19 @@ impl World {
             let what = format!("{panics} tasks panicked, {injected} of them injected");
             self.fail("no panic", what);
         }
+        let mut faults = self.counts.totals();
+        if self.shared.journal.canary_sang() {
+            faults.insert(CANARY, 1);
+        }
         let at = self.now();
         let (trace, verdict) = self.shared.journal.finish(at, &self.leftovers);
         Report {
             trace,
             violations: verdict.violations,
             exercised: verdict.exercised,
-            faults: self.counts.totals(),
+            faults,
             lasted: self.sim.elapsed(),
+            events: self.shared.journal.take_events(),
         }
     }
 }
