@@ -15,7 +15,7 @@ use crate::checkers::Leftovers;
 use crate::net::{SimListener, now};
 use crate::order::OrderKind;
 use crate::runtime::{Shared, SimRuntime};
-use crate::seed;
+use crate::{seed, watch};
 
 /// The port the server listens on.
 pub const PORT: u16 = 1_935;
@@ -152,6 +152,14 @@ impl Host {
             .unwrap_or_default()
     }
 
+    /// Timers on data shards that no task waits for any more, when all connections have gone: of those that are left
+    /// only the inbox sleeps, and only for late mail.
+    pub fn forgotten_timers(&self) -> usize {
+        let sites = self.0.sites.borrow();
+        let shards = sites.iter().filter(|site| site.site() != "control");
+        shards.map(|site| site.timers().saturating_sub(1)).sum()
+    }
+
     /// Tasks and timers that outlived a graceful stop.
     pub fn remains(&self) -> Leftovers {
         let mut left = Leftovers::new();
@@ -255,7 +263,8 @@ impl Driver {
             for site in &self.sites {
                 site.tick();
                 site.executor().resume();
-                let turned = catch_unwind(AssertUnwindSafe(|| site.executor().turn()));
+                let turn = || site.executor().turn();
+                let turned = watch::around(|| catch_unwind(AssertUnwindSafe(turn)));
                 if let Err(panic) = turned {
                     let what = said(panic.as_ref());
                     let what = format!("{}: {what}", site.site());

@@ -9,6 +9,8 @@ use millstream::rtmp::wire::MediaKind;
 use millstream::time::{Instant, Timestamp};
 
 use crate::canary::Canary;
+use crate::checkers::climate::Climate;
+use crate::checkers::tap::Heard;
 use crate::checkers::{self, Checker, Leftovers, Violation};
 use crate::media::Frame;
 use crate::seed;
@@ -90,6 +92,12 @@ pub enum Observation {
         /// How.
         how: &'static str,
     },
+    /// What the client now sends, on a connection that stands, no server can go on behind: it must close. The client
+    /// strays as well.
+    Breaks {
+        /// How.
+        how: &'static str,
+    },
     /// The client holds its stream, or lets it go on: it loses what comes meanwhile.
     Pauses,
     /// In this world rings hold few frames: a player soon falls behind and loses some.
@@ -104,6 +112,19 @@ pub enum Observation {
         /// The script's name.
         client: String,
     },
+    /// Whispered: the client has looked, all that had come was read, and its connection stands.
+    Stands {
+        /// Bytes it has sent on it.
+        sent: u64,
+        /// When the last of them went.
+        last_sent: Instant,
+    },
+    /// Whispered: a read of the server on this client's connection was cut short.
+    ShortRead,
+    /// Whispered: the client turns its stream's audio or video off or on, and does not get everything any more.
+    Picks,
+    /// Whispered once, first: what this world is like.
+    Climate(Climate),
     /// The server is told to stop.
     Stops,
     /// What the server itself reports.
@@ -153,10 +174,15 @@ impl fmt::Display for Observation {
             Self::Injected { what } => f.write_str(what),
             Self::Dials => f.write_str("dials"),
             Self::Strays { how } => write!(f, "strays: {how}"),
+            Self::Breaks { how } => write!(f, "breaks its connection: {how}"),
             Self::Lost { how } => write!(f, "loses its connection: {how}"),
             Self::Pauses => f.write_str("holds its stream or lets it go on"),
             Self::SmallRings => f.write_str("rings hold few frames"),
             Self::Accepted { client } => write!(f, "accepts {client}"),
+            Self::Stands { sent, .. } => write!(f, "stands, having sent {sent} bytes"),
+            Self::ShortRead => f.write_str("a read of the server is cut short"),
+            Self::Picks => f.write_str("does not want everything any more"),
+            Self::Climate(climate) => write!(f, "{climate:?}"),
             Self::Stops => f.write_str("the server is told to stop"),
             Self::Server { text } | Self::World { text } => f.write_str(text),
         }
@@ -186,6 +212,22 @@ struct Inner {
     events: Option<Vec<Event>>,
     /// What must make this run fail, if it is there to.
     canary: Option<Canary>,
+}
+
+impl Inner {
+    /// Asks every checker, and notes what they object to.
+    fn ask(
+        &mut self,
+        at: Instant,
+        mut question: impl FnMut(&mut dyn Checker) -> Result<(), String>,
+    ) {
+        for checker in &mut self.checkers {
+            if let Err(what) = question(checker.as_mut()) {
+                let name = checker.name();
+                violate(&mut self.trace, &mut self.violations, name, at, what);
+            }
+        }
+    }
 }
 
 impl Journal {
@@ -239,17 +281,19 @@ impl Journal {
             let (who, seen) = (Rc::from(who), seen.clone());
             events.push(Event { at, who, seen });
         }
-        for checker in &mut inner.checkers {
-            if let Err(what) = checker.observe(who, seen) {
-                violate(
-                    &mut inner.trace,
-                    &mut inner.violations,
-                    checker.name(),
-                    at,
-                    what,
-                );
-            }
-        }
+        inner.ask(at, |checker| checker.observe_at(at, who, seen));
+    }
+
+    /// Shows `who`'s observation to the checkers alone: what is no event, but what they judge events by.
+    pub fn whisper(&self, at: Instant, who: &str, seen: &Observation) {
+        let inner = &mut *self.0.borrow_mut();
+        inner.ask(at, |checker| checker.observe_at(at, who, seen));
+    }
+
+    /// Shows the checkers what went over the wire of a connection of `who`.
+    pub fn overhear(&self, at: Instant, who: &str, heard: &Heard<'_>) {
+        let inner = &mut *self.0.borrow_mut();
+        inner.ask(at, |checker| checker.overhear(at, who, heard));
     }
 
     /// A failure that no checker saw but the world itself: a livelock, a panic, a hang.
@@ -266,17 +310,7 @@ impl Journal {
     /// Lets the checkers judge the end; takes the trace and the verdict out.
     pub fn finish(&self, at: Instant, leftovers: &Leftovers) -> (Trace, Verdict) {
         let inner = &mut *self.0.borrow_mut();
-        for checker in &mut inner.checkers {
-            if let Err(what) = checker.finish(leftovers) {
-                violate(
-                    &mut inner.trace,
-                    &mut inner.violations,
-                    checker.name(),
-                    at,
-                    what,
-                );
-            }
-        }
+        inner.ask(at, |checker| checker.finish(leftovers));
         let exercised = inner
             .checkers
             .iter()

@@ -7,8 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::clocks::Clocks;
 use crate::faults::FaultConfig;
+use crate::generate::Kind;
 use crate::media::Tracks;
 use crate::order::OrderKind;
+
+mod acts;
+
+pub use acts::{Chunking, Cut, CutKind, Ending, Garbage, GarbageKind, Tell};
 
 /// The version of the file's format.
 pub const FORMAT: u32 = 1;
@@ -24,6 +29,9 @@ pub struct Scenario {
     pub story: Option<String>,
     /// Everything random in the run comes from it.
     pub seed: u64,
+    /// The kinds of behaviour its generator had switched on: for readers, a run does not look at it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub swarm: Vec<Kind>,
     /// Data shards of the server, 1 to 64.
     #[serde(default = "one")]
     pub shards: usize,
@@ -284,6 +292,16 @@ pub enum Step {
     ReceiveVideo(bool),
     /// Sends bytes that no session would.
     Raw(#[serde(with = "hex")] Vec<u8>),
+    /// The same, made from few numbers.
+    Garbage(Garbage),
+    /// Sends a message that no session sends by itself.
+    Tell(Tell),
+    /// Takes the metadata of its publish back (`@clearDataFrame`).
+    ClearMetadata,
+    /// The present connection, or else the next one, ends after so many more bytes.
+    CutAfter(Cut),
+    /// Ends the publish or play in one of the other ways; the connection stays.
+    EndStream(Ending),
     /// Ends the publish or play with the commands the protocol has for it; the connection stays.
     CloseStream,
     /// Sends FIN and goes on reading.
@@ -342,6 +360,12 @@ pub struct Connect {
     /// With `digest`: Flash's old place for it (schema 0).
     #[serde(skip_serializing_if = "is_false")]
     pub schema0: bool,
+    /// The Window Acknowledgement Size it announces, bytes; 0 leaves the session's. (Not where `pipelined`.)
+    #[serde(skip_serializing_if = "is_zero")]
+    pub window_ack_size: u32,
+    /// Acknowledges nothing, as OBS does while it publishes.
+    #[serde(skip_serializing_if = "is_false")]
+    pub never_acks: bool,
 }
 
 impl Default for Connect {
@@ -353,6 +377,8 @@ impl Default for Connect {
             pipelined: false,
             amf3: false,
             schema0: false,
+            window_ack_size: 0,
+            never_acks: false,
         }
     }
 }
@@ -374,6 +400,9 @@ pub struct Stream {
 pub struct SendMedia {
     /// Messages: metadata and sequence headers first, then pictures and audio.
     pub frames: usize,
+    /// It ends before this time of the broadcast, milliseconds, whatever is left of `frames`; 0 does not.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub until_ms: u32,
     /// Pictures from one keyframe to the next.
     pub gop: u32,
     /// Milliseconds between pictures.
@@ -395,12 +424,16 @@ pub struct SendMedia {
     /// So many messages in one (type 22); 0 for each alone.
     #[serde(skip_serializing_if = "none")]
     pub aggregate: usize,
+    /// How they become chunks. Not of aggregates.
+    #[serde(skip_serializing_if = "Chunking::is_sessions")]
+    pub chunking: Chunking,
 }
 
 impl Default for SendMedia {
     fn default() -> Self {
         Self {
             frames: 100,
+            until_ms: 0,
             gop: 10,
             picture_ms: 40,
             audio_ms: 23,
@@ -410,6 +443,7 @@ impl Default for SendMedia {
             first_timestamp: 0,
             paced: true,
             aggregate: 0,
+            chunking: Chunking::default(),
         }
     }
 }

@@ -122,7 +122,7 @@ impl Shrinker<'_> {
                 smaller |= without.is_some_and(|candidate| self.keeps(candidate));
             }
         }
-        for key in ["order", "shards", "stop_ms", "buggify"] {
+        for key in ["swarm", "order", "shards", "stop_ms", "buggify"] {
             let without = edited(&self.best, |scenario| {
                 scenario.as_object_mut().map(|fields| fields.remove(key));
             });

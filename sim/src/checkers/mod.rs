@@ -10,23 +10,36 @@ use std::rc::Rc;
 use bytes::Bytes;
 use millstream::time::Instant;
 
+use tap::Heard;
+
 use crate::journal::Observation;
 use crate::media::{Frame, Sort};
 
+mod acks;
+mod answers;
+mod chunk_size;
+pub mod chunks;
+pub mod climate;
 mod emptiness;
 mod headers;
 mod liveness;
 mod needless;
 mod notices;
+mod premature;
 mod publisher;
 mod selection;
+pub mod tap;
 mod timestamps;
 
+pub use acks::Acks;
+pub use answers::Answers;
+pub use chunk_size::ChunkSize;
 pub use emptiness::Emptiness;
 pub use headers::Headers;
 pub use liveness::Liveness;
 pub use needless::NoNeedlessClose;
 pub use notices::Notices;
+pub use premature::Premature;
 pub use publisher::OnePublisher;
 pub use selection::Selection;
 pub use timestamps::Timestamps;
@@ -40,7 +53,28 @@ pub trait Checker {
     ///
     /// # Errors
     /// The invariant is violated: in words, with what was expected and what came.
-    fn observe(&mut self, who: &str, seen: &Observation) -> Result<(), String>;
+    fn observe(&mut self, who: &str, seen: &Observation) -> Result<(), String> {
+        let _ = (who, seen);
+        Ok(())
+    }
+
+    /// The same for those who need the time.
+    ///
+    /// # Errors
+    /// As [`Checker::observe`].
+    fn observe_at(&mut self, at: Instant, who: &str, seen: &Observation) -> Result<(), String> {
+        let _ = at;
+        self.observe(who, seen)
+    }
+
+    /// Sees what went over the wire of a connection of `who` that is tapped.
+    ///
+    /// # Errors
+    /// The invariant is violated.
+    fn overhear(&mut self, at: Instant, who: &str, heard: &Heard<'_>) -> Result<(), String> {
+        let _ = (at, who, heard);
+        Ok(())
+    }
 
     /// Judges the end of the run.
     ///
@@ -83,6 +117,10 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(OnePublisher::default()),
         Box::new(Notices::default()),
         Box::new(NoNeedlessClose::default()),
+        Box::new(ChunkSize::default()),
+        Box::new(Premature::default()),
+        Box::new(Answers::default()),
+        Box::new(Acks::default()),
         Box::new(Liveness::default()),
         Box::new(Emptiness::default()),
     ]

@@ -16,7 +16,7 @@ pub struct NoNeedlessClose {
 }
 
 /// Answers after which a server may close.
-const REFUSALS: [&str; 3] = [
+pub(super) const REFUSALS: [&str; 3] = [
     "NetStream.Publish.BadName",
     "NetConnection.Connect.Rejected",
     "NetConnection.Connect.InvalidApp",

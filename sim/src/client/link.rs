@@ -10,6 +10,7 @@ use millstream::runtime::Conn;
 use millstream::time::{Duration, Instant};
 
 use super::Stage;
+use crate::checkers::tap::Tap;
 use crate::scenario::ReadPace;
 
 /// Bytes of one read of a client that is not told to read slowly.
@@ -40,14 +41,27 @@ pub(super) struct Link<S: Stage> {
     deaf: bool,
     pace: Option<ReadPace>,
     next_read: Instant,
+    /// Bytes that may still leave, if it is to be cut off.
+    cut_after: Option<u64>,
     /// No session: only raw bytes go out, and what comes is not looked at.
     raw: bool,
+    tap: Option<Tap>,
+    /// Bytes written, and when the last of them were.
+    written: u64,
+    last_write: Instant,
 }
 
 impl<S: Stage> Link<S> {
-    pub(super) fn new(stage: S, conn: S::Conn, session: ClientSession) -> Self {
+    pub(super) fn new(stage: S, conn: S::Conn, session: ClientSession, tap: Option<Tap>) -> Self {
+        let now = stage.now();
+        if let Some(tap) = &tap {
+            tap.begins(now);
+        }
         Self {
-            next_read: stage.now(),
+            tap,
+            written: 0,
+            last_write: now,
+            next_read: now,
             stage,
             conn,
             session,
@@ -57,6 +71,7 @@ impl<S: Stage> Link<S> {
             over: None,
             deaf: false,
             pace: None,
+            cut_after: None,
             raw: false,
         }
     }
@@ -67,12 +82,45 @@ impl<S: Stage> Link<S> {
         self.raw = true;
     }
 
+    /// Whether no session speaks on it.
+    pub(super) fn is_raw(&self) -> bool {
+        self.raw
+    }
+
+    /// Lets `bytes` more leave, and no others.
+    pub(super) fn cut_after(&mut self, bytes: u64) {
+        self.cut_after = Some(bytes);
+    }
+
+    /// Whether all has left that may.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut_after == Some(0)
+    }
+
+    /// Says nothing any more, and goes on reading.
+    pub(super) fn fall_silent(&mut self) {
+        self.deaf = true;
+        self.cut_after = None;
+    }
+
+    /// Whether nothing that is said now will be heard.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.deaf
+    }
+
     pub(super) fn over(&self) -> Option<&Over> {
         self.over.as_ref()
     }
 
     pub(super) fn read_slowly(&mut self, pace: ReadPace) {
         self.pace = Some(pace);
+    }
+
+    /// Bytes written and when the last of them were, if the connection stands as far as reading all that has come tells.
+    pub(super) fn stands(&mut self) -> Option<(u64, Instant)> {
+        let looks = self.next_read <= self.stage.now() && !self.deaf;
+        let stands = looks && !self.read() && self.over.is_none();
+        stands.then_some((self.written, self.last_write))
     }
 
     /// Whether everything the session wanted to say is with the network.
@@ -94,12 +142,21 @@ impl<S: Stage> Link<S> {
         }
         self.session.take_output(&mut self.unsent);
         let rest = self.unsent.get(self.sent..).unwrap_or_default();
+        let most = self.cut_after.map_or(usize::MAX, |left| left as usize);
+        let rest = rest.get(..most).unwrap_or(rest);
         if rest.is_empty() || self.deaf || self.over.is_some() {
             return false;
         }
         match self.conn.try_writev(&[IoSlice::new(rest)]) {
             Ok(n) => {
+                let now = self.stage.now();
+                if let Some(tap) = &mut self.tap {
+                    tap.sent(now, rest.get(..n).unwrap_or_default());
+                }
                 self.sent += n;
+                self.written += n as u64;
+                self.last_write = now;
+                self.cut_after = self.cut_after.map(|left| left.saturating_sub(n as u64));
                 n > 0
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => false,
@@ -123,6 +180,9 @@ impl<S: Stage> Link<S> {
             Ok(n) => {
                 if let Some(pace) = self.pace {
                     self.next_read = now + Duration::from_millis(pace.every_ms);
+                }
+                if let Some(tap) = &mut self.tap {
+                    tap.received(now, &self.arrived[..n]);
                 }
                 if !self.raw
                     && let Err(error) = self.session.handle_input(now, &self.arrived[..n])

@@ -8,6 +8,8 @@ use millstream::time::Instant;
 
 use crate::faults::Fault;
 
+mod chunks;
+mod garbage;
 mod link;
 mod player;
 

@@ -4,22 +4,27 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use millstream::rtmp::handshake::HandshakeKind;
+use millstream::rtmp::message;
 use millstream::rtmp::session::MessageStreamId;
 use millstream::rtmp::session::client::{ClientConfig, ClientSession};
 use millstream::runtime::Conn;
-use millstream::time::{Duration, Instant};
+use millstream::time::{Duration, Instant, Timestamp};
 
 use super::Stage;
 use super::link::{Link, Over};
+use crate::checkers::tap::Tap;
 use crate::faults::Fault;
 use crate::journal::{Journal, Observation};
 use crate::media::Broadcast;
-use crate::scenario::{Connect, Script, Step, Stream, Wait, Within};
+use crate::scenario::{Connect, Cut, Script, Step, Stream, Wait, Within};
 use crate::seed;
+
+use super::chunks::Weaver;
 
 mod asks;
 mod hears;
 mod sends;
+mod strays;
 
 /// How long an answer to a command may take: faults, stalls and slow links included.
 const ANSWER_TIME: Duration = Duration::from_secs(20);
@@ -31,6 +36,7 @@ pub async fn play_script<S: Stage>(stage: S, journal: Journal, world_seed: u64, 
     let start = Instant::from_micros(script.start_ms.saturating_mul(1_000));
     stage.sleep_until(start).await;
     let mut actor = Actor {
+        world_seed,
         nonces: seed::rng(world_seed, &format!("nonce/{}", script.name)),
         stage,
         journal,
@@ -42,6 +48,9 @@ pub async fn play_script<S: Stage>(stage: S, journal: Journal, world_seed: u64, 
         broadcast: None,
         beside: None,
         chunk_size: 128,
+        cut: None,
+        weaver: Weaver::default(),
+        woven: 0,
         state: State::default(),
     };
     let beside = script
@@ -57,6 +66,7 @@ pub async fn play_script<S: Stage>(stage: S, journal: Journal, world_seed: u64, 
 }
 
 struct Actor<S: Stage> {
+    world_seed: u64,
     stage: S,
     journal: Journal,
     name: String,
@@ -70,6 +80,11 @@ struct Actor<S: Stage> {
     beside: Option<String>,
     /// What it sends with.
     chunk_size: u32,
+    /// Where this connection, or else the next, is cut off.
+    cut: Option<Cut>,
+    /// What this connection's own chunk streams said last, and how many long messages that was.
+    weaver: Weaver,
+    woven: usize,
     state: State,
     nonces: fastrand::Rng,
 }
@@ -139,6 +154,7 @@ impl<S: Stage> Actor<S> {
         match step {
             Step::Connect(connect) => self.connect(connect).await,
             Step::ConnectRaw => self.connect_raw().await,
+            Step::CutAfter(cut) => self.cut_after(cut),
             Step::WaitMs(ms) if self.link.is_none() => self.sleep(ms).await,
             Step::SilenceMs(ms) => {
                 self.note(&Observation::Strays { how: "is silent" });
@@ -156,10 +172,15 @@ impl<S: Stage> Actor<S> {
             Step::WaitMs(ms) => {
                 let deadline = self.stage.now() + Duration::from_millis(ms);
                 self.until(deadline, |_, _| false).await;
+                self.look();
             }
             Step::WaitForFrames(wait) => self.wait_for_frames(wait).await,
             Step::WaitForEnd(within) => self.wait_for_end(within).await,
             Step::CloseStream => self.close_stream().await,
+            Step::EndStream(ending) => self.end_stream(ending).await,
+            Step::Tell(tell) => self.tell(&tell).await,
+            Step::Garbage(garbage) => self.litter(&garbage).await,
+            Step::ClearMetadata => self.clear_metadata().await,
             Step::HalfClose => self.half_close().await,
             Step::Close => self.close().await,
             Step::Abort => self.abort(),
@@ -177,8 +198,8 @@ impl<S: Stage> Actor<S> {
                 self.note(&Observation::Pauses);
                 self.with_link(|link| link.session.pause(paused, 0.0));
             }
-            Step::ReceiveAudio(wanted) => self.with_link(|link| link.session.receive_audio(wanted)),
-            Step::ReceiveVideo(wanted) => self.with_link(|link| link.session.receive_video(wanted)),
+            Step::ReceiveAudio(wanted) => self.picks(|link| link.session.receive_audio(wanted)),
+            Step::ReceiveVideo(wanted) => self.picks(|link| link.session.receive_video(wanted)),
             Step::Raw(bytes) => {
                 self.note(&Observation::Strays {
                     how: "sends raw bytes",
@@ -198,6 +219,27 @@ impl<S: Stage> Actor<S> {
         if let Some(link) = &mut self.link {
             act(link);
         }
+    }
+
+    fn picks(&mut self, act: impl FnOnce(&mut Link<S>)) {
+        self.whisper(&Observation::Picks);
+        self.with_link(act);
+    }
+
+    /// Tells the checkers if the connection stands although the client has read all that has come.
+    fn look(&mut self) {
+        let stands = self.link.as_mut().and_then(Link::stands);
+        while let Some(event) = self.link.as_mut().and_then(Link::poll_event) {
+            self.handle(event);
+        }
+        if let Some((sent, last_sent)) = stands {
+            self.whisper(&Observation::Stands { sent, last_sent });
+        }
+    }
+
+    /// For the checkers alone.
+    fn whisper(&self, seen: &Observation) {
+        self.journal.whisper(self.stage.now(), &self.name, seen);
     }
 
     fn note(&self, seen: &Observation) {
@@ -241,9 +283,11 @@ impl<S: Stage> Actor<S> {
         if let Some(conn) = self.dial().await {
             self.state = State::default();
             let session = ClientSession::new(ClientConfig::default(), 0);
-            let mut link = Link::new(self.stage.clone(), conn, session);
+            let tap = self.tap(true);
+            let mut link = Link::new(self.stage.clone(), conn, session, tap);
             link.go_raw();
-            self.link = Some(link);
+            self.chunk_size = 128;
+            self.take_up(link);
         }
     }
 
@@ -264,21 +308,57 @@ impl<S: Stage> Actor<S> {
                 },
                 // As Flash was: S2 must answer C1.
                 strict_handshake: true,
+                pipelined: config.pipelined,
                 object_encoding: if config.amf3 { 3 } else { 0 },
+                acknowledges: !config.never_acks,
                 ..ClientConfig::default()
             },
             self.nonces.u64(..),
         );
         session.connect();
         self.state = State::default();
-        self.link = Some(Link::new(self.stage.clone(), conn, session));
+        let tap = self.tap(false);
+        self.take_up(Link::new(self.stage.clone(), conn, session, tap));
         let pipelined = config.pipelined;
         self.chunk_size = config.chunk_size;
         self.config = config;
         if !pipelined {
             let done = |state: &State, _: &Link<S>| state.connected || state.refused;
             self.must("the answer to connect", ANSWER_TIME, done).await;
+            self.announce_window();
         }
+    }
+
+    /// Says how often it wants to be acknowledged. Behind the ceremony, in which the session says so by itself.
+    fn announce_window(&mut self) {
+        let window = self.config.window_ack_size;
+        if window > 0 && self.state.connected {
+            let payload = window.to_be_bytes();
+            self.with_link(|link| {
+                let type_id = message::WINDOW_ACK_SIZE;
+                link.session
+                    .send_message(type_id, 0, Timestamp(0), &payload);
+            });
+        }
+    }
+
+    fn tap(&self, stranger: bool) -> Option<Tap> {
+        let attempt = self.attempts.saturating_sub(1);
+        Tap::on(
+            &self.journal,
+            self.world_seed,
+            &self.name,
+            attempt,
+            stranger,
+        )
+    }
+
+    fn take_up(&mut self, mut link: Link<S>) {
+        if let Some(cut) = self.cut {
+            link.cut_after(cut.after);
+        }
+        self.weaver = Weaver::default();
+        self.link = Some(link);
     }
 
     fn full_name(&self, stream: &Stream) -> Rc<str> {
@@ -320,6 +400,12 @@ impl<S: Stage> Actor<S> {
     async fn close_stream(&mut self) {
         self.flush().await;
         self.with_link(|link| link.session.close_stream());
+        self.has_closed();
+        self.flush().await;
+    }
+
+    /// Nothing is published or played any more.
+    fn has_closed(&mut self) {
         self.broadcast = None;
         self.state.publishing = false;
         self.state.playing = false;
@@ -330,7 +416,6 @@ impl<S: Stage> Actor<S> {
         self.note(&Observation::LetsGo {
             why: "closes its stream",
         });
-        self.flush().await;
     }
 
     async fn half_close(&mut self) {
@@ -351,6 +436,10 @@ impl<S: Stage> Actor<S> {
         self.half_close().await;
         let deadline = self.stage.now() + FAREWELL_TIME;
         self.until(deadline, |_, _| false).await;
+        self.look();
+        if self.link.as_ref().and_then(Link::over) == Some(&Over::Fin) {
+            self.whisper(&Observation::Lost { how: "FIN" });
+        }
         self.leave("left");
     }
 
@@ -363,6 +452,7 @@ impl<S: Stage> Actor<S> {
 
     fn leave(&mut self, why: &'static str) {
         if let Some(link) = self.link.take() {
+            self.cut = None;
             self.broadcast = None;
             self.note(&Observation::LetsGo { why });
             drop(link);
@@ -415,6 +505,9 @@ impl<S: Stage> Actor<S> {
                 return false;
             };
             let moved = link.step();
+            if link.is_cut() {
+                self.cut_off();
+            }
             while let Some(event) = self.link.as_mut().and_then(Link::poll_event) {
                 self.handle(event);
             }

@@ -69,3 +69,23 @@ pub(super) fn program() -> Result<String, String> {
     let bytes = bytes.map_err(|error| format!("cannot read this program: {error}"))?;
     Ok(format!("{:016x}", millstream_sim::seed::fnv(&bytes)))
 }
+
+/// The scenarios in a directory, by name.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the commands' files; the server is not involved"
+)]
+pub(super) fn scenarios(dir: &Path) -> Result<Vec<PathBuf>, String> {
+    let listed = fs::read_dir(dir).and_then(|entries| {
+        entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<Vec<PathBuf>, _>>()
+    });
+    let mut files = listed.map_err(|error| format!("{}: {error}", dir.display()))?;
+    files.retain(|file| {
+        file.extension()
+            .is_some_and(|extension| extension == "json")
+    });
+    files.sort();
+    Ok(files)
+}

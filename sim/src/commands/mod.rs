@@ -9,8 +9,10 @@ use millstream_sim::scenario::{Expect, Outcome, Scenario};
 use millstream_sim::world::Report;
 
 mod files;
+mod hashes;
 mod planted;
 mod replay;
+mod report;
 mod run;
 mod show;
 mod shrink;
@@ -57,6 +59,10 @@ pub(crate) enum Command {
     Planted(planted::Planted),
     /// Draws a run: a timeline with a lane per connection and shard, in the terminal or as a page.
     Show(show::Show),
+    /// Measures the simulator: speed, determinism, coverage, whether it finds what it must.
+    Report(report::Report),
+    /// Prints the trace hash of each seed, to compare builds.
+    Hashes(hashes::Hashes),
 }
 
 impl Command {
@@ -72,6 +78,8 @@ impl Command {
             Self::Shrink(command) => command.run(),
             Self::Planted(command) => command.run(),
             Self::Show(command) => command.run(),
+            Self::Report(command) => command.run(),
+            Self::Hashes(command) => Ok(command.run()),
         }
     }
 }

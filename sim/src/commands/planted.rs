@@ -1,6 +1,5 @@
 //! `sim planted`: bugs on purpose in the server, and how soon each is found.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use millstream::planted::{Bug, POSSIBLE};
@@ -64,11 +63,8 @@ impl Planted {
             jobs: self.jobs.unwrap_or(cores),
             all: self.all,
         };
-        let progress = std::io::stderr().is_terminal() || self.json;
         let table = table(bugs, &plan, &|found| {
-            if progress {
-                eprintln!("{}", row(found));
-            }
+            eprintln!("{}", row(found));
         });
         if self.json {
             let text = serde_json::to_string_pretty(&table).map_err(|error| error.to_string())?;

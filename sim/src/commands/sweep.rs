@@ -242,23 +242,23 @@ fn tell_bar(bar: &ProgressBar, done: &Done, seconds: Option<u64>, clock: &Clock)
     bar.set_message(format!("{seeds} seeds, {failed} failed"));
 }
 
-fn cores() -> usize {
+pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Real time: how long a person waits. No world sees it.
-struct Clock(Instant);
+pub(super) struct Clock(Instant);
 
 #[expect(
     clippy::disallowed_methods,
     reason = "how long a person waits is real time; no world sees it"
 )]
 impl Clock {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         Self(Instant::now())
     }
 
-    fn elapsed(&self) -> Duration {
+    pub(super) fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }
 }

@@ -93,7 +93,7 @@ fn latencies(rng: &mut Rng) -> Network {
         latency_ms: [low, low + spread],
         tick_ms: [1, 2, 5, 5, 10, 10][rng.usize(..6)],
         // From nearly uniform to most messages fast and few very slow.
-        curve: tail.then(|| *super::pick(rng, &[1.0, 3.0, 10.0, 20.0])),
+        curve: tail.then(|| *one_of(rng, &[1.0, 3.0, 10.0, 20.0])),
         ..Network::default()
     }
 }
@@ -138,7 +138,7 @@ fn link_events(rng: &mut Rng, hosts: usize) -> Vec<LinkEvent> {
             LinkChange::CutUp,
             LinkChange::CutDown,
         ];
-        at(from, host, *super::pick(rng, &cuts));
+        at(from, host, *one_of(rng, &cuts));
         if rng.u8(..3) > 0 {
             at(from + rng.u64(10..5_000), host, LinkChange::Mend);
         }
@@ -181,6 +181,10 @@ fn clocks(rng: &mut Rng) -> Clocks {
         drift_ppm: if skewed { drift_ppm } else { 0 },
         jumps,
     }
+}
+
+fn one_of<'a, T>(rng: &mut Rng, from: &'a [T]) -> &'a T {
+    &from[rng.usize(..from.len())]
 }
 
 /// Three decimals: what a person can read in the file, and what JSON gives back unchanged.

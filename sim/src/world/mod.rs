@@ -9,6 +9,7 @@ use millstream::time::{Duration, Instant};
 use turmoil::Sim;
 
 use crate::canary::CANARY;
+use crate::checkers::climate::Climate;
 use crate::checkers::{Leftovers, Violation};
 use crate::client::{Stage, play_script};
 use crate::clocks::EPOCH_MICROS;
@@ -215,6 +216,8 @@ impl World {
             settle_time: settle_time(scenario),
             broken: false,
         };
+        let climate = Observation::Climate(Climate::of(scenario));
+        world.shared.journal.whisper(world.now(), "world", &climate);
         if scenario.server.ring_frames.is_some() {
             let seen = Observation::SmallRings;
             world.shared.journal.note(world.now(), "world", &seen);
@@ -351,6 +354,12 @@ impl World {
             }
         }
         self.leftovers = self.leftovers();
+        // Now, as the longest of them would be gone by itself within the time to settle.
+        let timers = self.host.forgotten_timers();
+        if timers > 0 && self.leftovers.values().all(|count| *count == 0) {
+            let what = format!("all have gone and there are still {timers} of their timers");
+            self.fail("an empty world at the end", what);
+        }
     }
 
     fn leftovers(&self) -> Leftovers {

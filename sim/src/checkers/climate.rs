@@ -1,0 +1,53 @@
+//! What a world is like: how late things may come in it without anybody being to blame.
+
+use millstream::limits;
+use millstream::time::Duration;
+
+use crate::scenario::Scenario;
+
+/// The windows below which a link takes its time with a single frame.
+const ROOMY: usize = 32 * 1_024;
+
+/// A world's weather, as far as checkers judge by it.
+#[derive(Clone, Copy, Debug)]
+pub struct Climate {
+    /// How long a segment takes at most on a link that is not held.
+    pub latency: Duration,
+    /// Links are never held or cut: what does not come is the server's doing.
+    pub steady: bool,
+    /// Steady, nothing stalls, and windows are wide: what comes, comes promptly.
+    pub gentle: bool,
+    /// Frames that the server's rings hold at least.
+    pub ring_frames: usize,
+    /// Bytes that may be under way to a client at most.
+    pub downstream: usize,
+}
+
+impl Climate {
+    /// The climate of `scenario`.
+    pub fn of(scenario: &Scenario) -> Self {
+        let faults = &scenario.faults;
+        let steady = scenario.network.events.is_empty();
+        let roomy = faults.upstream_window[0] >= ROOMY && faults.downstream_window[0] >= ROOMY;
+        Self {
+            latency: Duration::from_millis(
+                scenario.network.latency_ms[1] + scenario.network.tick_ms,
+            ),
+            steady,
+            gentle: steady && roomy && faults.stalls <= 0.0,
+            ring_frames: scenario
+                .server
+                .ring_frames
+                .unwrap_or(limits::RING_FRAMES_DEFAULT),
+            downstream: faults.downstream_window[1],
+        }
+    }
+
+    /// How long `bytes` may take from a publisher through the server to a player, on links that carry nothing else.
+    pub fn carries(&self, bytes: u64) -> Duration {
+        // A window goes out a round trip at most, first up and then down.
+        let round_trip = self.latency * 2 + Duration::from_millis(20);
+        let trips = 2 * (bytes / ROOMY as u64 + 1);
+        round_trip * u32::try_from(trips).unwrap_or(u32::MAX)
+    }
+}
