@@ -67,8 +67,9 @@ struct Last {
 #[derive(Debug)]
 pub(super) struct Open<'a> {
     csid: u32,
-    /// What continuations repeat.
+    /// What continuations repeat, unless their sender omits it.
     extended: Option<u32>,
+    omits: bool,
     rest: &'a [u8],
 }
 
@@ -120,7 +121,8 @@ impl Weaver {
         });
         let mut open = Open {
             csid: head.csid,
-            extended: extended.filter(|_| !self.omit_extended),
+            extended,
+            omits: self.omit_extended,
             rest: payload,
         };
         take_chunk(out, &mut open, chunk_size);
@@ -137,7 +139,11 @@ impl Weaver {
 pub(super) fn go_on(out: &mut Vec<u8>, open: &mut Open<'_>, chunk_size: u32) {
     basic(out, 3, open.csid);
     if let Some(field) = open.extended {
-        out.extend(field.to_be_bytes());
+        // Zeros in its place are taken for it (gortmplib writes those), and fewer bytes than it has tell nothing.
+        let doubtful = open.rest.first_chunk().is_none_or(|front| *front == [0; 4]);
+        if !open.omits || doubtful {
+            out.extend(field.to_be_bytes());
+        }
     }
     take_chunk(out, open, chunk_size);
 }

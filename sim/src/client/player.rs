@@ -397,7 +397,17 @@ impl<S: Stage> Actor<S> {
         self.until(deadline, |_, link| link.is_flushed()).await;
     }
 
+    /// Who did not wait for it must, before it asks for the same again: else it takes the one answer for the other.
+    async fn answer_to_publish(&mut self) {
+        if self.broadcast.is_some() && self.config.pipelined {
+            let answered = |state: &State, _: &Link<S>| state.publishing || state.refused;
+            self.must("the late answer to publish", ANSWER_TIME, answered)
+                .await;
+        }
+    }
+
     async fn close_stream(&mut self) {
+        self.answer_to_publish().await;
         self.flush().await;
         self.with_link(|link| link.session.close_stream());
         self.has_closed();

@@ -63,6 +63,8 @@ impl Planted {
             jobs: self.jobs.unwrap_or(cores),
             all: self.all,
         };
+        // A panic is a finding like any other, and its backtrace is nobody's business here.
+        std::panic::set_hook(Box::new(|_| {}));
         let table = table(bugs, &plan, &|found| {
             eprintln!("{}", row(found));
         });

@@ -73,7 +73,8 @@ fn mood() -> impl Strategy<Value = Mood> {
     prop_oneof![8 => Just(Mood::Wild), 4 => Just(Mood::Calm), 1 => Just(Mood::Long)]
 }
 
-/// What is drawn of the world itself: its shards, its settings, and the seed of what goes wrong.
+/// What is drawn of the world itself: shards, settings, and the seed of what goes wrong. Nothing of the last shrinks here,
+/// the shrinker of failing runs leaves it out.
 type Stage = (usize, ServerConfig, u64);
 
 fn world(seed: u64, swarm: Swarm, mood: Mood) -> impl Strategy<Value = Scenario> {
@@ -82,7 +83,6 @@ fn world(seed: u64, swarm: Swarm, mood: Mood) -> impl Strategy<Value = Scenario>
         Mood::Calm => swarm.without(Kind::Clears),
         Mood::Wild | Mood::Long => swarm,
     };
-    // Nothing of the trouble shrinks here: the shrinker of failing runs leaves it out.
     let stage = (1_usize..5, server(mood), any::<u64>().no_shrink());
     (stage, roles(swarm, mood))
         .prop_map(move |(stage, roles)| assemble(seed, swarm, mood, stage, roles))

@@ -305,6 +305,8 @@ impl World {
             return;
         }
         self.world_line("the faults are over");
+        // It was to fall into the scripts, and they ended before.
+        self.stop_at = None;
         self.shared.net.heal();
         self.add_host(WITNESSES, witnesses(scenario));
         if scenario.network.curve.is_some() {

@@ -92,7 +92,7 @@ impl<S: Stage> Actor<S> {
         }
         let mine = self.state.stream == Some(stream);
         match &*code {
-            "NetStream.Publish.Start" => {
+            "NetStream.Publish.Start" if self.state.on_air == Some(stream) => {
                 self.state.publishing = true;
                 if let Some(on_air) = &self.broadcast {
                     let name = on_air.name.clone();

@@ -118,6 +118,7 @@ impl<S: Stage> Actor<S> {
     }
 
     pub(super) async fn end_stream(&mut self, ending: Ending) {
+        self.answer_to_publish().await;
         self.flush().await;
         let stream = self.state.on_air.or(self.state.stream);
         let publishes = self
