@@ -268,8 +268,6 @@ impl World {
             }
         }
         self.all_must_have_ended();
-        // Whoever is to tell whether the world is well must not be caught by a stop that comes late.
-        self.stop_at = None;
         self.end_outages();
         for event in events {
             if matches!(event.change, LinkChange::Release | LinkChange::Mend) {
