@@ -11,7 +11,7 @@ use millstream::time::{Duration, Instant};
 use turmoil::Sim;
 
 use crate::checkers::climate::Climate;
-use crate::checkers::{Leftovers, Violation};
+use crate::checkers::{Leftovers, Violation, WITNESS};
 use crate::client::{Stage, play_script};
 use crate::faults::{FaultCounts, TASK_PANIC};
 use crate::host::{Host, Millstream, PORT, Software};
@@ -376,6 +376,7 @@ impl World {
                 self.world_line(&format!("{panics} tasks panicked on {site}"));
             }
         }
+        let polls: u64 = work.iter().map(|(_, polls, _)| polls).sum();
         let panics: u64 = work.iter().map(|(_, _, panics)| panics).sum();
         let injected = self.counts.totals().get(TASK_PANIC).copied();
         let injected = injected.unwrap_or(0);
@@ -384,7 +385,9 @@ impl World {
             self.fail("no panic", what);
         }
         let at = self.now();
-        let (trace, verdict) = self.shared.journal.finish(at, &self.leftovers);
+        let (trace, mut verdict) = self.shared.journal.finish(at, &self.leftovers);
+        // Each is counted against the budget of its millisecond before it is made.
+        verdict.exercised.push(("polls within their budget", polls));
         Report {
             trace,
             violations: verdict.violations,
@@ -438,7 +441,7 @@ fn witnesses(scenario: &Scenario) -> Vec<Script> {
         Step::WaitForEnd(Within { within_ms: 10_000 }),
         Step::Close,
     ];
-    [("last-publisher", publishes), ("last-player", plays)]
+    [("last-publisher", publishes), (WITNESS, plays)]
         .map(|(name, steps)| Script {
             name: name.into(),
             host: 0,
