@@ -47,6 +47,9 @@ pub fn scenario(world_seed: u64) -> Scenario {
     };
     if rng.u8(..3) == 0 {
         calm(&mut scenario, rng);
+        if rng.u8(..6) == 0 {
+            sluggards(&mut scenario);
+        }
     }
     scenario
 }
@@ -105,6 +108,50 @@ fn calm(scenario: &mut Scenario, rng: &mut Rng) {
                 Step::WaitForFrames(wait),
                 Step::Close,
             ],
+        });
+    }
+}
+
+/// Those whose only fault is that they do nothing, for long enough to be cut off: one asks for nothing, one publishes and
+/// falls silent, one plays that and does not read.
+fn sluggards(scenario: &mut Scenario) {
+    let stream = Stream {
+        name: "flood".into(),
+        may_be_refused: false,
+    };
+    let media = SendMedia {
+        frames: 50,
+        gop: 1,
+        picture_bytes: 20_000,
+        audio_ms: 0,
+        paced: false,
+        ..SendMedia::default()
+    };
+    let connect = || Step::Connect(Connect::default());
+    let idles = vec![connect(), Step::SilenceMs(100), Step::WaitMs(20_000)];
+    let falls_silent = vec![
+        connect(),
+        Step::Publish(stream.clone()),
+        Step::SendMedia(media),
+        Step::SilenceMs(100),
+        Step::WaitMs(34_000),
+    ];
+    let is_deaf = vec![
+        connect(),
+        Step::Play(stream),
+        Step::SilenceMs(33_000),
+        Step::WaitMs(500),
+    ];
+    for (name, start_ms, steps) in [
+        ("idler", 60, idles),
+        ("silent-publisher", 1_000, falls_silent),
+        ("deaf-player", 60, is_deaf),
+    ] {
+        scenario.clients.push(Script {
+            name: name.into(),
+            host: 0,
+            start_ms,
+            steps,
         });
     }
 }
