@@ -12,7 +12,12 @@ pub struct Liveness {
     /// Whose present connection a fault has ended or cut: it may wait for what never comes.
     excused: BTreeSet<String>,
     exercised: u64,
+    /// The witnesses that the world calls once its faults are over got what they wait for.
+    witnesses: u64,
 }
+
+/// The witness that plays.
+pub const WITNESS: &str = "last-player";
 
 impl Checker for Liveness {
     fn name(&self) -> &'static str {
@@ -38,12 +43,21 @@ impl Checker for Liveness {
                 self.exercised += 1;
                 Ok(())
             }
+            // Its stream ends only behind the frames that it waits for: it would have starved.
+            Observation::LetsGo { why: "left" } if who == WITNESS => {
+                self.witnesses += 1;
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
 
     fn exercised(&self) -> u64 {
         self.exercised
+    }
+
+    fn special_cases(&self) -> Vec<(&'static str, u64)> {
+        vec![("a fresh play after the faults", self.witnesses)]
     }
 }
 

@@ -223,6 +223,10 @@ impl<S: Stage> Actor<S> {
 
     fn picks(&mut self, act: impl FnOnce(&mut Link<S>)) {
         self.whisper(&Observation::Picks);
+        if let Some(beside) = &self.beside {
+            let now = self.stage.now();
+            self.journal.whisper(now, beside, &Observation::Picks);
+        }
         self.with_link(act);
     }
 
@@ -373,6 +377,7 @@ impl<S: Stage> Actor<S> {
         if self.state.frames < wait.frames {
             self.must_stand(&what);
         }
+        self.look();
     }
 
     async fn wait_for_end(&mut self, within: Within) {

@@ -65,6 +65,8 @@ struct Side {
     faults: ConnFaults,
     /// A read or write that could have gone on said `WouldBlock`: the next poll wakes itself.
     dodged_read: bool,
+    /// A read was cut short, and the checkers know.
+    cut_short: bool,
     dodged_write: bool,
     stall: Option<Alarm>,
     /// Until when what has arrived waits for more, and how many segments there are.
@@ -165,6 +167,7 @@ impl SimConn {
                 outgoing: parts.outgoing,
                 faults: parts.faults,
                 dodged_read: false,
+                cut_short: false,
                 dodged_write: false,
                 stall: None,
                 gather: None,
@@ -396,7 +399,11 @@ impl Conn for SimConn {
     fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let side = &mut *self.side.borrow_mut();
         side.pull(&self.waker());
+        let there = side.inbox.len().min(buf.len());
         let n = side.read(buf)?;
+        if n < there && self.end == End::Server && !core::mem::replace(&mut side.cut_short, true) {
+            self.net.cuts_short(self.peer);
+        }
         if side.faults.panics_after(n) {
             self.net
                 .injects(self.client, "the task that serves it panics");

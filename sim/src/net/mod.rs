@@ -354,6 +354,13 @@ impl Net {
         self.0.journal.note(now(), &client, &seen);
     }
 
+    fn cuts_short(&self, client: SocketAddr) {
+        let (client, _) = self.client_at(client);
+        self.0
+            .journal
+            .whisper(now(), &client, &Observation::ShortRead);
+    }
+
     fn lets_go(&self, client: SocketAddr, why: &'static str) {
         let (client, _) = self.client_at(client);
         self.0

@@ -407,6 +407,7 @@ impl World {
                 self.world_line(&format!("{panics} tasks panicked on {site}"));
             }
         }
+        let polls: u64 = work.iter().map(|(_, polls, _)| polls).sum();
         let panics: u64 = work.iter().map(|(_, _, panics)| panics).sum();
         let injected = self.counts.of(Fault::TaskPanic);
         if panics != injected {
@@ -418,7 +419,9 @@ impl World {
             faults.insert(CANARY, 1);
         }
         let at = self.now();
-        let (trace, verdict) = self.shared.journal.finish(at, &self.leftovers);
+        let (trace, mut verdict) = self.shared.journal.finish(at, &self.leftovers);
+        // Each is counted against the budget of its millisecond before it is made.
+        verdict.exercised.push(("polls within their budget", polls));
         Report {
             trace,
             violations: verdict.violations,

@@ -1,5 +1,6 @@
 //! Who tells whether the world is well when the faults are over.
 
+use crate::checkers::WITNESS;
 use crate::scenario::{Connect, Scenario, Script, SendMedia, Step, Stream, Wait, Within};
 
 /// One publishes a name of the scenario, the other plays it.
@@ -44,7 +45,7 @@ pub(super) fn witnesses(scenario: &Scenario) -> Vec<Script> {
         Step::WaitForEnd(Within { within_ms: 10_000 }),
         Step::Close,
     ];
-    [("last-publisher", publishes), ("last-player", plays)]
+    [("last-publisher", publishes), (WITNESS, plays)]
         .map(|(name, steps)| Script {
             name: name.into(),
             host: 0,
