@@ -45,7 +45,7 @@ bugs! {
         "extended-timestamp-unread" ExtendedTimestampUnread: "The extended timestamp of a continuing chunk is taken for payload.",
         "stale-delta" StaleDelta: "A header's delta is not remembered for the format 3 header that repeats it.",
         "abort-ignored" AbortIgnored: "An Abort Message drops nothing.",
-        "long-csid-reversed" LongCsidReversed: "The three-byte form of a chunk stream id is read big-endian.",
+        "long-csid-cut" LongCsidCut: "The three-byte form of a chunk stream id is read as the two-byte form.",
         "continuation-misplaced" ContinuationMisplaced: "A continuing chunk goes to the chunk stream of the chunk before it.",
     }
     "rtmp/wire" {

@@ -61,6 +61,10 @@ struct Inner {
     /// Tasks of each site when the server had booted and nobody had come yet.
     baseline: RefCell<Option<Vec<usize>>>,
     over: Cell<bool>,
+    /// How often it was started.
+    boots: Cell<usize>,
+    /// What the sites of earlier boots did.
+    earlier: RefCell<Vec<(String, u64, u64)>>,
 }
 
 impl Host {
@@ -73,10 +77,10 @@ impl Host {
                 return shared.journal.fail(now(), "world", what);
             }
         };
-        let control = SimRuntime::new(shared.clone(), "control");
-        let shards: Vec<SimRuntime> = (0..shards)
-            .map(|id| SimRuntime::new(shared.clone(), &format!("shard {id}")))
-            .collect();
+        let boots = self.0.boots.replace(self.0.boots.get() + 1);
+        let site = |name: &str| SimRuntime::new(shared.clone(), name, boots);
+        let control = site("control");
+        let shards: Vec<SimRuntime> = (0..shards).map(|id| site(&format!("shard {id}"))).collect();
         let mut sites = shards.clone();
         sites.push(control.clone());
         self.0.sites.borrow_mut().clone_from(&sites);
@@ -93,6 +97,20 @@ impl Host {
         // The machine stays, without the server: turmoil delivers nothing to a host that has ended, so
         // whoever connects now would hang instead of being refused.
         core::future::pending::<()>().await;
+    }
+
+    /// The server is gone, with all that it held; call it once its tasks are dropped.
+    pub fn bury(&self) {
+        let work = self.work_of_sites();
+        self.0.earlier.borrow_mut().extend(work);
+        self.0.sites.borrow_mut().clear();
+        *self.0.running.borrow_mut() = None;
+        *self.0.baseline.borrow_mut() = None;
+    }
+
+    /// Whether it has booted, and is not gone again.
+    pub fn is_up(&self) -> bool {
+        self.0.running.borrow().is_some()
     }
 
     /// Asks the server to stop gracefully.
@@ -154,8 +172,14 @@ impl Host {
         left
     }
 
-    /// Per site: polls and panics.
+    /// Per site of each boot: polls and panics.
     pub fn work(&self) -> Vec<(String, u64, u64)> {
+        let mut work = self.0.earlier.borrow().clone();
+        work.extend(self.work_of_sites());
+        work
+    }
+
+    fn work_of_sites(&self) -> Vec<(String, u64, u64)> {
         let sites = self.0.sites.borrow();
         let work = |site: &SimRuntime| {
             let executor = site.executor();

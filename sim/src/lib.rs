@@ -8,7 +8,7 @@
 //! | [`host`] | the server's virtual threads inside one turmoil host |
 //! | [`watch`] | when its tasks run, for a tripwire |
 //! | [`runtime`] | what the server's runtime is in here |
-//! | [`net`], [`faults`], [`order`], [`seed`] | connections, what goes wrong on them, who runs next, all from the seed |
+//! | [`net`], [`faults`], [`order`], [`clocks`], [`seed`] | connections, what goes wrong, who runs next, what clocks show, all from the seed |
 //! | [`client`], [`media`] | scripts over the real client session; broadcasts whose frames say which they are |
 //! | [`planted`] | bugs on purpose in the server, and how soon each is found |
 //! | [`sweep`], [`shrink`] | many seeds; and a failing scenario made small |
@@ -24,6 +24,7 @@
 pub mod canary;
 pub mod checkers;
 pub mod client;
+pub mod clocks;
 pub mod faults;
 pub mod generate;
 pub mod host;

@@ -5,6 +5,7 @@ use std::path::Path;
 use millstream::planted::{self, Bug};
 use serde::{Deserialize, Serialize};
 
+use crate::clocks::Clocks;
 use crate::faults::FaultConfig;
 use crate::generate::Kind;
 use crate::media::Tracks;
@@ -46,6 +47,15 @@ pub struct Scenario {
     /// The links between the hosts.
     #[serde(default)]
     pub network: Network,
+    /// When the server is gone for a while, in order of time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outages: Vec<Outage>,
+    /// The clocks of the server's threads.
+    #[serde(default, skip_serializing_if = "Clocks::are_right")]
+    pub clocks: Clocks,
+    /// The mail between the server's threads.
+    #[serde(default, skip_serializing_if = "Mail::is_prompt")]
+    pub mail: Mail,
     /// When the server is told to stop, milliseconds; otherwise when all scripts have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_ms: Option<u64>,
@@ -139,6 +149,9 @@ pub struct Network {
     pub hosts: usize,
     /// What happens to links, in order of time.
     pub events: Vec<LinkEvent>,
+    /// How latencies are spread between the two: exponentially by this rate, so that a small one has a heavy tail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub curve: Option<f64>,
 }
 
 impl Default for Network {
@@ -148,6 +161,7 @@ impl Default for Network {
             tick_ms: 1,
             hosts: 1,
             events: Vec::new(),
+            curve: None,
         }
     }
 }
@@ -172,6 +186,46 @@ pub enum LinkChange {
     Hold,
     /// What was held arrives, and the link works again.
     Release,
+    /// Every message takes so many milliseconds from now on.
+    Latency(u64),
+    /// The clients are gone without a word: nothing passes any more, and what is under way is lost.
+    Vanish,
+    /// What the clients send is lost.
+    CutUp,
+    /// What the server sends is lost.
+    CutDown,
+    /// The link works again, for new connections: those that lost something are dead.
+    Mend,
+}
+
+/// The server is gone for a while.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outage {
+    /// From when, milliseconds from the start.
+    pub at_ms: u64,
+    /// For how long, milliseconds; then it is started anew.
+    pub down_ms: u64,
+    /// The whole machine, so that no peer is told; otherwise the process alone, whose sockets its kernel closes.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub power: bool,
+}
+
+/// How late mail between the server's threads is.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mail {
+    /// How often everything from one thread to another begins to come late.
+    pub late: f64,
+    /// How late at most, milliseconds.
+    pub late_ms: u64,
+}
+
+impl Mail {
+    /// Whether mail comes at once.
+    pub fn is_prompt(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What one client does.
@@ -496,6 +550,9 @@ impl Scenario {
         }
         if self.network.latency_ms[0] > self.network.latency_ms[1] {
             return Err("latency_ms: the first is the smaller one".into());
+        }
+        if self.clocks.drift_ppm.unsigned_abs() > 100_000 || self.clocks.skew_ms > 10_000 {
+            return Err("clocks differ by at most 10,000 ms and 100,000 ppm".into());
         }
         if let Some(bug) = self.planted.filter(|_| !planted::POSSIBLE) {
             return Err(format!(

@@ -60,7 +60,7 @@ impl Coverage {
     }
 
     fn is_whole(&self) -> bool {
-        self.missing.is_empty()
+        self.of > 0 && self.missing.is_empty()
     }
 }
 

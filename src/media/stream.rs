@@ -291,10 +291,11 @@ impl Stream {
                 self.metadata = fits.then(|| message.clone());
             }
             // What lies before a changed header cannot be decoded with the new one: begin no player there.
-            Class::Header(part, tracks) if self.headers.take(part, tracks, message) => {
-                if !planted(Bug::ChangedHeaderKeepsKey) {
-                    self.ring.forget_key();
-                }
+            Class::Header(part, tracks)
+                if self.headers.take(part, tracks, message)
+                    && !planted(Bug::ChangedHeaderKeepsKey) =>
+            {
+                self.ring.forget_key();
             }
             _ => {}
         }

@@ -263,6 +263,9 @@ impl<R: Runtime> Connection<R> {
                 self.flush()?; // perhaps last words
                 return Err(Close::Protocol(error));
             }
+            if self.shard.runtime().buggify("short turn") {
+                break;
+            }
         }
         self.reply()?;
         self.flush()?;

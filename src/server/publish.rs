@@ -389,7 +389,7 @@ impl<R: Runtime> Shard<R> {
                 None => self.settings().mailbox_backlog,
                 Some(_) => self.settings().mailbox_backlog / 2,
             };
-            if backlog >= room {
+            if backlog >= room || self.runtime().buggify("full mailbox") {
                 listener.missed.get_or_insert(first);
                 continue;
             }

@@ -7,6 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
+use futures_lite::future::yield_now;
+
 use super::Settings;
 use super::connection::{self, Handle};
 use super::event::{ConnectionId, Event, EventSink};
@@ -88,6 +90,9 @@ impl<R: Runtime> Shard<R> {
                     inbox.recv(&shard.0.runtime, &mut batch).await;
                     for (_, message) in batch.drain(..) {
                         shard.handle(message);
+                        if shard.0.runtime.buggify("mail in parts") {
+                            yield_now().await;
+                        }
                     }
                 }
             })

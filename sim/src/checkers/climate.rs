@@ -21,6 +21,8 @@ pub struct Climate {
     pub ring_frames: usize,
     /// Bytes that may be under way to a client at most.
     pub downstream: usize,
+    /// How long a graceful stop waits for connections.
+    pub drain: Duration,
 }
 
 impl Climate {
@@ -35,11 +37,16 @@ impl Climate {
             ),
             steady,
             gentle: steady && roomy && faults.stalls <= 0.0,
-            ring_frames: scenario
-                .server
-                .ring_frames
-                .unwrap_or(limits::RING_FRAMES_DEFAULT),
+            // Of a small ring nobody outside can say what it holds: headers come into it again and again.
+            ring_frames: match scenario.server.ring_frames {
+                Some(_) => 0,
+                None => limits::RING_FRAMES_DEFAULT,
+            },
             downstream: faults.downstream_window[1],
+            drain: scenario
+                .server
+                .drain_ms
+                .map_or(limits::DRAIN_DEFAULT, Duration::from_millis),
         }
     }
 

@@ -21,27 +21,41 @@ mod chunk_size;
 pub mod chunks;
 pub mod climate;
 mod emptiness;
+pub mod fragmentation;
+mod garbage;
 mod headers;
+mod hub;
+pub mod invariants;
 mod liveness;
+mod must_see;
 mod needless;
 mod notices;
 mod premature;
+mod promptness;
 mod publisher;
 mod selection;
+mod stop;
 pub mod tap;
+mod timeouts;
 mod timestamps;
 
 pub use acks::Acks;
 pub use answers::Answers;
 pub use chunk_size::ChunkSize;
 pub use emptiness::Emptiness;
+pub use fragmentation::Fragmentation;
+pub use garbage::Garbage;
 pub use headers::Headers;
-pub use liveness::Liveness;
+pub use liveness::{Liveness, WITNESS};
+pub use must_see::MustSee;
 pub use needless::NoNeedlessClose;
 pub use notices::Notices;
 pub use premature::Premature;
+pub use promptness::Promptness;
 pub use publisher::OnePublisher;
 pub use selection::Selection;
+pub use stop::GracefulStop;
+pub use timeouts::Timeouts;
 pub use timestamps::Timestamps;
 
 /// One invariant.
@@ -121,6 +135,12 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(Premature::default()),
         Box::new(Answers::default()),
         Box::new(Acks::default()),
+        Box::new(MustSee::default()),
+        Box::new(Promptness::default()),
+        Box::new(Fragmentation::default()),
+        Box::new(Garbage::default()),
+        Box::new(Timeouts::default()),
+        Box::new(GracefulStop::default()),
         Box::new(Liveness::default()),
         Box::new(Emptiness::default()),
     ]

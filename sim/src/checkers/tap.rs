@@ -98,10 +98,15 @@ impl Tap {
 
     /// The client has sent `bytes`.
     pub fn sent(&mut self, at: Instant, bytes: &[u8]) {
-        if self.up.bytes == 0 && bytes.first().is_some_and(|first| *first != 3) {
+        if let (0, Some(first)) = (self.up.bytes, bytes.first())
+            && *first != 3
+        {
             self.up.lost = true;
             self.hear(at, What::Babbled);
-            self.offend(at, "says what is no handshake");
+            // Below 32 it is a version that the server may not know; a letter or 22 may become another protocol.
+            if *first >= 32 && !first.is_ascii_uppercase() {
+                self.offend(at, "says what is no handshake");
+            }
         }
         let bytes = self.up.behind_handshake(bytes);
         if self.up.lost || bytes.is_empty() {

@@ -6,6 +6,8 @@ use std::io;
 use millstream::runtime::Conn;
 use millstream::time::Instant;
 
+use crate::faults::Fault;
+
 mod chunks;
 mod garbage;
 mod link;
@@ -24,6 +26,11 @@ pub trait Stage: Clone + 'static {
 
     /// Now.
     fn now(&self) -> Instant;
+
+    /// Something of the menu of faults happens by the client's doing.
+    fn fires(&self, fault: Fault) {
+        let _ = fault;
+    }
 
     /// Completes at or after `at`.
     fn sleep_until(&self, at: Instant) -> impl Future<Output = ()>;

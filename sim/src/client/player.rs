@@ -13,6 +13,7 @@ use millstream::time::{Duration, Instant, Timestamp};
 use super::Stage;
 use super::link::{Link, Over};
 use crate::checkers::tap::Tap;
+use crate::faults::Fault;
 use crate::journal::{Journal, Observation};
 use crate::media::Broadcast;
 use crate::scenario::{Connect, Cut, Script, Step, Stream, Wait, Within};
@@ -137,6 +138,19 @@ struct Beside {
 
 impl<S: Stage> Actor<S> {
     async fn step(&mut self, step: Step) {
+        let fault = Fault::of_step(&step);
+        let dials = matches!(step, Step::Connect(_));
+        let there = self.link.is_some();
+        self.act(step).await;
+        // A step on a connection that is gone does nothing; one that dials needs one that came about.
+        if let Some(fault) = fault
+            && (if dials { self.link.is_some() } else { there })
+        {
+            self.stage.fires(fault);
+        }
+    }
+
+    async fn act(&mut self, step: Step) {
         match step {
             Step::Connect(connect) => self.connect(connect).await,
             Step::ConnectRaw => self.connect_raw().await,
@@ -209,6 +223,10 @@ impl<S: Stage> Actor<S> {
 
     fn picks(&mut self, act: impl FnOnce(&mut Link<S>)) {
         self.whisper(&Observation::Picks);
+        if let Some(beside) = &self.beside {
+            let now = self.stage.now();
+            self.journal.whisper(now, beside, &Observation::Picks);
+        }
         self.with_link(act);
     }
 
@@ -252,6 +270,9 @@ impl<S: Stage> Actor<S> {
         match self.stage.connect(&self.name, attempt).await {
             Ok(conn) => {
                 self.note(&Observation::Dials);
+                if attempt > 0 {
+                    self.stage.fires(Fault::Reconnect);
+                }
                 Some(conn)
             }
             Err(error) => {
@@ -356,6 +377,7 @@ impl<S: Stage> Actor<S> {
         if self.state.frames < wait.frames {
             self.must_stand(&what);
         }
+        self.look();
     }
 
     async fn wait_for_end(&mut self, within: Within) {

@@ -46,9 +46,7 @@ impl Planted {
         }
         if !POSSIBLE {
             return Err(
-                "this build has no bugs to plant; with them it is `cargo sim-planted`, or \
-                 `cargo run --release -p millstream-sim --features planted -- planted`"
-                    .into(),
+                "this build has no bugs to plant; with them it is `cargo sim-planted`".into(),
             );
         }
         let bugs = if self.bug.is_empty() {
@@ -63,6 +61,8 @@ impl Planted {
             jobs: self.jobs.unwrap_or(cores),
             all: self.all,
         };
+        // A panic is a finding like any other, and its backtrace is nobody's business here.
+        std::panic::set_hook(Box::new(|_| {}));
         let table = table(bugs, &plan, &|found| {
             eprintln!("{}", row(found));
         });

@@ -9,9 +9,10 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
+use crate::clocks::Clocks;
 use crate::faults::FaultConfig;
 use crate::order::OrderKind;
-use crate::scenario::{Expect, FORMAT, Network, Scenario, ServerConfig};
+use crate::scenario::{Expect, FORMAT, Mail, Network, Scenario, ServerConfig};
 
 mod audit;
 mod calm;
@@ -72,8 +73,9 @@ fn mood() -> impl Strategy<Value = Mood> {
     prop_oneof![8 => Just(Mood::Wild), 4 => Just(Mood::Calm), 1 => Just(Mood::Long)]
 }
 
-/// What is drawn of the world itself.
-type Stage = (usize, OrderKind, ServerConfig, Trouble, Option<u64>, bool);
+/// What is drawn of the world itself: shards, settings, and the seed of what goes wrong. Nothing of the last shrinks here,
+/// the shrinker of failing runs leaves it out.
+type Stage = (usize, ServerConfig, u64);
 
 fn world(seed: u64, swarm: Swarm, mood: Mood) -> impl Strategy<Value = Scenario> {
     // In a calm world everybody is understood.
@@ -81,40 +83,38 @@ fn world(seed: u64, swarm: Swarm, mood: Mood) -> impl Strategy<Value = Scenario>
         Mood::Calm => swarm.without(Kind::Clears),
         Mood::Wild | Mood::Long => swarm,
     };
-    let stops = match mood {
-        Mood::Wild => proptest::option::weighted(0.2, 50_u64..2_500).boxed(),
-        Mood::Calm | Mood::Long => Just(None).boxed(),
-    };
-    let stage = (
-        1_usize..5,
-        pick(&OrderKind::ALL),
-        server(mood),
-        trouble(mood),
-        stops,
-        any::<bool>(),
-    );
-    (stage, roles(swarm, mood)).prop_map(move |(stage, roles)| assemble(seed, swarm, stage, roles))
+    let stage = (1_usize..5, server(mood), any::<u64>().no_shrink());
+    (stage, roles(swarm, mood))
+        .prop_map(move |(stage, roles)| assemble(seed, swarm, mood, stage, roles))
 }
 
-fn assemble(seed: u64, swarm: Swarm, stage: Stage, roles: Vec<Role>) -> Scenario {
-    let (shards, order, server, trouble, stop_ms, rare) = stage;
-    Scenario {
+fn assemble(seed: u64, swarm: Swarm, mood: Mood, stage: Stage, roles: Vec<Role>) -> Scenario {
+    let (shards, server, trouble) = stage;
+    let mut scenario = Scenario {
         format: FORMAT,
         story: None,
         seed,
         swarm: swarm.kinds(),
         shards,
-        order,
+        order: OrderKind::default(),
         server,
-        faults: trouble.faults,
-        network: trouble.network,
-        stop_ms,
-        buggify: if rare { 0.5 } else { 0.0 },
+        faults: FaultConfig::default(),
+        network: Network::default(),
+        outages: Vec::new(),
+        clocks: Clocks::default(),
+        mail: Mail::default(),
+        stop_ms: None,
+        buggify: 0.0,
         planted: None,
         canary: false,
         clients: cast(roles),
         expect: Expect::default(),
+    };
+    trouble::strike(&mut scenario, &mut Rng::with_seed(trouble));
+    if mood != Mood::Wild {
+        trouble::spare(&mut scenario);
     }
+    scenario
 }
 
 /// Who is in it.
@@ -196,29 +196,6 @@ fn server(mood: Mood) -> impl Strategy<Value = ServerConfig> {
                 }
             },
         )
-}
-
-/// What goes wrong, and the links.
-#[derive(Clone, Debug)]
-struct Trouble {
-    faults: FaultConfig,
-    network: Network,
-}
-
-/// Drawn from a seed of its own: nothing of it shrinks here, the shrinker of failing runs leaves it out.
-fn trouble(mood: Mood) -> impl Strategy<Value = Trouble> {
-    (any::<u64>().no_shrink(), 0_u8..5).prop_map(move |(seed, quiet)| {
-        let rng = &mut Rng::with_seed(seed);
-        let mut network = trouble::network(rng);
-        let faults = match mood {
-            Mood::Wild if quiet > 0 => trouble::faults(rng),
-            _ => FaultConfig::default(),
-        };
-        if mood == Mood::Calm {
-            network.events.clear();
-        }
-        Trouble { faults, network }
-    })
 }
 
 #[cfg(test)]

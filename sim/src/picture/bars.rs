@@ -72,11 +72,15 @@ pub(super) fn bars(events: &[Event], lanes: &BTreeMap<&str, usize>, lasted: Dura
             Observation::Lost { .. } => Some(true),
             _ => None,
         };
-        if let Some(whole) = whole {
-            end(&mut open, lane, Stretch::Publishing, at);
-            end(&mut open, lane, Stretch::Playing, at);
-            if whole {
-                end(&mut open, lane, Stretch::Connected, at);
+        // A second play ends with the connection it shares.
+        let beside = lanes.get(&*format!("{}/2", event.who)).copied();
+        for lane in [Some(lane), beside].into_iter().flatten() {
+            if let Some(whole) = whole {
+                end(&mut open, lane, Stretch::Publishing, at);
+                end(&mut open, lane, Stretch::Playing, at);
+                if whole {
+                    end(&mut open, lane, Stretch::Connected, at);
+                }
             }
         }
     }

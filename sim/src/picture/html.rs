@@ -14,6 +14,8 @@ const TOP: usize = 28;
 const LANE: usize = 36;
 /// Pixels a second before the script sets another scale.
 const SCALE: f64 = 100.0;
+/// Characters of a caption in the picture.
+const CAPTION: usize = 28;
 /// Hues that people can tell apart, one a stream.
 const HUES: [u16; 8] = [150, 210, 30, 280, 90, 330, 185, 55];
 
@@ -122,10 +124,11 @@ fn violations(broken: &[Broken]) -> String {
     if broken.is_empty() {
         return String::new();
     }
-    let items = broken.iter().map(|broken| {
+    let items = broken.iter().enumerate().map(|(nth, broken)| {
         format!(
-            "<li data-go=\"{}\"><b>{} s · {}</b>{}</li>\n",
+            "<li data-go=\"{}\"><b>{}. {} s · {}</b>{}</li>\n",
             secs(broken.at),
+            nth + 1,
             seconds(broken.at),
             escaped(&broken.checker),
             escaped(&broken.what)
@@ -177,8 +180,8 @@ fn svg(picture: &Picture, marks: &[Mark]) -> String {
             moment(mark, row, picture, &mut svg);
         }
     }
-    for broken in &picture.broken {
-        violation(broken, height, &mut svg);
+    for (nth, broken) in picture.broken.iter().enumerate() {
+        violation(nth + 1, broken, height, &mut svg);
     }
     let _ = write!(
         svg,
@@ -292,11 +295,20 @@ fn moment(mark: &Mark, row: usize, picture: &Picture, svg: &mut String) {
         _ if server => ("server-word", format!("<circle cy=\"{y}\" r=\"4\"/>")),
         _ => ("does", format!("<circle cy=\"{y}\" r=\"3\"/>")),
     };
+    let world = picture.lanes.get(mark.lane).map(|lane| lane.kind) == Some(LaneKind::World);
+    let caption = if world && mark.kind == MarkKind::Fault {
+        // Neighbours stand at different heights.
+        let y = if row.is_multiple_of(2) { y - 7 } else { y + 15 };
+        let text: String = mark.text.chars().take(CAPTION).collect();
+        format!("<text x=\"9\" y=\"{y}\">{}</text>", escaped(&text))
+    } else {
+        String::new()
+    };
     let at = secs(mark.at);
     let _ = writeln!(
         svg,
         "<g class=\"{class}\" data-row=\"{row}\" data-t=\"{at}\" transform=\"translate({:.1} 0)\">\
-         <title>{} {}: {}</title>{drawn}</g>",
+         <title>{} {}: {}</title>{drawn}{caption}</g>",
         at * SCALE,
         seconds(mark.at),
         escaped(picture.lanes.get(mark.lane).map_or("", |lane| &lane.name)),
@@ -328,17 +340,18 @@ fn way(client: usize, shard: Option<usize>, to_client: bool) -> String {
     )
 }
 
-fn violation(broken: &Broken, height: usize, svg: &mut String) {
+fn violation(number: usize, broken: &Broken, height: usize, svg: &mut String) {
     let at = secs(broken.at);
     let _ = write!(
         svg,
         "<g class=\"broken-at\" data-t=\"{at}\" transform=\"translate({:.1} 0)\"><title>{}: {}</title>\
-         <line y1=\"18\" y2=\"{height}\"/><text x=\"4\" y=\"{}\">{}</text>",
+         <line y1=\"18\" y2=\"{height}\"/><circle cy=\"{}\" r=\"8\"/>\
+         <text text-anchor=\"middle\" y=\"{}\">{number}</text>",
         at * SCALE,
         escaped(&broken.checker),
         escaped(&broken.what),
-        TOP - 2,
-        escaped(&broken.checker)
+        TOP - 10,
+        TOP - 6
     );
     for y in broken.lanes.iter().map(|lane| middle(*lane)) {
         let _ = write!(

@@ -50,8 +50,8 @@ pub fn render(picture: &Picture, view: &View) -> String {
     let shown = shown(picture, &marks, view);
     let mut page = Page::new(picture, view, shown);
     page.legend();
-    let in_view = |broken: &&Broken| (view.from..=view.to).contains(&broken.at);
-    let mut broken = picture.broken.iter().filter(in_view).peekable();
+    let (broken, repeated) = first_of_each(picture, view);
+    let mut broken = broken.into_iter().peekable();
     for mark in &marks {
         while let Some(broken) = broken.next_if(|broken| broken.at < mark.at) {
             page.broken(broken);
@@ -61,7 +61,30 @@ pub fn render(picture: &Picture, view: &View) -> String {
     for broken in broken {
         page.broken(broken);
     }
+    if repeated > 0 {
+        page.line(&format!(
+            "{repeated} more violations of these checkers: --all shows them"
+        ));
+    }
     page.out
+}
+
+/// The violations in view, of each checker the first unless all are wanted; and how many that leaves out.
+fn first_of_each<'a>(picture: &'a Picture, view: &View) -> (Vec<&'a Broken>, usize) {
+    let mut told: Vec<&str> = Vec::new();
+    let (mut kept, mut repeated) = (Vec::new(), 0);
+    for broken in &picture.broken {
+        if !(view.from..=view.to).contains(&broken.at) {
+            continue;
+        }
+        if told.contains(&&*broken.checker) && !view.all {
+            repeated += 1;
+        } else {
+            told.push(&broken.checker);
+            kept.push(broken);
+        }
+    }
+    (kept, repeated)
 }
 
 /// Whether a mark is of one of these scripts: theirs, or of the server and naming them.

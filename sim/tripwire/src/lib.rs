@@ -4,6 +4,9 @@
 //! the same by a system call, and count. std's `Instant`, `SystemTime` and hash keys go through them, and so does every
 //! crate that asks the C library; who makes the system call itself, or reads the processor's counter, is not seen.
 //!
+//! std draws the keys of hash maps once a thread: a map made by a task is seen only if it is its thread's first. That
+//! no task makes one is for the fences of the source (`.clippy.toml`, `tests/walls.rs`).
+//!
 //! Only tests link it: every call becomes a real system call.
 #![cfg(target_os = "linux")]
 
@@ -23,6 +26,14 @@ pub fn arm(armed: bool) {
 /// Calls on this thread while it was armed since the last `take`: for clocks, and for chance.
 pub fn take() -> (u64, u64) {
     COUNTS.replace((0, 0))
+}
+
+/// Asks the C library for chance, as a crate would: what the tripwire is there to catch.
+pub fn ask_for_chance() -> u8 {
+    let mut byte = 0_u8;
+    // SAFETY: the one byte is ours and may be written.
+    unsafe { libc::getrandom((&raw mut byte).cast(), 1, 0) };
+    byte
 }
 
 /// A thread that is ending has no counters any more; nothing of ours runs there.

@@ -26,10 +26,7 @@ impl Basic {
         let (csid, len) = match first & 0x3F {
             0 => (u32::from(*bytes.get(1)?) + 64, 2),
             // Little-endian, unlike nearly all else; some servers read it the other way round.
-            1 if planted(Bug::LongCsidReversed) => (
-                256 * u32::from(*bytes.get(1)?) + u32::from(*bytes.get(2)?) + 64,
-                3,
-            ),
+            1 if planted(Bug::LongCsidCut) => (u32::from(*bytes.get(1)?) + 64, 2),
             1 => (
                 u32::from(*bytes.get(1)?) + 256 * u32::from(*bytes.get(2)?) + 64,
                 3,

@@ -1,0 +1,90 @@
+//! Whoever offends is out, and soon.
+
+use std::collections::BTreeMap;
+
+use millstream::time::{Duration, Instant};
+
+use super::Checker;
+use super::tap::{Heard, What};
+use crate::journal::Observation;
+
+/// Invariant 14 of the reference: a connection that sends what can be nothing but malice or another protocol is closed,
+/// within bound. (That nobody else is closed with it, and that nothing panics, others judge.)
+#[derive(Default)]
+pub struct Garbage {
+    /// Tapped connections that have offended: since when, and how.
+    offenders: BTreeMap<String, (Instant, &'static str)>,
+    steady: bool,
+    exercised: u64,
+}
+
+/// From the offence to the close: the way there and back, stalls, and all that was under way before.
+const TIME: Duration = Duration::from_secs(5);
+
+impl Checker for Garbage {
+    fn name(&self) -> &'static str {
+        "offenders are closed"
+    }
+
+    fn observe_at(&mut self, at: Instant, who: &str, seen: &Observation) -> Result<(), String> {
+        match seen {
+            Observation::Climate(climate) => self.steady = climate.steady,
+            Observation::Dials | Observation::Injected { .. } => {
+                self.offenders.remove(who);
+            }
+            Observation::Lost { .. } => {
+                self.exercised += u64::from(self.offenders.remove(who).is_some());
+            }
+            Observation::Stands { .. } if self.steady => {
+                if let Some((since, how)) = self.offenders.get(who)
+                    && at.since(*since) > TIME
+                {
+                    return Err(format!(
+                        "{who} {how} and its connection stands {} ms later",
+                        at.since(*since).as_millis()
+                    ));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn overhear(&mut self, at: Instant, who: &str, heard: &Heard<'_>) -> Result<(), String> {
+        if let What::Offends(how) = heard.what {
+            self.offenders.insert(who.into(), (at, how));
+        }
+        Ok(())
+    }
+
+    fn exercised(&self) -> u64 {
+        self.exercised
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_stays_is_found() {
+        let mut checker = Garbage {
+            steady: true,
+            ..Garbage::default()
+        };
+        let what = What::Offends("babbles");
+        let offends = Heard { sent: 0, what };
+        assert_eq!(checker.overhear(Instant::ZERO, "eve", &offends), Ok(()));
+        let stands = Observation::Stands {
+            sent: 1,
+            last_sent: Instant::ZERO,
+        };
+        let late = Instant::ZERO + TIME;
+        assert_eq!(checker.observe_at(late, "eve", &stands), Ok(()));
+        let late = late + Duration::from_millis(1);
+        assert!(checker.observe_at(late, "eve", &stands).is_err());
+        let lost = Observation::Lost { how: "RST" };
+        assert_eq!(checker.observe_at(late, "eve", &lost), Ok(()));
+        assert_eq!(checker.exercised(), 1);
+    }
+}

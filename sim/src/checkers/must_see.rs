@@ -1,0 +1,441 @@
+//! Whoever plays gets what it must: everything, from where it began.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use millstream::limits;
+use millstream::time::{Duration, Instant};
+
+use super::hub::Hub;
+use super::{Checker, Entry, Publication, is_servers_own};
+use crate::journal::Observation;
+use crate::media::{Frame, Sort};
+
+/// The oracle of the live hub. Once a player has had a picture of a publication, nothing of it may be left out while the
+/// rings hold it; one that has waited gets the beginning; the end is behind the last frame; and where links are good, what was
+/// sent has come.
+#[derive(Default)]
+pub struct MustSee {
+    hub: Hub,
+    players: BTreeMap<String, Player>,
+    /// Who holds its stream, or does not want everything, or says what nobody understands, on its present connection.
+    excused: BTreeSet<String>,
+    /// Connections that play twice.
+    double: BTreeSet<String>,
+    exercised: u64,
+    beginnings: u64,
+    endings: u64,
+    at_rest: u64,
+    joined: u64,
+}
+
+#[derive(Default)]
+struct Player {
+    name: Option<Rc<str>>,
+    since: Option<Instant>,
+    now: Option<Place>,
+}
+
+/// Where a player is in a publication.
+#[derive(Clone)]
+struct Place {
+    publication: Publication,
+    /// What it gets next; nothing if it has not begun.
+    next: Option<usize>,
+    /// It has had a picture: before the first keyframe the server leaves pictures out.
+    pictures: bool,
+}
+
+/// By then every shard knows of a player.
+const KNOWN: Duration = Duration::from_secs(1);
+
+impl Place {
+    fn may_lack(&self, frame: &Frame) -> bool {
+        !self.pictures && frame.sort.is_picture()
+    }
+}
+
+impl MustSee {
+    /// Whether it played before anybody asked to publish that.
+    fn has_waited(&self, player: &Player, publication: &Publication) -> bool {
+        let asked = self.hub.record(publication).map(|record| record.asked_at);
+        matches!((player.since, asked), (Some(since), Some(asked)) if since + KNOWN < asked)
+    }
+
+    fn begin(&self, player: &Player, publication: &Publication) -> Place {
+        Place {
+            publication: publication.clone(),
+            next: self.has_waited(player, publication).then_some(0),
+            pictures: false,
+        }
+    }
+
+    /// The first of the frames `from..to` that must have come.
+    fn lacking(&self, place: &Place, from: usize, to: usize) -> Option<usize> {
+        let frames = self.hub.frames(&place.publication).get(from..to)?;
+        let lacking = frames.iter().position(|frame| !place.may_lack(frame))?;
+        Some(from + lacking)
+    }
+
+    /// The same, if it is still in every ring.
+    fn lacking_now(&self, at: Instant, place: &Place, from: usize, to: usize) -> Option<usize> {
+        let held = |index: &usize| {
+            let publication = &place.publication;
+            let age = self
+                .hub
+                .sent_at(publication, *index)
+                .map(|sent| at.since(sent));
+            age.is_some_and(|age| age < limits::RING_AGE) && self.hub.has_room(publication, *index)
+        };
+        self.lacking(place, from, to).filter(held)
+    }
+
+    fn receive(&mut self, at: Instant, who: &str, entry: &Entry) -> Result<(), String> {
+        let Some(player) = self.players.get(who) else {
+            return Ok(());
+        };
+        let same = |place: &&Place| place.publication == entry.publication;
+        let place = player.now.as_ref().filter(same).cloned();
+        let fresh = place.is_none();
+        let mut place = place.unwrap_or_else(|| self.begin(player, &entry.publication));
+        let header = entry.frame.sort.is_header();
+        let mut verdict = Ok(());
+        match place.next {
+            Some(next) if entry.index > next => {
+                if let Some(index) = self.lacking_now(at, &place, next, entry.index) {
+                    verdict = Err(format!(
+                        "{who} got #{} of {} and not #{index}, which no ring had let go of",
+                        entry.index, entry.publication.0
+                    ));
+                }
+            }
+            None if entry.frame.sort == Sort::Key => self.joined += 1,
+            _ => {}
+        }
+        self.exercised += u64::from(place.next.is_some());
+        self.beginnings += u64::from(fresh && place.next.is_some());
+        if place.next.is_some_and(|next| entry.index >= next) || !header {
+            place.next = Some(entry.index + 1);
+        }
+        place.pictures |= entry.frame.sort.is_picture();
+        if let Some(player) = self.players.get_mut(who) {
+            player.now = Some(place);
+        }
+        verdict
+    }
+
+    /// The player is told that the publisher has gone.
+    fn ends(&mut self, at: Instant, who: &str) -> Result<(), String> {
+        let place = self
+            .players
+            .get_mut(who)
+            .and_then(|player| player.now.take());
+        let Some((place, next)) = place.and_then(|place| place.next.map(|next| (place, next)))
+        else {
+            return Ok(());
+        };
+        let publication = &place.publication;
+        let closed = self
+            .hub
+            .record(publication)
+            .and_then(|record| record.closed);
+        let sure = closed.is_some()
+            && self.hub.is_reliable(publication)
+            && !self.hub.is_contested(publication);
+        if !sure || self.hub.stopping {
+            return Ok(());
+        }
+        self.endings += 1;
+        let sent = self.hub.frames(publication).len();
+        match self.lacking_now(at, &place, next, sent) {
+            Some(index) => Err(format!(
+                "{who} is told that {} has gone and has not got #{index} of {sent}",
+                publication.0
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// The player has read all that has come: what was sent long enough ago must be among it.
+    fn rests(&mut self, at: Instant, who: &str) -> Result<(), String> {
+        let (Some(player), false) = (self.players.get(who), self.hub.stopping) else {
+            return Ok(());
+        };
+        let (Some(name), Some(since)) = (&player.name, player.since) else {
+            return Ok(());
+        };
+        if self.double.contains(who) {
+            return Ok(());
+        }
+        let Some(publication) = self.hub.current(name).cloned() else {
+            return Ok(());
+        };
+        // On links as good as this nobody falls behind the rings by age.
+        let settles = self.hub.settles(&publication);
+        let Some(settles) = settles.filter(|settles| *settles < limits::RING_AGE) else {
+            return Ok(());
+        };
+        if !self.hub.is_reliable(&publication) || self.hub.is_contested(&publication) {
+            return Ok(());
+        }
+        let now = player.now.clone();
+        let place = now.filter(|place| place.publication == publication);
+        let place = place.unwrap_or_else(|| self.begin(player, &publication));
+        let closed = self
+            .hub
+            .record(&publication)
+            .and_then(|record| record.closed);
+        if let Some(closed) = closed {
+            return match place.next {
+                Some(next) if next > 0 && closed + settles < at => Err(format!(
+                    "{who} has not been told in {} ms that {} has gone",
+                    settles.as_millis(),
+                    publication.0
+                )),
+                _ => Ok(()),
+            };
+        }
+        if self
+            .hub
+            .record(&publication)
+            .is_none_or(|record| record.over)
+        {
+            return Ok(()); // in disorder: nobody can say how much of it went out
+        }
+        let due = |index: &usize| {
+            let sent = self.hub.sent_at(&publication, *index);
+            sent.is_some_and(|sent| sent + settles < at)
+        };
+        let sent = self.hub.frames(&publication).len();
+        let from = match place.next {
+            Some(next) => next,
+            // It came later: it begins at a keyframe, which of track 0 is one for sure if no other leads.
+            None => {
+                let frames = self.hub.frames(&publication);
+                let leads =
+                    |frame: &Rc<Frame>| frame.sort != Sort::Key || frame.tracks.contains(&0);
+                let late = |index: &usize| {
+                    let after = self.hub.sent_at(&publication, *index);
+                    after.is_some_and(|sent| since + KNOWN < sent)
+                        && frames[*index].sort == Sort::Key
+                };
+                match (0..sent).find(late).filter(|_| frames.iter().all(leads)) {
+                    Some(index) => index,
+                    None => return Ok(()),
+                }
+            }
+        };
+        if !due(&from) {
+            return Ok(());
+        }
+        self.at_rest += 1;
+        let to = (from..sent).take_while(due).count() + from;
+        let room = |index: &usize| self.hub.has_room(&publication, *index);
+        match self.lacking(&place, from, to).filter(room) {
+            Some(index) => Err(format!(
+                "{who} plays {name} and has not got #{index} of {}, sent more than {} ms ago",
+                publication.0,
+                settles.as_millis()
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Checker for MustSee {
+    fn name(&self) -> &'static str {
+        "players see what they must"
+    }
+
+    fn observe_at(&mut self, at: Instant, who: &str, seen: &Observation) -> Result<(), String> {
+        self.hub.learn(at, who, seen);
+        match seen {
+            Observation::Dials => {
+                self.excused.remove(who);
+                self.players.remove(who);
+                if let Some(first) = who.strip_suffix("/2") {
+                    self.double.extend([who.to_owned(), first.to_owned()]);
+                }
+            }
+            Observation::Pauses | Observation::Picks => {
+                self.excused.insert(who.into());
+            }
+            Observation::Strays { how } if *how == "sends raw bytes" => {
+                self.excused.insert(who.into());
+            }
+            Observation::LetsGo { .. } | Observation::Lost { .. } => {
+                if let Some(player) = self.players.get_mut(who) {
+                    player.since = None;
+                }
+            }
+            Observation::AsksToPlay { name } => {
+                let player = Player {
+                    name: Some(name.clone()),
+                    ..Player::default()
+                };
+                self.players.insert(who.into(), player);
+            }
+            Observation::Plays { .. } => {
+                if let Some(player) = self.players.get_mut(who) {
+                    player.since = Some(at);
+                }
+            }
+            _ if self.excused.contains(who) => {}
+            Observation::Told { code } if code == "NetStream.Play.UnpublishNotify" => {
+                return self.ends(at, who);
+            }
+            Observation::Stands { .. } => return self.rests(at, who),
+            Observation::Received { payload, .. } if !is_servers_own(payload) => {
+                if let Some(entry) = self.hub.find(payload).cloned() {
+                    return self.receive(at, who, &entry);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn exercised(&self) -> u64 {
+        self.exercised
+    }
+
+    fn special_cases(&self) -> Vec<(&'static str, u64)> {
+        vec![
+            ("beginnings for those who waited", self.beginnings),
+            ("keyframes for those who came later", self.joined),
+            ("ends in good order", self.endings),
+            ("players at rest on good links", self.at_rest),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::climate::Climate;
+    use super::super::testing::{frames, name, received, sent};
+    use super::*;
+
+    const RING: usize = 1_000;
+
+    struct History {
+        checker: MustSee,
+        at: Instant,
+        frames: Vec<Rc<Frame>>,
+    }
+
+    impl History {
+        /// Bob plays; a long time later alice sends ten frames.
+        fn new(bob_waits: bool) -> Self {
+            let mut history = Self {
+                checker: MustSee::default(),
+                at: Instant::ZERO,
+                frames: frames("alice", 0, 10),
+            };
+            let climate = Climate {
+                latency: Duration::from_millis(10),
+                steady: true,
+                gentle: true,
+                ring_frames: RING,
+                downstream: 65_536,
+                drain: Duration::from_secs(1),
+            };
+            history.see("world", &Observation::Climate(climate));
+            if bob_waits {
+                history.plays();
+            }
+            let asks = Observation::AsksToPublish {
+                name: name(),
+                publication: 0,
+            };
+            history.see("alice", &asks);
+            history.see("alice", &Observation::Publishes { name: name() });
+            if !bob_waits {
+                history.plays();
+            }
+            for index in 0..10 {
+                let seen = sent(0, index, &history.frames[index].clone());
+                history.see("alice", &seen);
+            }
+            history
+        }
+
+        fn see(&mut self, who: &str, seen: &Observation) {
+            self.checker.observe_at(self.at, who, seen).unwrap();
+        }
+
+        fn plays(&mut self) {
+            self.see("bob", &Observation::AsksToPlay { name: name() });
+            self.see("bob", &Observation::Plays { name: name() });
+            self.at = self.at + Duration::from_secs(2);
+        }
+
+        fn gets(&mut self, picks: &[usize]) -> Result<(), String> {
+            picks.iter().try_for_each(|pick| {
+                let seen = received(&self.frames[*pick]);
+                self.checker.observe_at(self.at, "bob", &seen)
+            })
+        }
+
+        fn ends(&mut self) -> Result<(), String> {
+            let why = "closes its stream";
+            self.see("alice", &Observation::LetsGo { why });
+            let code = "NetStream.Play.UnpublishNotify".to_owned();
+            self.checker
+                .observe_at(self.at, "bob", &Observation::Told { code })
+        }
+
+        fn rests(&mut self, after: Duration) -> Result<(), String> {
+            let stands = Observation::Stands {
+                sent: 0,
+                last_sent: self.at,
+            };
+            self.checker.observe_at(self.at + after, "bob", &stands)
+        }
+    }
+
+    const ALL: [usize; 10] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+
+    #[test]
+    fn all_of_it_and_all_from_a_keyframe_on_pass() {
+        let mut history = History::new(true);
+        assert_eq!(history.gets(&ALL), Ok(()));
+        assert_eq!(history.rests(Duration::from_secs(5)), Ok(()));
+        assert_eq!(history.ends(), Ok(()));
+        let mut history = History::new(false);
+        assert_eq!(history.gets(&[0, 1, 2, 6, 7, 8, 9]), Ok(()));
+        assert_eq!(history.ends(), Ok(()));
+        let counts = history.checker.special_cases();
+        assert!(counts.contains(&("ends in good order", 1)), "{counts:?}");
+    }
+
+    #[test]
+    fn a_frame_lost_in_the_middle_at_the_beginning_or_at_the_end_is_found() {
+        assert!(History::new(true).gets(&[0, 1, 2, 3, 5]).is_err());
+        assert!(History::new(true).gets(&[1, 2, 3]).is_err());
+        assert!(History::new(true).gets(&[0, 1, 3]).is_err(), "a header");
+        let mut history = History::new(true);
+        assert_eq!(history.gets(&ALL[..9]), Ok(()));
+        assert!(history.ends().is_err());
+    }
+
+    #[test]
+    fn what_a_ring_may_have_let_go_of_may_be_lost() {
+        let mut history = History::new(true);
+        assert_eq!(history.gets(&[0, 1, 2, 3]), Ok(()));
+        history.at = history.at + Duration::from_secs(6);
+        assert_eq!(history.gets(&[6, 7]), Ok(()));
+    }
+
+    #[test]
+    fn one_that_gets_nothing_is_found() {
+        let mut history = History::new(true);
+        assert_eq!(
+            history.rests(Duration::from_millis(100)),
+            Ok(()),
+            "on its way"
+        );
+        assert!(history.rests(Duration::from_secs(4)).is_err());
+        history.see("bob", &Observation::Pauses);
+        assert_eq!(history.rests(Duration::from_secs(5)), Ok(()));
+    }
+}
