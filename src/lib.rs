@@ -41,6 +41,8 @@ pub mod cli;
 pub mod config;
 pub mod limits;
 pub mod media;
+#[doc(hidden)]
+pub mod planted;
 pub mod rtmp;
 pub mod runtime;
 pub mod server;

@@ -5,6 +5,7 @@
 //! * [`WallTime`]: microseconds since the Unix epoch, for people to read, never to measure with.
 //! * [`Timestamp`]: RTMP's 32-bit millisecond clock, compared by serial arithmetic (RFC 1982).
 
+use crate::planted::{Bug, planted};
 use core::fmt;
 use core::ops::{Add, Sub};
 
@@ -80,6 +81,9 @@ impl Add<u32> for Timestamp {
     type Output = Self;
     /// Wraps at 2^32, as the protocol does.
     fn add(self, rhs: u32) -> Self {
+        if planted(Bug::ClockSaturates) {
+            return Self(self.0.saturating_add(rhs));
+        }
         Self(self.0.wrapping_add(rhs))
     }
 }

@@ -15,12 +15,14 @@ mod lexer;
 use std::fs;
 use std::path::Path;
 
+use millstream::planted::Bug;
+
 /// Lines of a file without its tests.
 const FILE_LINES: usize = 800;
 /// Lines of a function.
 const FUNCTION_LINES: usize = 70;
 
-/// Which rooms of the crate a room may name. `lib.rs` and `main.rs` may name all.
+/// Which rooms of the crate a room may name. `lib.rs` and `main.rs` may name all; every room may plant bugs.
 const ROOMS: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("limits", &["time"]),
@@ -33,6 +35,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["media", "rtmp", "runtime", "config", "limits", "time"],
     ),
     ("cli", &["config", "limits", "time"]),
+    ("planted", &[]),
 ];
 
 /// Something that may be named only at home.
@@ -84,7 +87,11 @@ const FENCES: &[Fence] = &[
         names: &["std::net", "std::thread", "std::time::Instant"],
         within: &["sim/src/"],
         // The command line may measure how long a sweep takes, and a sweep runs whole worlds side by side.
-        except: &["sim/src/main.rs", "sim/src/sweep.rs"],
+        except: &[
+            "sim/src/commands/",
+            "sim/src/sweep.rs",
+            "sim/src/planted.rs",
+        ],
         why: "the simulator has turmoil's net and clock, and one thread",
     },
     Fence {
@@ -158,9 +165,10 @@ const FENCES: &[Fence] = &[
     },
     Fence {
         names: &["unsafe"],
-        within: BOTH,
-        except: RUNTIME,
-        why: "only the runtime may need it, each with its safety argument",
+        within: &["src/", "sim/"],
+        // The tripwire is linked into one test only, and takes the place of two functions of the C library.
+        except: &["src/runtime/", "sim/tripwire/src/"],
+        why: "only the runtime and the tripwire may need it, each with its safety argument",
     },
     Fence {
         names: &[
@@ -236,6 +244,7 @@ fn offences(file: &str, text: &str) -> Vec<String> {
             && root == "crate"
             && ROOMS.iter().any(|(name, _)| name == other)
             && other != room
+            && other != "planted"
             && !may.contains(&other.as_str())
         {
             let line = path.line;
@@ -298,7 +307,14 @@ fn walk(root: &Path, dir: &str, visit: &mut dyn FnMut(&str, &str)) {
 fn every_room_keeps_its_walls() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (mut files, mut found) = (0, Vec::new());
-    for dir in ["src", "sim/src", "sim/tests", "tests", "benches"] {
+    for dir in [
+        "src",
+        "sim/src",
+        "sim/tests",
+        "sim/tripwire/src",
+        "tests",
+        "benches",
+    ] {
         walk(root, dir, &mut |file, text| {
             files += 1;
             found.extend(offences(file, text));
@@ -358,6 +374,91 @@ fn the_server_depends_on_no_tokio() {
         sim.iter().any(|name| name == "tokio"),
         "the check above would find nothing"
     );
+}
+
+/// Every `planted(` of a file, as line and bug; or what is wrong with it.
+fn planted_sites(file: &str, text: &str) -> Vec<Result<(usize, Bug), String>> {
+    let code = lexer::without_tests(&lexer::blank(text));
+    let lines = code.lines().zip(1..);
+    lines
+        .filter_map(|(line, number)| {
+            let (_, rest) = line.split_once("planted(")?;
+            let named = rest.strip_prefix("Bug::").and_then(|r| r.split_once(')'));
+            let bug = named.and_then(|(name, _)| {
+                let mut all = Bug::ALL.iter();
+                all.find(|known| format!("{known:?}") == name)
+            });
+            let condition = ["if ", "&&", "||", "::from("]
+                .iter()
+                .any(|word| line.contains(word));
+            let site = || format!("{file}:{number}: ");
+            Some(match bug {
+                Some(bug) if condition => Ok((number, *bug)),
+                Some(_) => Err(site() + "a planted bug is a condition of one line"),
+                None => Err(site() + "no such bug"),
+            })
+        })
+        .collect()
+}
+
+#[test]
+fn planted_bugs_have_one_site_each_in_their_rooms() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut sites, mut found) = (Vec::new(), Vec::new());
+    walk(root, "src", &mut |file, text| {
+        if file == "src/planted.rs" {
+            return;
+        }
+        for site in planted_sites(file, text) {
+            match site {
+                Ok((_, bug)) => sites.push((bug, file.to_owned())),
+                Err(offence) => found.push(offence),
+            }
+        }
+    });
+    for bug in Bug::ALL {
+        let at: Vec<_> = sites.iter().filter(|(known, _)| known == bug).collect();
+        let [(_, file)] = at[..] else {
+            found.push(format!("{bug} has {} sites, not one", at.len()));
+            continue;
+        };
+        // The bounds are in one room and heeded in the others.
+        if bug.room() != "limits" && !file.starts_with(&format!("src/{}", bug.room())) {
+            found.push(format!("{bug} is of {}, and stands in {file}", bug.room()));
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    let offence = planted_sites(
+        "x",
+        "fn f() { planted(Bug::TwoClaims); g(planted(Bug::None)) }",
+    );
+    assert!(offence[0].is_err());
+}
+
+#[test]
+fn bugs_are_planted_on_demand_only() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let features = |manifest: &str| -> toml::Table {
+        let text = fs::read_to_string(root.join(manifest)).unwrap();
+        let manifest: toml::Table = text.parse().unwrap();
+        manifest["features"].as_table().unwrap().clone()
+    };
+    let server = features("Cargo.toml");
+    assert!(server.contains_key("planted-bugs"));
+    let sim = features("sim/Cargo.toml");
+    let wanted = |features: &toml::Table, of: &str| -> Vec<String> {
+        let others = features.iter().filter(|(name, _)| *name != of);
+        let lists = others.filter_map(|(_, list)| list.as_array()).flatten();
+        lists
+            .filter_map(|name| name.as_str().map(str::to_owned))
+            .collect()
+    };
+    for name in wanted(&server, "")
+        .into_iter()
+        .chain(wanted(&sim, "planted"))
+    {
+        assert!(!name.contains("planted"), "another feature asks for {name}");
+    }
 }
 
 /// File, text, and what must be said of it.
@@ -435,6 +536,7 @@ const PLANTED: &[(&str, &str, &str)] = &[
     ),
     ("sim/src/x.rs", "use smol::Timer;", "smol"),
     ("src/config.rs", "unsafe { }", "unsafe"),
+    ("sim/tests/x.rs", "unsafe { }", "unsafe"),
 ];
 
 #[test]

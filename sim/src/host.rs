@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use fastrand::Rng;
+use millstream::planted;
 use millstream::runtime::Runtime;
 use millstream::time::Instant;
 
@@ -14,7 +15,7 @@ use crate::checkers::Leftovers;
 use crate::net::{SimListener, now};
 use crate::order::OrderKind;
 use crate::runtime::{Shared, SimRuntime};
-use crate::seed;
+use crate::{seed, watch};
 
 /// The port the server listens on.
 pub const PORT: u16 = 1_935;
@@ -60,6 +61,10 @@ struct Inner {
     /// Tasks of each site when the server had booted and nobody had come yet.
     baseline: RefCell<Option<Vec<usize>>>,
     over: Cell<bool>,
+    /// How often it was started.
+    boots: Cell<usize>,
+    /// What the sites of earlier boots did.
+    earlier: RefCell<Vec<(String, u64, u64)>>,
 }
 
 impl Host {
@@ -72,10 +77,10 @@ impl Host {
                 return shared.journal.fail(now(), "world", what);
             }
         };
-        let control = SimRuntime::new(shared.clone(), "control");
-        let shards: Vec<SimRuntime> = (0..shards)
-            .map(|id| SimRuntime::new(shared.clone(), &format!("shard {id}")))
-            .collect();
+        let boots = self.0.boots.replace(self.0.boots.get() + 1);
+        let site = |name: &str| SimRuntime::new(shared.clone(), name, boots);
+        let control = site("control");
+        let shards: Vec<SimRuntime> = (0..shards).map(|id| site(&format!("shard {id}"))).collect();
         let mut sites = shards.clone();
         sites.push(control.clone());
         self.0.sites.borrow_mut().clone_from(&sites);
@@ -92,6 +97,20 @@ impl Host {
         // The machine stays, without the server: turmoil delivers nothing to a host that has ended, so
         // whoever connects now would hang instead of being refused.
         core::future::pending::<()>().await;
+    }
+
+    /// The server is gone, with all that it held; call it once its tasks are dropped.
+    pub fn bury(&self) {
+        let work = self.work_of_sites();
+        self.0.earlier.borrow_mut().extend(work);
+        self.0.sites.borrow_mut().clear();
+        *self.0.running.borrow_mut() = None;
+        *self.0.baseline.borrow_mut() = None;
+    }
+
+    /// Whether it has booted, and is not gone again.
+    pub fn is_up(&self) -> bool {
+        self.0.running.borrow().is_some()
     }
 
     /// Asks the server to stop gracefully.
@@ -133,6 +152,14 @@ impl Host {
             .unwrap_or_default()
     }
 
+    /// Timers on data shards that no task waits for any more, when all connections have gone: of those that are left
+    /// only the inbox sleeps, and only for late mail.
+    pub fn forgotten_timers(&self) -> usize {
+        let sites = self.0.sites.borrow();
+        let shards = sites.iter().filter(|site| site.site() != "control");
+        shards.map(|site| site.timers().saturating_sub(1)).sum()
+    }
+
     /// Tasks and timers that outlived a graceful stop.
     pub fn remains(&self) -> Leftovers {
         let mut left = Leftovers::new();
@@ -145,8 +172,14 @@ impl Host {
         left
     }
 
-    /// Per site: polls and panics.
+    /// Per site of each boot: polls and panics.
     pub fn work(&self) -> Vec<(String, u64, u64)> {
+        let mut work = self.0.earlier.borrow().clone();
+        work.extend(self.work_of_sites());
+        work
+    }
+
+    fn work_of_sites(&self) -> Vec<(String, u64, u64)> {
         let sites = self.0.sites.borrow();
         let work = |site: &SimRuntime| {
             let executor = site.executor();
@@ -192,7 +225,10 @@ impl Driver {
         let mut alarm: Option<(Instant, core::pin::Pin<Box<tokio::time::Sleep>>)> = None;
         poll_fn(|cx| {
             loop {
-                if self.run_all(cx) || self.sites.iter().all(is_idle) {
+                // The server's side alone: clients speak the same code, and have no bugs.
+                let planted = self.shared.planted;
+                let stuck = planted::during(planted, || self.run_all(cx));
+                if stuck || self.sites.iter().all(is_idle) {
                     return Poll::Ready(());
                 }
                 let Some(at) = self.next_deadline() else {
@@ -227,7 +263,8 @@ impl Driver {
             for site in &self.sites {
                 site.tick();
                 site.executor().resume();
-                let turned = catch_unwind(AssertUnwindSafe(|| site.executor().turn()));
+                let turn = || site.executor().turn();
+                let turned = watch::around(|| catch_unwind(AssertUnwindSafe(turn)));
                 if let Err(panic) = turned {
                     let what = said(panic.as_ref());
                     let what = format!("{}: {what}", site.site());

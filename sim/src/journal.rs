@@ -8,6 +8,7 @@ use bytes::Bytes;
 use millstream::rtmp::wire::MediaKind;
 use millstream::time::{Instant, Timestamp};
 
+use crate::canary::Canary;
 use crate::checkers::climate::Climate;
 use crate::checkers::tap::Heard;
 use crate::checkers::{self, Checker, Leftovers, Violation};
@@ -91,6 +92,12 @@ pub enum Observation {
         /// How.
         how: &'static str,
     },
+    /// What the client now sends, on a connection that stands, no server can go on behind: it must close. The client
+    /// strays as well.
+    Breaks {
+        /// How.
+        how: &'static str,
+    },
     /// The client holds its stream, or lets it go on: it loses what comes meanwhile.
     Pauses,
     /// In this world rings hold few frames: a player soon falls behind and loses some.
@@ -99,6 +106,11 @@ pub enum Observation {
     Lost {
         /// How.
         how: &'static str,
+    },
+    /// The server accepted this client's connection. Only for pictures; no trace has it.
+    Accepted {
+        /// The script's name.
+        client: String,
     },
     /// Whispered: the client has looked, all that had come was read, and its connection stands.
     Stands {
@@ -162,9 +174,11 @@ impl fmt::Display for Observation {
             Self::Injected { what } => f.write_str(what),
             Self::Dials => f.write_str("dials"),
             Self::Strays { how } => write!(f, "strays: {how}"),
+            Self::Breaks { how } => write!(f, "breaks its connection: {how}"),
             Self::Lost { how } => write!(f, "loses its connection: {how}"),
             Self::Pauses => f.write_str("holds its stream or lets it go on"),
             Self::SmallRings => f.write_str("rings hold few frames"),
+            Self::Accepted { client } => write!(f, "accepts {client}"),
             Self::Stands { sent, .. } => write!(f, "stands, having sent {sent} bytes"),
             Self::ShortRead => f.write_str("a read of the server is cut short"),
             Self::Picks => f.write_str("does not want everything any more"),
@@ -196,6 +210,8 @@ struct Inner {
     violations: Vec<Violation>,
     /// Everything seen, if somebody wants to draw it: it holds every payload, so a sweep does not keep it.
     events: Option<Vec<Event>>,
+    /// What must make this run fail, if it is there to.
+    canary: Option<Canary>,
 }
 
 impl Inner {
@@ -222,7 +238,19 @@ impl Journal {
             checkers: checkers::all(),
             violations: Vec::new(),
             events: None,
+            canary: None,
         })))
+    }
+
+    /// From now on this run must fail.
+    pub(crate) fn house_canary(&self) {
+        self.0.borrow_mut().canary = Some(Canary::default());
+    }
+
+    /// Whether there is a canary and it had its moment.
+    pub(crate) fn canary_sang(&self) -> bool {
+        let canary = &self.0.borrow().canary;
+        canary.as_ref().is_some_and(Canary::sang)
     }
 
     /// Keeps from now on what is seen, for [`Journal::take_events`].
@@ -235,9 +263,19 @@ impl Journal {
         self.0.borrow_mut().events.take().unwrap_or_default()
     }
 
+    /// Keeps something that belongs into a picture of the run, but neither into its trace nor before a checker.
+    pub fn aside(&self, at: Instant, who: &str, seen: impl FnOnce() -> Observation) {
+        if let Some(events) = &mut self.0.borrow_mut().events {
+            let (who, seen) = (Rc::from(who), seen());
+            events.push(Event { at, who, seen });
+        }
+    }
+
     /// Writes down what `who` did or saw, and shows it to every checker.
     pub fn note(&self, at: Instant, who: &str, seen: &Observation) {
         let inner = &mut *self.0.borrow_mut();
+        let altered = inner.canary.as_mut().and_then(|bird| bird.altered(seen));
+        let seen = altered.as_ref().unwrap_or(seen);
         inner.trace.line(at, who, format_args!("{seen}"));
         if let Some(events) = &mut inner.events {
             let (who, seen) = (Rc::from(who), seen.clone());

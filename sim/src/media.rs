@@ -38,6 +38,8 @@ pub enum Sort {
     Unknown,
     /// Enhanced RTMP: the end of a track's video.
     End,
+    /// `@clearDataFrame`: no message for players, but the metadata is no more.
+    Cleared,
 }
 
 impl Sort {
@@ -67,6 +69,7 @@ impl Sort {
             Self::Audio => "audio",
             Self::Unknown => "unknown",
             Self::End => "end",
+            Self::Cleared => "cleared metadata",
         }
     }
 }
@@ -138,6 +141,19 @@ impl Frame {
             self.payload.slice(SET_DATA_FRAME.len()..)
         } else {
             self.payload.clone()
+        }
+    }
+}
+
+impl Frame {
+    /// What takes the metadata back, at `timestamp`.
+    pub fn cleared(timestamp: Timestamp) -> Self {
+        Self {
+            kind: MediaKind::Data,
+            sort: Sort::Cleared,
+            tracks: vec![0],
+            timestamp,
+            payload: Bytes::from_static(b"\x02\x00\x0f@clearDataFrame"),
         }
     }
 }
@@ -217,6 +233,11 @@ impl Broadcast {
         }
     }
 
+    /// The time of the next frame.
+    pub fn next_timestamp(&self) -> Timestamp {
+        Timestamp(self.shape.start) + self.next_offset()
+    }
+
     /// The next frame.
     pub fn next_frame(&mut self) -> Frame {
         let offset = self.next_offset();
@@ -235,7 +256,7 @@ impl Broadcast {
         };
         let frame = Frame {
             kind: match sort {
-                Sort::Metadata => MediaKind::Data,
+                Sort::Metadata | Sort::Cleared => MediaKind::Data,
                 Sort::AudioHeader | Sort::Speakers | Sort::Audio => MediaKind::Audio,
                 _ => MediaKind::Video,
             },

@@ -4,6 +4,7 @@ use fastrand::Rng;
 use millstream::runtime::executor::{Order, TaskInfo};
 use serde::{Deserialize, Serialize};
 
+use crate::faults::{Fault, FaultCounts};
 use crate::seed;
 
 /// How the executors of a scenario choose among runnable tasks.
@@ -26,13 +27,14 @@ impl OrderKind {
     pub const ALL: [Self; 4] = [Self::Fifo, Self::Lifo, Self::Uniform, Self::StarveOne];
 
     /// The order for the executor called `site`.
-    pub fn build(self, world_seed: u64, site: &str) -> SeededOrder {
+    pub fn build(self, world_seed: u64, site: &str, counts: FaultCounts) -> SeededOrder {
         let mut rng = seed::rng(world_seed, &format!("order/{site}"));
         let victim = rng.u64(..VICTIMS);
         SeededOrder {
             kind: self,
             rng,
             victim,
+            counts,
         }
     }
 }
@@ -46,22 +48,31 @@ pub struct SeededOrder {
     kind: OrderKind,
     rng: Rng,
     victim: u64,
+    counts: FaultCounts,
 }
 
 impl Order for SeededOrder {
     fn pick(&mut self, queued: &[&TaskInfo]) -> usize {
-        match self.kind {
-            OrderKind::Fifo => 0,
-            OrderKind::Lifo => queued.len().saturating_sub(1),
-            OrderKind::Uniform => self.rng.usize(..queued.len().max(1)),
-            OrderKind::StarveOne => self.pick_other(queued),
+        let (picked, fault) = match self.kind {
+            OrderKind::Fifo => (0, Fault::Fifo),
+            OrderKind::Lifo => (queued.len().saturating_sub(1), Fault::Lifo),
+            OrderKind::Uniform => (self.rng.usize(..queued.len().max(1)), Fault::Uniform),
+            OrderKind::StarveOne => return self.pick_other(queued),
+        };
+        // A choice among one is none, and any that falls on the oldest is production's.
+        if queued.len() > 1 && (picked > 0 || fault == Fault::Fifo) {
+            self.counts.count(fault);
         }
+        picked
     }
 }
 
 impl SeededOrder {
     fn pick_other(&mut self, queued: &[&TaskInfo]) -> usize {
         let start = self.rng.usize(..queued.len().max(1));
+        if queued.len() > 1 && queued.iter().any(|task| task.id % VICTIMS == self.victim) {
+            self.counts.count(Fault::Starved);
+        }
         (0..queued.len())
             .map(|step| (start + step) % queued.len())
             .find(|index| queued[*index].id % VICTIMS != self.victim)
@@ -80,7 +91,7 @@ mod tests {
     fn picks(kind: OrderKind, seed: u64, n: u64) -> Vec<usize> {
         let tasks = tasks(n);
         let queued: Vec<&TaskInfo> = tasks.iter().collect();
-        let mut order = kind.build(seed, "shard 0");
+        let mut order = kind.build(seed, "shard 0", FaultCounts::default());
         (0..50).map(|_| order.pick(&queued)).collect()
     }
 
@@ -100,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_starved_task_runs_only_alone() {
-        let mut order = OrderKind::StarveOne.build(9, "x");
+        let mut order = OrderKind::StarveOne.build(9, "x", FaultCounts::default());
         let victim = TaskInfo {
             id: order.victim,
             name: "victim",

@@ -2,24 +2,25 @@
 
 use core::cell::{Cell, RefCell};
 use core::future::Future;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::rc::Rc;
 
 use fastrand::Rng;
+use millstream::planted::Bug;
 use millstream::runtime::executor::Executor;
 use millstream::runtime::mailbox::Lane;
 use millstream::runtime::timer::{SharedTimers, Sleep, Timers};
 use millstream::runtime::{Runtime, SocketAddr, Task};
-use millstream::time::{Instant, WallTime};
+use millstream::time::{Duration, Instant, WallTime};
 
+use crate::clocks::{Clocks, SiteClock};
+use crate::faults::{Fault, SITES};
 use crate::journal::{Journal, Observation};
 use crate::net::{Net, SimConn, SimListener, SimSocket, now};
 use crate::order::OrderKind;
+use crate::scenario::Mail;
 use crate::seed::{self, happens};
-
-/// What the Unix clock shows when a simulation starts: 2026-01-01, in microseconds.
-pub const EPOCH_MICROS: u64 = 1_767_225_600_000_000;
 
 /// How often an enabled `buggify` site says yes.
 const BUGGIFY_RATE: f64 = 0.1;
@@ -33,6 +34,12 @@ pub struct Shared {
     pub order: OrderKind,
     /// The chance of each `buggify` site to be on.
     pub buggify: f64,
+    /// How the clocks of its sites differ, and what the wall clock does.
+    pub clocks: Rc<Clocks>,
+    /// How late mail between its sites is.
+    pub mail: Mail,
+    /// The bug planted in the server.
+    pub planted: Option<Bug>,
     /// The network.
     pub net: Net,
     /// The journal.
@@ -49,21 +56,38 @@ struct Inner {
     executor: Executor,
     timers: SharedTimers,
     now: Cell<Instant>,
+    clock: SiteClock,
     arranging: RefCell<Rng>,
+    /// Lanes whose mail is late, and until when.
+    late_lanes: RefCell<BTreeMap<Lane, Instant>>,
+    /// Its name in the dice: a server that was started again has others.
+    dice: String,
     /// Per `buggify` site: its dice, or nothing if this seed leaves it alone.
     buggify: RefCell<BTreeMap<&'static str, Option<Rng>>>,
 }
 
 impl SimRuntime {
-    /// The virtual thread called `site`.
-    pub fn new(shared: Shared, site: &str) -> Self {
-        let order = shared.order.build(shared.seed, site);
-        let arranging = seed::rng(shared.seed, &format!("arrange/{site}"));
+    /// The virtual thread called `site` of a server that was started `boots` times before.
+    pub fn new(shared: Shared, site: &str, boots: usize) -> Self {
+        let dice = match boots {
+            0 => site.to_owned(),
+            again => format!("{site}, boot {again}"),
+        };
+        let counts = shared.net.counts().clone();
+        let clock = shared.clocks.of_site(shared.seed, &dice);
+        if clock.is_skewed() {
+            counts.count(Fault::SkewedClock);
+        }
+        let order = shared.order.build(shared.seed, &dice, counts);
+        let arranging = seed::rng(shared.seed, &format!("arrange/{dice}"));
         Self(Rc::new(Inner {
             site: site.into(),
             executor: Executor::with_order(order),
             timers: Rc::new(RefCell::new(Timers::new())),
-            now: Cell::new(now()),
+            now: Cell::new(clock.show(now())),
+            clock,
+            late_lanes: RefCell::default(),
+            dice,
             arranging: RefCell::new(arranging),
             buggify: RefCell::default(),
             shared,
@@ -82,7 +106,7 @@ impl SimRuntime {
 
     /// Moves its clock to now and wakes what is due.
     pub fn tick(&self) {
-        let now = now();
+        let now = self.0.clock.show(now());
         self.0.now.set(now);
         let mut due = Vec::new();
         self.0.timers.borrow_mut().fire(now, &mut due);
@@ -93,12 +117,69 @@ impl SimRuntime {
 
     /// When it wants to be ticked next at the latest.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.0.timers.borrow().next_deadline()
+        let deadline = self.0.timers.borrow().next_deadline();
+        deadline.map(|at| self.0.clock.when(at))
     }
 
     /// Timers waiting.
     pub fn timers(&self) -> usize {
         self.0.timers.borrow().len()
+    }
+
+    /// Deals the lanes' messages out in a seeded interleaving; within a lane order holds.
+    fn deal<T>(&self, batch: &mut Vec<(Lane, T)>) {
+        let rng = &mut *self.0.arranging.borrow_mut();
+        let mut lanes: BTreeMap<Lane, VecDeque<T>> = BTreeMap::new();
+        for (lane, message) in batch.drain(..) {
+            lanes.entry(lane).or_default().push_back(message);
+        }
+        if lanes.len() > 1 {
+            self.0.shared.net.counts().count(Fault::LanesDealt);
+        }
+        while !lanes.is_empty() {
+            let nth = rng.usize(..lanes.len());
+            let Some(lane) = lanes.keys().nth(nth).copied() else {
+                break;
+            };
+            if let Some(queue) = lanes.get_mut(&lane) {
+                batch.extend(queue.pop_front().map(|message| (lane, message)));
+                if queue.is_empty() {
+                    lanes.remove(&lane);
+                }
+            }
+        }
+    }
+
+    /// Moves the messages of late lanes to the end; tells how many they are, and when to look again.
+    fn keep_late_lanes<T>(&self, batch: &mut Vec<(Lane, T)>) -> Option<(usize, Instant)> {
+        let Mail { late, late_ms } = self.0.shared.mail;
+        if late <= 0.0 {
+            return None;
+        }
+        let now = self.now();
+        let rng = &mut *self.0.arranging.borrow_mut();
+        let late_lanes = &mut *self.0.late_lanes.borrow_mut();
+        let mut lanes: Vec<Lane> = batch.iter().map(|(lane, _)| *lane).collect();
+        lanes.sort_unstable();
+        lanes.dedup();
+        for lane in lanes {
+            // One whose time is over is not late again at once.
+            if !late_lanes.contains_key(&lane) && happens(rng, late) {
+                self.0.shared.net.counts().count(Fault::LaneLate);
+                let late = Duration::from_millis(rng.u64(1..=late_ms.max(1)));
+                late_lanes.insert(lane, now + late);
+            }
+        }
+        late_lanes.retain(|_, until| *until > now);
+        // Stable: the order within each lane stays.
+        batch.sort_by_key(|(lane, _)| late_lanes.contains_key(lane));
+        let kept = batch
+            .iter()
+            .rev()
+            .take_while(|(lane, _)| late_lanes.contains_key(lane))
+            .count();
+        let next = late_lanes.values().min().copied()?;
+        (kept > 0).then_some((kept, next))
     }
 }
 
@@ -123,7 +204,7 @@ impl Runtime for SimRuntime {
     }
 
     fn wall(&self) -> WallTime {
-        WallTime(EPOCH_MICROS + self.now().as_micros())
+        self.0.shared.clocks.wall(now())
     }
 
     fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> + 'static {
@@ -135,7 +216,7 @@ impl Runtime for SimRuntime {
     }
 
     fn entropy(&self, purpose: &'static str) -> Rng {
-        let purpose = format!("entropy/{}/{purpose}", self.0.site);
+        let purpose = format!("entropy/{}/{purpose}", self.0.dice);
         seed::rng(self.0.shared.seed, &purpose)
     }
 
@@ -145,35 +226,23 @@ impl Runtime for SimRuntime {
         }
         let mut sites = self.0.buggify.borrow_mut();
         let dice = sites.entry(site).or_insert_with(|| {
-            let purpose = format!("buggify/{site}/{}", self.0.site);
+            let purpose = format!("buggify/{site}/{}", self.0.dice);
             let mut rng = seed::rng(self.0.shared.seed, &purpose);
             happens(&mut rng, self.0.shared.buggify).then_some(rng)
         });
-        dice.as_mut().is_some_and(|rng| happens(rng, BUGGIFY_RATE))
+        let yes = dice.as_mut().is_some_and(|rng| happens(rng, BUGGIFY_RATE));
+        let listed = SITES.iter().find(|(name, _)| yes && *name == site);
+        if let Some((_, fault)) = listed {
+            self.0.shared.net.counts().count(*fault);
+        }
+        yes
     }
 
-    /// Shuffles the lanes, and deals their messages out in a seeded interleaving; within a lane order holds.
-    fn arrange<T>(&self, batch: &mut Vec<(Lane, T)>) {
-        if self.0.shared.order == OrderKind::Fifo || batch.len() < 2 {
-            return;
+    fn arrange<T>(&self, batch: &mut Vec<(Lane, T)>) -> Option<(usize, Instant)> {
+        if self.0.shared.order != OrderKind::Fifo && batch.len() > 1 {
+            self.deal(batch);
         }
-        let rng = &mut *self.0.arranging.borrow_mut();
-        let mut lanes: BTreeMap<Lane, std::collections::VecDeque<T>> = BTreeMap::new();
-        for (lane, message) in batch.drain(..) {
-            lanes.entry(lane).or_default().push_back(message);
-        }
-        while !lanes.is_empty() {
-            let nth = rng.usize(..lanes.len());
-            let Some(lane) = lanes.keys().nth(nth).copied() else {
-                break;
-            };
-            if let Some(queue) = lanes.get_mut(&lane) {
-                batch.extend(queue.pop_front().map(|message| (lane, message)));
-                if queue.is_empty() {
-                    lanes.remove(&lane);
-                }
-            }
-        }
+        self.keep_late_lanes(batch)
     }
 
     fn trace(&self, event: core::fmt::Arguments<'_>) {

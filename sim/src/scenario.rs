@@ -2,11 +2,18 @@
 
 use std::path::Path;
 
+use millstream::planted::{self, Bug};
 use serde::{Deserialize, Serialize};
 
+use crate::clocks::Clocks;
 use crate::faults::FaultConfig;
+use crate::generate::Kind;
 use crate::media::Tracks;
 use crate::order::OrderKind;
+
+mod acts;
+
+pub use acts::{Chunking, Cut, CutKind, Ending, Garbage, GarbageKind, Tell};
 
 /// The version of the file's format.
 pub const FORMAT: u32 = 1;
@@ -22,6 +29,9 @@ pub struct Scenario {
     pub story: Option<String>,
     /// Everything random in the run comes from it.
     pub seed: u64,
+    /// The kinds of behaviour its generator had switched on: for readers, a run does not look at it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub swarm: Vec<Kind>,
     /// Data shards of the server, 1 to 64.
     #[serde(default = "one")]
     pub shards: usize,
@@ -37,12 +47,27 @@ pub struct Scenario {
     /// The links between the hosts.
     #[serde(default)]
     pub network: Network,
+    /// When the server is gone for a while, in order of time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outages: Vec<Outage>,
+    /// The clocks of the server's threads.
+    #[serde(default, skip_serializing_if = "Clocks::are_right")]
+    pub clocks: Clocks,
+    /// The mail between the server's threads.
+    #[serde(default, skip_serializing_if = "Mail::is_prompt")]
+    pub mail: Mail,
     /// When the server is told to stop, milliseconds; otherwise when all scripts have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_ms: Option<u64>,
     /// Whether rare things happen at the server's `buggify` sites: the chance of each site to be on.
     #[serde(default)]
     pub buggify: f64,
+    /// The bug that is planted in the server, in a build with the feature `planted`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planted: Option<Bug>,
+    /// Whether it must fail, see [`crate::canary`].
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub canary: bool,
     /// The scripts.
     pub clients: Vec<Script>,
     /// What must come out.
@@ -124,6 +149,9 @@ pub struct Network {
     pub hosts: usize,
     /// What happens to links, in order of time.
     pub events: Vec<LinkEvent>,
+    /// How latencies are spread between the two: exponentially by this rate, so that a small one has a heavy tail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub curve: Option<f64>,
 }
 
 impl Default for Network {
@@ -133,6 +161,7 @@ impl Default for Network {
             tick_ms: 1,
             hosts: 1,
             events: Vec::new(),
+            curve: None,
         }
     }
 }
@@ -157,6 +186,50 @@ pub enum LinkChange {
     Hold,
     /// What was held arrives, and the link works again.
     Release,
+    /// Every message takes so many milliseconds from now on.
+    Latency(u64),
+    /// The clients are gone without a word: nothing passes any more, and what is under way is lost.
+    Vanish,
+    /// What the clients send is lost.
+    CutUp,
+    /// What the server sends is lost.
+    CutDown,
+    /// The link works again, for new connections: those that lost something are dead.
+    Mend,
+}
+
+/// The server is gone for a while.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outage {
+    /// From when, milliseconds from the start.
+    pub at_ms: u64,
+    /// For how long, milliseconds; then it is started anew.
+    pub down_ms: u64,
+    /// The whole machine, so that no peer is told; otherwise the process alone, whose sockets its kernel closes.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub power: bool,
+}
+
+/// How late mail between the server's threads is.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mail {
+    /// How often everything from one thread to another begins to come late.
+    pub late: f64,
+    /// How late at most, milliseconds.
+    pub late_ms: u64,
+}
+
+impl Mail {
+    /// Whether mail comes at once.
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "the signature is serde's"
+    )]
+    pub fn is_prompt(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What one client does.
@@ -219,6 +292,16 @@ pub enum Step {
     ReceiveVideo(bool),
     /// Sends bytes that no session would.
     Raw(#[serde(with = "hex")] Vec<u8>),
+    /// The same, made from few numbers.
+    Garbage(Garbage),
+    /// Sends a message that no session sends by itself.
+    Tell(Tell),
+    /// Takes the metadata of its publish back (`@clearDataFrame`).
+    ClearMetadata,
+    /// The present connection, or else the next one, ends after so many more bytes.
+    CutAfter(Cut),
+    /// Ends the publish or play in one of the other ways; the connection stays.
+    EndStream(Ending),
     /// Ends the publish or play with the commands the protocol has for it; the connection stays.
     CloseStream,
     /// Sends FIN and goes on reading.
@@ -280,6 +363,9 @@ pub struct Connect {
     /// The Window Acknowledgement Size it announces, bytes; 0 leaves the session's. (Not where `pipelined`.)
     #[serde(skip_serializing_if = "is_zero")]
     pub window_ack_size: u32,
+    /// Acknowledges nothing, as OBS does while it publishes.
+    #[serde(skip_serializing_if = "is_false")]
+    pub never_acks: bool,
 }
 
 impl Default for Connect {
@@ -292,6 +378,7 @@ impl Default for Connect {
             amf3: false,
             schema0: false,
             window_ack_size: 0,
+            never_acks: false,
         }
     }
 }
@@ -313,6 +400,9 @@ pub struct Stream {
 pub struct SendMedia {
     /// Messages: metadata and sequence headers first, then pictures and audio.
     pub frames: usize,
+    /// It ends before this time of the broadcast, milliseconds, whatever is left of `frames`; 0 does not.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub until_ms: u32,
     /// Pictures from one keyframe to the next.
     pub gop: u32,
     /// Milliseconds between pictures.
@@ -334,12 +424,16 @@ pub struct SendMedia {
     /// So many messages in one (type 22); 0 for each alone.
     #[serde(skip_serializing_if = "none")]
     pub aggregate: usize,
+    /// How they become chunks. Not of aggregates.
+    #[serde(skip_serializing_if = "Chunking::is_sessions")]
+    pub chunking: Chunking,
 }
 
 impl Default for SendMedia {
     fn default() -> Self {
         Self {
             frames: 100,
+            until_ms: 0,
             gop: 10,
             picture_ms: 40,
             audio_ms: 23,
@@ -349,6 +443,7 @@ impl Default for SendMedia {
             first_timestamp: 0,
             paced: true,
             aggregate: 0,
+            chunking: Chunking::default(),
         }
     }
 }
@@ -390,6 +485,12 @@ pub struct Expect {
     /// The hash of the trace; `None` compares nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace_hash: Option<String>,
+    /// Which version failed so; for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Its git revision, `-dirty` if the tree had changes; for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub git: Option<String>,
 }
 
 /// How a run ends.
@@ -453,6 +554,14 @@ impl Scenario {
         }
         if self.network.latency_ms[0] > self.network.latency_ms[1] {
             return Err("latency_ms: the first is the smaller one".into());
+        }
+        if self.clocks.drift_ppm.unsigned_abs() > 100_000 || self.clocks.skew_ms > 10_000 {
+            return Err("clocks differ by at most 10,000 ms and 100,000 ppm".into());
+        }
+        if let Some(bug) = self.planted.filter(|_| !planted::POSSIBLE) {
+            return Err(format!(
+                "{bug} can be planted only with `--features planted`"
+            ));
         }
         if names.len() != self.clients.len() {
             return Err("two clients have the same name".into());

@@ -63,6 +63,7 @@ impl Shrinker<'_> {
             smaller |= self.leave_out(|scenario| &mut scenario.clients[client].steps);
         }
         smaller |= self.leave_out(|scenario| &mut scenario.network.events);
+        smaller |= self.leave_out(|scenario| &mut scenario.outages);
         smaller |= self.leave_settings_out();
         smaller |= self.halve_numbers();
         smaller
@@ -112,7 +113,7 @@ impl Shrinker<'_> {
     /// Sets each setting that has a default to it.
     fn leave_settings_out(&mut self) -> bool {
         let mut smaller = false;
-        for room in ["faults", "network", "server"] {
+        for room in ["faults", "network", "server", "clocks", "mail"] {
             for key in keys(&self.best, room) {
                 let without = edited(&self.best, |scenario| {
                     let fields = scenario.get_mut(room).and_then(Value::as_object_mut);
@@ -121,7 +122,7 @@ impl Shrinker<'_> {
                 smaller |= without.is_some_and(|candidate| self.keeps(candidate));
             }
         }
-        for key in ["order", "shards", "stop_ms", "buggify"] {
+        for key in ["swarm", "order", "shards", "stop_ms", "buggify"] {
             let without = edited(&self.best, |scenario| {
                 scenario.as_object_mut().map(|fields| fields.remove(key));
             });

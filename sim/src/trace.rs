@@ -42,17 +42,22 @@ impl Trace {
 
     /// The first line in which two traces differ, with both versions (`None` if they are equal).
     pub fn first_difference<'a>(&'a self, other: &'a Self) -> Option<Difference<'a>> {
-        let longer = self.lines.len().max(other.lines.len());
-        (0..longer).find_map(|index| {
-            let ours = self.lines.get(index).map(String::as_str);
-            let theirs = other.lines.get(index).map(String::as_str);
-            (ours != theirs).then_some(Difference {
-                index,
-                ours,
-                theirs,
-            })
-        })
+        first_difference(&self.lines, &other.lines)
     }
+}
+
+/// The first line in which two traces' lines differ, wherever they come from.
+pub fn first_difference<'a>(ours: &'a [String], theirs: &'a [String]) -> Option<Difference<'a>> {
+    let longer = ours.len().max(theirs.len());
+    (0..longer).find_map(|index| {
+        let ours = ours.get(index).map(String::as_str);
+        let theirs = theirs.get(index).map(String::as_str);
+        (ours != theirs).then_some(Difference {
+            index,
+            ours,
+            theirs,
+        })
+    })
 }
 
 /// Where two traces part.

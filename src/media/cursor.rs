@@ -4,6 +4,7 @@
 use super::frame::FrameKind;
 use super::ring::{Item, NoticeKind};
 use super::stream::Stream;
+use crate::planted::{Bug, planted};
 use crate::rtmp::wire::{MediaKind, WireMessage};
 
 /// A player's place in a stream.
@@ -72,7 +73,8 @@ impl Cursor {
 
     /// If it has fallen behind the ring: moves it to where it can go on, and returns what it must be given first.
     pub fn catch_up(&mut self, stream: &Stream) -> Option<Vec<WireMessage>> {
-        if self.next >= stream.ring().base() {
+        let next = self.next + u64::from(planted(Bug::CursorOffByOne));
+        if next >= stream.ring().base() {
             return None;
         }
         self.jumps += 1;
@@ -96,7 +98,8 @@ impl Cursor {
         self.video = match (self.video, video) {
             (now, None) => now,
             (_, Some(false)) => Video::Off,
-            (Video::Off, Some(true)) => Video::FromKey,
+            (Video::Off, Some(true)) if !planted(Bug::GateForgottenOnReceive) => Video::FromKey,
+            (Video::Off, Some(true)) => Video::On,
             (now, Some(true)) => now,
         };
     }
@@ -137,7 +140,10 @@ impl Cursor {
     fn jump(&mut self, stream: &Stream) -> Vec<WireMessage> {
         let (next, gate, prelude) = stream.resume(self.next);
         self.next = next;
-        self.gate = gate;
+        self.gate = gate && !planted(Bug::GateForgottenAfterJump);
+        if planted(Bug::HeadersDroppedOnJump) {
+            return Vec::new();
+        }
         prelude
     }
 }

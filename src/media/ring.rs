@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use super::frame::{Frame, FrameKind};
 use crate::limits;
+use crate::planted::{Bug, planted};
 use crate::time::Instant;
 
 /// What stands at one sequence number.
@@ -136,7 +137,7 @@ impl Ring {
     pub fn push(&mut self, item: Item, now: Instant) -> u64 {
         let seq = self.head();
         if matches!(&item, Item::Frame(frame) if frame.kind == FrameKind::Keyframe) {
-            self.newest_key = Some(seq);
+            self.newest_key = Some(seq + u64::from(planted(Bug::GopBeginsLate)));
         }
         self.bytes += item.bytes().len();
         self.entries.push_back(Entry { item, at: now });
@@ -178,7 +179,9 @@ impl Ring {
         let Some(oldest) = self.entries.front() else {
             return false;
         };
-        if self.entries.len() > self.max_frames || self.bytes > limits::RING_BYTES {
+        if self.entries.len() > self.max_frames && !planted(Bug::RingBoundIgnored)
+            || self.bytes > limits::RING_BYTES
+        {
             return true;
         }
         let behind_newest_gop = self.newest_key.is_none_or(|key| self.base < key);

@@ -13,6 +13,7 @@ use super::headers::Headers;
 use super::lead::Lead;
 use super::ring::{Item, Notice, NoticeKind, Ring};
 use crate::limits;
+use crate::planted::{Bug, planted};
 use crate::rtmp::wire::WireMessage;
 use crate::time::{Instant, Timestamp};
 
@@ -166,7 +167,9 @@ impl Stream {
         let key = self.cached_key();
         let cursor = match key {
             Some(key) => Cursor::at(key),
-            None if self.has_video => Cursor::waiting_for_key(head),
+            None if self.has_video && !planted(Bug::GateForgottenOnJoin) => {
+                Cursor::waiting_for_key(head)
+            }
             None => Cursor::at(head),
         };
         (cursor, self.prelude(key))
@@ -203,8 +206,11 @@ impl Stream {
         }
         Snapshot {
             messages,
-            has_video: self.has_video,
-            lead: self.lead.clone(),
+            has_video: self.has_video && !planted(Bug::SnapshotWithoutVideo),
+            lead: match &self.lead {
+                _ if planted(Bug::SnapshotWithoutLead) => Lead::default(),
+                lead => lead.clone(),
+            },
             has_metadata: self.metadata.is_some(),
         }
     }
@@ -242,7 +248,10 @@ impl Stream {
         self.metadata
             .iter()
             .chain(self.headers.messages())
-            .map(|message| message.restamped(at))
+            .map(|message| match message {
+                _ if planted(Bug::PreludeTimesStale) => message.clone(),
+                message => message.restamped(at),
+            })
             .collect()
     }
 
@@ -258,7 +267,9 @@ impl Stream {
             Class::Sound(_) => Some(FrameKind::Audio),
             Class::Other => Some(FrameKind::Other),
             Class::VideoEnd(tracks) => {
-                self.lead.ended(tracks);
+                if !planted(Bug::VideoEndIgnored) {
+                    self.lead.ended(tracks);
+                }
                 Some(FrameKind::Other)
             }
             Class::Picture { key, tracks } => {
@@ -280,7 +291,10 @@ impl Stream {
                 self.metadata = fits.then(|| message.clone());
             }
             // What lies before a changed header cannot be decoded with the new one: begin no player there.
-            Class::Header(part, tracks) if self.headers.take(part, tracks, message) => {
+            Class::Header(part, tracks)
+                if self.headers.take(part, tracks, message)
+                    && !planted(Bug::ChangedHeaderKeepsKey) =>
+            {
                 self.ring.forget_key();
             }
             _ => {}
@@ -289,11 +303,13 @@ impl Stream {
 
     fn forget(&mut self) {
         self.metadata = None;
-        self.headers.clear();
+        if !planted(Bug::HeadersOutlivePublisher) {
+            self.headers.clear();
+        }
         self.codecs = Codecs::default();
         self.orphans = 0;
         self.has_video = false;
-        self.has_key = false;
+        self.has_key = planted(Bug::GateForgottenOnTakeover) && self.has_key;
         self.lead = Lead::default();
         self.ring.forget_key();
     }

@@ -6,6 +6,7 @@
 use super::amf::{AmfError, Value, amf0, amf3};
 use super::message;
 use crate::limits;
+use crate::planted::{Bug, planted};
 
 mod connect;
 mod fuzz;
@@ -52,7 +53,9 @@ impl Command {
     /// [`CommandError`].
     pub fn decode(type_id: u8, payload: &[u8]) -> Result<Self, CommandError> {
         let (values, error) = match (type_id, payload) {
-            (message::COMMAND_AMF3, [0, rest @ ..]) => amf0::decode_all(rest),
+            (message::COMMAND_AMF3, [0, rest @ ..]) if !planted(Bug::Amf3MarkerKept) => {
+                amf0::decode_all(rest)
+            }
             // 06 is undefined in AMF0, which no command begins with, and a string in AMF3.
             (message::COMMAND_AMF3, [6, ..]) => {
                 let (values, error) = amf3::decode_all(payload);

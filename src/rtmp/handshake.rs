@@ -8,6 +8,7 @@
 mod digest;
 mod fuzz;
 
+use crate::planted::{Bug, planted};
 use digest::{PACKET, Packet, Schema};
 #[doc(hidden)]
 pub use fuzz::fuzz_handshake;
@@ -143,7 +144,9 @@ impl ServerHandshake {
                 let mut s1 = self.rng.packet(SERVER_VERSION);
                 digest::sign(&mut s1, schema, digest::server_key());
                 let mut s2 = self.rng.packet([0; 4]);
-                digest::answer(&mut s2, &client_digest, digest::SERVER_KEY);
+                if !planted(Bug::DigestUnanswered) {
+                    digest::answer(&mut s2, &client_digest, digest::SERVER_KEY);
+                }
                 out.extend_from_slice(&s1);
                 out.extend_from_slice(&s2);
             }
@@ -251,6 +254,9 @@ impl State {
         let n = input.len().min(*left);
         *left -= n;
         *input = input.get(n..).unwrap_or_default();
+        if planted(Bug::HandshakeSwallows) && *left == 0 {
+            *input = &[];
+        }
         *left == 0
     }
 }

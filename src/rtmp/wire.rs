@@ -15,6 +15,7 @@ use bytes::Bytes;
 use super::chunk::{CSID_AUDIO, CSID_DATA, CSID_VIDEO, EXTENDED, MESSAGE_LENGTH_MAX};
 use super::message;
 use crate::limits;
+use crate::planted::{Bug, planted};
 use crate::time::Timestamp;
 
 /// The message stream the shared bytes are for; clients get it from the first `createStream`.
@@ -357,8 +358,9 @@ const fn header_len(timestamp: Timestamp) -> usize {
     if timestamp.0 >= EXTENDED { 16 } else { 12 }
 }
 
-const fn separator_len(timestamp: Timestamp) -> usize {
-    if timestamp.0 >= EXTENDED { 5 } else { 1 }
+fn separator_len(timestamp: Timestamp) -> usize {
+    let extended = timestamp.0 >= EXTENDED && !planted(Bug::ExtendedTimestampOnce);
+    if extended { 5 } else { 1 }
 }
 
 /// A fmt 0 header and how many bytes of it count.

@@ -24,6 +24,7 @@ use async_task::{Builder, Runnable};
 use slab::Slab;
 
 use super::Task;
+use crate::planted::{Bug, planted};
 
 /// What the executor knows of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,7 +194,7 @@ impl Executor {
     pub fn may_park(&self) -> bool {
         let batch_empty = self.inner.batch.borrow().is_empty();
         let mut state = self.inner.queue.lock();
-        state.awake = !batch_empty || !state.ready.is_empty();
+        state.awake = !batch_empty || !state.ready.is_empty() && !planted(Bug::LostWakeUp);
         !state.awake
     }
 

@@ -3,12 +3,14 @@
 //! One mutex per inbox, held for a push or for the exchange of two vectors. The receiver takes everything that
 //! is there at once and gives its emptied vector in exchange, so a steady flow allocates nothing.
 
-use core::future::poll_fn;
+use core::future::{Future, poll_fn};
 use core::task::{Poll, Waker};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Runtime;
 use crate::limits;
+use crate::planted::{Bug, planted};
+use crate::time::Instant;
 
 /// Who sent a message: shards count from 0, the control thread is [`CONTROL`]. Order holds within a lane.
 pub type Lane = usize;
@@ -24,6 +26,9 @@ pub struct Sender<T> {
 /// The receiving end; one per shard. Dropping it drops the messages not yet taken, and all that follow.
 pub struct Receiver<T> {
     inbox: Arc<Inbox<T>>,
+    /// What the simulator keeps back, and until when. Nothing in production.
+    late: Vec<(Lane, T)>,
+    due: Option<Instant>,
 }
 
 struct Inbox<T> {
@@ -58,6 +63,8 @@ pub fn mailbox<T: Send + 'static>() -> Receiver<T> {
         inbox: Arc::new(Inbox {
             state: Mutex::new(state),
         }),
+        late: Vec::new(),
+        due: None,
     }
 }
 
@@ -81,9 +88,39 @@ impl<T: Send + 'static> Receiver<T> {
     /// [`Runtime::arrange`]). Hand in the same vector, emptied, each time: nothing is allocated then.
     /// Dropping the future before it is ready loses no message.
     pub async fn recv<R: Runtime>(&mut self, runtime: &R, batch: &mut Vec<(Lane, T)>) {
+        loop {
+            self.take(runtime, batch).await;
+            // Never in production. Threads have no common clock: mail may be read much later than it was sent.
+            while runtime.buggify("late mail") {
+                runtime.sleep_until(runtime.now() + limits::LATE_MAIL).await;
+            }
+            let kept = runtime.arrange(batch);
+            self.due = kept.map(|(_, until)| until);
+            if let Some((kept, _)) = kept {
+                self.late = batch.split_off(batch.len().saturating_sub(kept));
+            }
+            if planted(Bug::MailboxReordered) {
+                batch.reverse();
+            }
+            if !batch.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until messages are there, or those kept back are due, and takes all of them.
+    async fn take<R: Runtime>(&mut self, runtime: &R, batch: &mut Vec<(Lane, T)>) {
+        batch.append(&mut self.late);
+        let mut due = self.due.take().map(|at| Box::pin(runtime.sleep_until(at)));
         poll_fn(|cx| {
+            let is_due = due
+                .as_mut()
+                .is_some_and(|due| due.as_mut().poll(cx).is_ready());
             let mut state = self.inbox.lock();
             if state.messages.is_empty() {
+                if is_due {
+                    return Poll::Ready(());
+                }
                 let old = match &state.waker {
                     Some(waker) if waker.will_wake(cx.waker()) => None,
                     _ => state.waker.replace(cx.waker().clone()),
@@ -100,11 +137,6 @@ impl<T: Send + 'static> Receiver<T> {
             Poll::Ready(())
         })
         .await;
-        // Never in production. Threads have no common clock: mail may be read much later than it was sent.
-        while runtime.buggify("late mail") {
-            runtime.sleep_until(runtime.now() + limits::LATE_MAIL).await;
-        }
-        runtime.arrange(batch);
     }
 }
 

@@ -131,9 +131,11 @@ pub trait Runtime: Clone + 'static {
         false
     }
 
-    /// Lets the simulator reorder messages of *different* lanes in a mailbox batch (never within a lane).
-    fn arrange<T>(&self, batch: &mut Vec<(mailbox::Lane, T)>) {
+    /// Lets the simulator reorder messages of *different* lanes in a mailbox batch (never within a lane), and keep
+    /// the last so many back: it says how many, and until when. Nothing in production.
+    fn arrange<T>(&self, batch: &mut Vec<(mailbox::Lane, T)>) -> Option<(usize, Instant)> {
         let _ = batch;
+        None
     }
 
     /// What the server did, for the simulator's trace and checkers. Nothing in production, and never per frame.

@@ -14,6 +14,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use std::rc::Rc;
 
+use crate::planted::{Bug, planted};
 use crate::time::Instant;
 
 const BITS: u32 = 6;
@@ -223,7 +224,9 @@ impl Timers {
     fn release(&mut self, index: u32) {
         let free = self.free;
         let entry = &mut self.entries[index as usize];
-        entry.generation = entry.generation.wrapping_add(1);
+        entry.generation = entry
+            .generation
+            .wrapping_add(u32::from(!planted(Bug::TimerKeyReused)));
         entry.next = free;
         self.free = index;
         self.len -= 1;
@@ -311,7 +314,10 @@ pub struct Sleep {
 
 impl Sleep {
     /// Sleeps until `at` by the time of `timers`.
-    pub fn new(timers: &SharedTimers, at: Instant) -> Self {
+    pub fn new(timers: &SharedTimers, mut at: Instant) -> Self {
+        if planted(Bug::TimerLate) {
+            at = at + at.since(timers.borrow().now());
+        }
         Self {
             timers: Rc::clone(timers),
             at,
@@ -345,7 +351,9 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some(key) = self.key {
+        if let Some(key) = self.key
+            && !planted(Bug::TimerNotCancelled)
+        {
             let waker = self.timers.borrow_mut().cancel(key);
             drop(waker);
         }

@@ -11,6 +11,7 @@ use std::task::{Context, Waker};
 use bytes::{Buf, Bytes};
 
 use crate::limits;
+use crate::planted::{Bug, planted};
 use crate::runtime::Conn;
 use crate::time::Instant;
 
@@ -74,7 +75,9 @@ impl<C: Conn> Outbox<C> {
 
     /// False if the peer lets too much pile up of what it asked for.
     pub(super) fn is_within_bounds(&self) -> bool {
-        self.replies.get() <= limits::REPLY_BYTES && self.preludes.get() <= limits::PRELUDE_BYTES
+        planted(Bug::ReplyBoundIgnored)
+            || self.replies.get() <= limits::REPLY_BYTES
+                && self.preludes.get() <= limits::PRELUDE_BYTES
     }
 
     /// Queues bytes of whole messages.
@@ -173,6 +176,7 @@ impl<C: Conn> Outbox<C> {
         wanted: usize,
     ) -> Flushed {
         let mut taken = match result {
+            Ok(_) if planted(Bug::WriteTakenForWriteAll) => wanted,
             Ok(taken) => taken,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Flushed::Open(0),

@@ -214,7 +214,6 @@ pub(super) fn notice_for(
 impl<C: Conn> LiveStream<C> {
     /// New items are in the ring: serves the first players at once, and leaves the rest to the pump.
     pub(super) fn deliver_new<R: Runtime<Conn = C>>(self: &Rc<Self>, runtime: &R) {
-        let now = runtime.now();
         let more = {
             let state = &mut *self.state.borrow_mut();
             if state.pass.active && self.has_pump() {
@@ -228,7 +227,7 @@ impl<C: Conn> LiveStream<C> {
                 return;
             }
             state.begin_pass();
-            state.serve(&self.key, self.chunk_size, now)
+            state.serve(&self.key, self.chunk_size, slice(runtime), runtime.now())
         };
         if more {
             self.wake_pump(runtime);
@@ -303,12 +302,28 @@ async fn pump<R: Runtime>(stream: Weak<LiveStream<R::Conn>>, runtime: R) {
         if !state.pass.active && state.pass.again {
             state.begin_pass();
         }
-        if state.pass.active && state.serve(&stream.key, stream.chunk_size, runtime.now()) {
+        if state.pass.active
+            && state.serve(
+                &stream.key,
+                stream.chunk_size,
+                slice(&runtime),
+                runtime.now(),
+            )
+        {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
     })
     .await;
+}
+
+/// Players of one turn.
+fn slice<R: Runtime>(runtime: &R) -> usize {
+    if runtime.buggify("small pump slice") {
+        1
+    } else {
+        limits::PUMP_PLAYERS
+    }
 }
 
 impl<C: Conn> State<C> {
@@ -342,9 +357,9 @@ impl<C: Conn> State<C> {
     }
 
     /// Serves the next slice of players; true if the pump is to come again.
-    fn serve(&mut self, key: &StreamKey, chunk_size: u32, now: Instant) -> bool {
+    fn serve(&mut self, key: &StreamKey, chunk_size: u32, slice: usize, now: Instant) -> bool {
         let mut served = 0;
-        while self.pass.at < self.slots && served < limits::PUMP_PLAYERS {
+        while self.pass.at < self.slots && served < slice {
             if let Some(player) = self.players.get_mut(self.pass.at) {
                 served += 1;
                 let delivery = player.deliver(&self.media, key.as_str(), chunk_size, now);

@@ -15,6 +15,7 @@ use crate::limits;
 use crate::media::directory::{Lease, PublicationId, StreamKey, Subscriber};
 use crate::media::ring::{Item, NoticeKind, Ring};
 use crate::media::stream::Snapshot;
+use crate::planted::{Bug, planted};
 use crate::rtmp::wire::WireMessage;
 use crate::runtime::Runtime;
 
@@ -252,6 +253,9 @@ impl<R: Runtime> Shard<R> {
             .answer(request, Answer::Granted(lease.publication))
         {
             // The connection went while it waited.
+            if planted(Bug::GrantKeptByTheDead) {
+                return;
+            }
             self.tell_control(ControlMessage::Unpublish {
                 key: key.clone(),
                 publication: lease.publication,
@@ -315,7 +319,9 @@ impl<R: Runtime> Shard<R> {
         let Some(stream) = self.known_stream(key) else {
             return; // the publisher has gone meanwhile
         };
-        self.send_batch(&stream, publication); // the snapshot holds it already: it must not come twice
+        if !planted(Bug::SnapshotAndBatch) {
+            self.send_batch(&stream, publication); // the snapshot holds it already: it must not come twice
+        }
         let state = &mut *stream.state.borrow_mut();
         let snapshot = state.media.snapshot();
         let Some(local) = state.local(publication) else {
@@ -383,7 +389,7 @@ impl<R: Runtime> Shard<R> {
                 None => self.settings().mailbox_backlog,
                 Some(_) => self.settings().mailbox_backlog / 2,
             };
-            if backlog >= room {
+            if backlog >= room || self.runtime().buggify("full mailbox") {
                 listener.missed.get_or_insert(first);
                 continue;
             }
@@ -394,7 +400,7 @@ impl<R: Runtime> Shard<R> {
                     messages: batch.clone(),
                 },
                 // Everything is here still: no player there gets a frame twice, and none loses any.
-                Some(missed) if missed >= ring.base() => {
+                Some(missed) if missed >= ring.base() || planted(Bug::MissedFromGoneRing) => {
                     // Metadata among what it missed may have been cleared since.
                     cleared = (!state.media.has_metadata()).then(|| route.clone());
                     ShardMessage::Frames {
@@ -460,7 +466,9 @@ impl<R: Runtime> Shard<R> {
     /// A publication of this shard is over: the players here and elsewhere are told, the lease goes back.
     fn end_publication(&self, stream: &Rc<LiveStream<R::Conn>>, publication: PublicationId) {
         self.send_batch(stream, publication);
-        self.tell_audience(stream, publication, |route| ShardMessage::Ended { route });
+        if !planted(Bug::EndNotTold) {
+            self.tell_audience(stream, publication, |route| ShardMessage::Ended { route });
+        }
         let told = {
             let state = &mut *stream.state.borrow_mut();
             let ours = state.local(publication).is_some();
@@ -472,6 +480,9 @@ impl<R: Runtime> Shard<R> {
                     stream.key.as_str(),
                     self.settings().chunk_size,
                 );
+                if planted(Bug::EndToldTwice) {
+                    state.media.end(notice.clone(), self.runtime().now());
+                }
                 state.media.end(notice, self.runtime().now());
             }
             ours && !state.players.is_empty()

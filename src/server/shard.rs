@@ -7,6 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
+use futures_lite::future::yield_now;
+
 use super::Settings;
 use super::connection::{self, Handle};
 use super::event::{ConnectionId, Event, EventSink};
@@ -15,6 +17,7 @@ use super::publish::Requests;
 use super::stream::LiveStream;
 use crate::limits;
 use crate::media::directory::{ShardId, StreamKey, Subscriber, SubscriptionId};
+use crate::planted::{Bug, planted};
 use crate::runtime::mailbox::{Receiver, Sender};
 use crate::runtime::{Runtime, SocketAddr};
 use crate::time::Instant;
@@ -87,6 +90,9 @@ impl<R: Runtime> Shard<R> {
                     inbox.recv(&shard.0.runtime, &mut batch).await;
                     for (_, message) in batch.drain(..) {
                         shard.handle(message);
+                        if shard.0.runtime.buggify("mail in parts") {
+                            yield_now().await;
+                        }
                     }
                 }
             })
@@ -94,7 +100,9 @@ impl<R: Runtime> Shard<R> {
         self.drained().await;
         self.close_all().await;
         // The directory may have granted what nobody waits for any more: it goes back before we go.
-        poll_fn(|cx| self.0.requests.poll_answered(cx)).await;
+        if !planted(Bug::AnswersNotAwaited) {
+            poll_fn(|cx| self.0.requests.poll_answered(cx)).await;
+        }
         drop(mail);
         drop(farewell);
     }
@@ -201,6 +209,9 @@ impl<R: Runtime> Shard<R> {
                 connection = id,
                 "cut off: it did not leave within the drain time"
             );
+            if planted(Bug::CutOffNotAwaited) {
+                handle.let_go();
+            }
             handle.cancel().await;
         }
     }
@@ -208,6 +219,11 @@ impl<R: Runtime> Shard<R> {
     /// The stream of this name, made if it is not known yet.
     pub(super) fn stream(&self, key: &StreamKey) -> Rc<LiveStream<R::Conn>> {
         let mut streams = self.0.streams.borrow_mut();
+        if planted(Bug::MediaCrossesNames)
+            && let Some(any) = streams.values().next()
+        {
+            return Rc::clone(any);
+        }
         let settings = &self.0.settings;
         let stream = streams
             .entry(key.clone())
@@ -244,6 +260,7 @@ impl<R: Runtime> Shard<R> {
             let state = &mut *stream.state.borrow_mut();
             if state.players.is_empty()
                 && let Some(subscription) = state.subscription.take()
+                && !planted(Bug::UnsubscribeLost)
             {
                 let subscriber = Subscriber {
                     shard: self.0.id,

@@ -115,6 +115,11 @@ impl Player {
         if newest.is_none() || got == newest || (sort == Sort::Metadata && got >= newest) {
             return Ok(());
         }
+        // Who joins later gets none, of older frames either.
+        let cleared = library.newest_before(&entry.publication, &[Sort::Cleared], 0, usize::MAX);
+        if sort == Sort::Metadata && cleared > newest {
+            return Ok(());
+        }
         let got_what = format!(
             "{who} got #{} ({} of track {track})",
             entry.index,

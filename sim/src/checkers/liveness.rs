@@ -1,5 +1,7 @@
 //! What a script was promised comes within its bound.
 
+use std::collections::BTreeSet;
+
 use super::Checker;
 use crate::journal::Observation;
 
@@ -7,6 +9,8 @@ use crate::journal::Observation;
 /// stands, must get it. The scenario says how long that may take.
 #[derive(Default)]
 pub struct Liveness {
+    /// Whose present connection a fault has ended or cut: it may wait for what never comes.
+    excused: BTreeSet<String>,
     exercised: u64,
     /// The witnesses that the world calls once its faults are over got what they wait for.
     witnesses: u64,
@@ -22,6 +26,15 @@ impl Checker for Liveness {
 
     fn observe(&mut self, who: &str, seen: &Observation) -> Result<(), String> {
         match seen {
+            Observation::Dials => {
+                self.excused.remove(who);
+                Ok(())
+            }
+            Observation::Injected { .. } => {
+                self.excused.insert(who.into());
+                Ok(())
+            }
+            Observation::Starved { .. } if self.excused.contains(who) => Ok(()),
             Observation::Starved { what } => {
                 self.exercised += 1;
                 Err(format!("{who} waited in vain for {what}"))
@@ -58,6 +71,18 @@ mod tests {
         assert_eq!(checker.observe("bob", &Observation::Connected), Ok(()));
         let what = "10 frames".to_owned();
         let starved = Observation::Starved { what };
+        assert!(checker.observe("bob", &starved).is_err());
+    }
+
+    #[test]
+    fn a_cut_connection_excuses_until_the_next() {
+        let mut checker = Liveness::default();
+        let starved = Observation::Starved { what: "x".into() };
+        let cut = Observation::Injected { what: "cut" };
+        assert_eq!(checker.observe("bob", &cut), Ok(()));
+        assert_eq!(checker.observe("bob", &starved), Ok(()));
+        assert!(checker.observe("alice", &starved).is_err());
+        assert_eq!(checker.observe("bob", &Observation::Dials), Ok(()));
         assert!(checker.observe("bob", &starved).is_err());
     }
 }

@@ -14,6 +14,8 @@ pub struct OnePublisher {
     holders: BTreeMap<Rc<str>, String>,
     /// Who has let go and not asked again: a permission still on its way to them counts no more.
     gone: BTreeSet<String>,
+    /// Whose present connection a fault has ended: the server's word on it, still under way, counts no more.
+    cut_off: BTreeSet<String>,
     exercised: u64,
 }
 
@@ -27,7 +29,15 @@ impl Checker for OnePublisher {
             Observation::Connected | Observation::AsksToPublish { .. } => {
                 self.gone.remove(who);
             }
-            Observation::Publishes { name } if !self.gone.contains(who) => {
+            Observation::Dials => {
+                self.cut_off.remove(who);
+            }
+            Observation::Injected { .. } => {
+                self.cut_off.insert(who.into());
+            }
+            Observation::Publishes { name }
+                if !self.gone.contains(who) && !self.cut_off.contains(who) =>
+            {
                 self.exercised += 1;
                 if let Some(holder) = self.holders.insert(name.clone(), who.into()) {
                     return Err(format!("{who} may publish {name} while {holder} does"));

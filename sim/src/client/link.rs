@@ -41,6 +41,8 @@ pub(super) struct Link<S: Stage> {
     deaf: bool,
     pace: Option<ReadPace>,
     next_read: Instant,
+    /// Bytes that may still leave, if it is to be cut off.
+    cut_after: Option<u64>,
     /// No session: only raw bytes go out, and what comes is not looked at.
     raw: bool,
     tap: Option<Tap>,
@@ -69,6 +71,7 @@ impl<S: Stage> Link<S> {
             over: None,
             deaf: false,
             pace: None,
+            cut_after: None,
             raw: false,
         }
     }
@@ -77,6 +80,32 @@ impl<S: Stage> Link<S> {
     pub(super) fn go_raw(&mut self) {
         self.session.take_output(&mut Vec::new());
         self.raw = true;
+    }
+
+    /// Whether no session speaks on it.
+    pub(super) fn is_raw(&self) -> bool {
+        self.raw
+    }
+
+    /// Lets `bytes` more leave, and no others.
+    pub(super) fn cut_after(&mut self, bytes: u64) {
+        self.cut_after = Some(bytes);
+    }
+
+    /// Whether all has left that may.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut_after == Some(0)
+    }
+
+    /// Says nothing any more, and goes on reading.
+    pub(super) fn fall_silent(&mut self) {
+        self.deaf = true;
+        self.cut_after = None;
+    }
+
+    /// Whether nothing that is said now will be heard.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.deaf
     }
 
     pub(super) fn over(&self) -> Option<&Over> {
@@ -89,8 +118,9 @@ impl<S: Stage> Link<S> {
 
     /// Bytes written and when the last of them were, if the connection stands as far as reading all that has come tells.
     pub(super) fn stands(&mut self) -> Option<(u64, Instant)> {
-        let looks = self.next_read <= self.stage.now() && !self.deaf;
-        let stands = looks && !self.read() && self.over.is_none();
+        while self.read() {}
+        let read_all = self.next_read <= self.stage.now();
+        let stands = read_all && self.over.is_none() && !self.deaf;
         stands.then_some((self.written, self.last_write))
     }
 
@@ -113,6 +143,8 @@ impl<S: Stage> Link<S> {
         }
         self.session.take_output(&mut self.unsent);
         let rest = self.unsent.get(self.sent..).unwrap_or_default();
+        let most = self.cut_after.map_or(usize::MAX, |left| left as usize);
+        let rest = rest.get(..most).unwrap_or(rest);
         if rest.is_empty() || self.deaf || self.over.is_some() {
             return false;
         }
@@ -125,6 +157,7 @@ impl<S: Stage> Link<S> {
                 self.sent += n;
                 self.written += n as u64;
                 self.last_write = now;
+                self.cut_after = self.cut_after.map(|left| left.saturating_sub(n as u64));
                 n > 0
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => false,

@@ -6,12 +6,16 @@ use std::io;
 use millstream::runtime::Conn;
 use millstream::time::Instant;
 
+use crate::faults::Fault;
+
+mod chunks;
+mod garbage;
 mod link;
 mod player;
 
 pub use player::play_script;
 
-/// The world a script is played in: the simulator's, or (one day) real sockets.
+/// The world a script is played in: the simulator's, or real sockets (`tests/both_worlds.rs`).
 pub trait Stage: Clone + 'static {
     /// Its connections.
     type Conn: Conn;
@@ -22,6 +26,11 @@ pub trait Stage: Clone + 'static {
 
     /// Now.
     fn now(&self) -> Instant;
+
+    /// Something of the menu of faults happens by the client's doing.
+    fn fires(&self, fault: Fault) {
+        let _ = fault;
+    }
 
     /// Completes at or after `at`.
     fn sleep_until(&self, at: Instant) -> impl Future<Output = ()>;

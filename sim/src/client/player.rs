@@ -13,14 +13,18 @@ use millstream::time::{Duration, Instant, Timestamp};
 use super::Stage;
 use super::link::{Link, Over};
 use crate::checkers::tap::Tap;
+use crate::faults::Fault;
 use crate::journal::{Journal, Observation};
 use crate::media::Broadcast;
-use crate::scenario::{Connect, Script, Step, Stream, Wait, Within};
+use crate::scenario::{Connect, Cut, Script, Step, Stream, Wait, Within};
 use crate::seed;
+
+use super::chunks::Weaver;
 
 mod asks;
 mod hears;
 mod sends;
+mod strays;
 
 /// How long an answer to a command may take: faults, stalls and slow links included.
 const ANSWER_TIME: Duration = Duration::from_secs(20);
@@ -44,6 +48,9 @@ pub async fn play_script<S: Stage>(stage: S, journal: Journal, world_seed: u64, 
         broadcast: None,
         beside: None,
         chunk_size: 128,
+        cut: None,
+        weaver: Weaver::default(),
+        woven: 0,
         state: State::default(),
     };
     let beside = script
@@ -73,6 +80,11 @@ struct Actor<S: Stage> {
     beside: Option<String>,
     /// What it sends with.
     chunk_size: u32,
+    /// Where this connection, or else the next, is cut off.
+    cut: Option<Cut>,
+    /// What this connection's own chunk streams said last, and how many long messages that was.
+    weaver: Weaver,
+    woven: usize,
     state: State,
     nonces: fastrand::Rng,
 }
@@ -126,9 +138,23 @@ struct Beside {
 
 impl<S: Stage> Actor<S> {
     async fn step(&mut self, step: Step) {
+        let fault = Fault::of_step(&step);
+        let dials = matches!(step, Step::Connect(_));
+        let there = self.link.is_some();
+        self.act(step).await;
+        // A step on a connection that is gone does nothing; one that dials needs one that came about.
+        if let Some(fault) = fault
+            && (if dials { self.link.is_some() } else { there })
+        {
+            self.stage.fires(fault);
+        }
+    }
+
+    async fn act(&mut self, step: Step) {
         match step {
             Step::Connect(connect) => self.connect(connect).await,
             Step::ConnectRaw => self.connect_raw().await,
+            Step::CutAfter(cut) => self.cut_after(cut),
             Step::WaitMs(ms) if self.link.is_none() => self.sleep(ms).await,
             Step::SilenceMs(ms) => {
                 self.note(&Observation::Strays { how: "is silent" });
@@ -151,6 +177,10 @@ impl<S: Stage> Actor<S> {
             Step::WaitForFrames(wait) => self.wait_for_frames(wait).await,
             Step::WaitForEnd(within) => self.wait_for_end(within).await,
             Step::CloseStream => self.close_stream().await,
+            Step::EndStream(ending) => self.end_stream(ending).await,
+            Step::Tell(tell) => self.tell(&tell).await,
+            Step::Garbage(garbage) => self.litter(&garbage).await,
+            Step::ClearMetadata => self.clear_metadata().await,
             Step::HalfClose => self.half_close().await,
             Step::Close => self.close().await,
             Step::Abort => self.abort(),
@@ -240,6 +270,9 @@ impl<S: Stage> Actor<S> {
         match self.stage.connect(&self.name, attempt).await {
             Ok(conn) => {
                 self.note(&Observation::Dials);
+                if attempt > 0 {
+                    self.stage.fires(Fault::Reconnect);
+                }
                 Some(conn)
             }
             Err(error) => {
@@ -257,7 +290,8 @@ impl<S: Stage> Actor<S> {
             let tap = self.tap(true);
             let mut link = Link::new(self.stage.clone(), conn, session, tap);
             link.go_raw();
-            self.link = Some(link);
+            self.chunk_size = 128;
+            self.take_up(link);
         }
     }
 
@@ -276,7 +310,11 @@ impl<S: Stage> Actor<S> {
                     (true, true) => HandshakeKind::DigestSchema0,
                     (false, _) => HandshakeKind::Simple,
                 },
+                // As Flash was: S2 must answer C1.
+                strict_handshake: true,
+                pipelined: config.pipelined,
                 object_encoding: if config.amf3 { 3 } else { 0 },
+                acknowledges: !config.never_acks,
                 ..ClientConfig::default()
             },
             self.nonces.u64(..),
@@ -284,7 +322,7 @@ impl<S: Stage> Actor<S> {
         session.connect();
         self.state = State::default();
         let tap = self.tap(false);
-        self.link = Some(Link::new(self.stage.clone(), conn, session, tap));
+        self.take_up(Link::new(self.stage.clone(), conn, session, tap));
         let pipelined = config.pipelined;
         self.chunk_size = config.chunk_size;
         self.config = config;
@@ -317,6 +355,14 @@ impl<S: Stage> Actor<S> {
             attempt,
             stranger,
         )
+    }
+
+    fn take_up(&mut self, mut link: Link<S>) {
+        if let Some(cut) = self.cut {
+            link.cut_after(cut.after);
+        }
+        self.weaver = Weaver::default();
+        self.link = Some(link);
     }
 
     fn full_name(&self, stream: &Stream) -> Rc<str> {
@@ -356,9 +402,25 @@ impl<S: Stage> Actor<S> {
         self.until(deadline, |_, link| link.is_flushed()).await;
     }
 
+    /// Who did not wait for it must, before it asks for the same again: else it takes the one answer for the other.
+    async fn answer_to_publish(&mut self) {
+        if self.broadcast.is_some() && self.config.pipelined {
+            let answered = |state: &State, _: &Link<S>| state.publishing || state.refused;
+            self.must("the late answer to publish", ANSWER_TIME, answered)
+                .await;
+        }
+    }
+
     async fn close_stream(&mut self) {
+        self.answer_to_publish().await;
         self.flush().await;
         self.with_link(|link| link.session.close_stream());
+        self.has_closed();
+        self.flush().await;
+    }
+
+    /// Nothing is published or played any more.
+    fn has_closed(&mut self) {
         self.broadcast = None;
         self.state.publishing = false;
         self.state.playing = false;
@@ -369,7 +431,6 @@ impl<S: Stage> Actor<S> {
         self.note(&Observation::LetsGo {
             why: "closes its stream",
         });
-        self.flush().await;
     }
 
     async fn half_close(&mut self) {
@@ -406,6 +467,7 @@ impl<S: Stage> Actor<S> {
 
     fn leave(&mut self, why: &'static str) {
         if let Some(link) = self.link.take() {
+            self.cut = None;
             self.broadcast = None;
             self.note(&Observation::LetsGo { why });
             drop(link);
@@ -458,6 +520,9 @@ impl<S: Stage> Actor<S> {
                 return false;
             };
             let moved = link.step();
+            if link.is_cut() {
+                self.cut_off();
+            }
             while let Some(event) = self.link.as_mut().and_then(Link::poll_event) {
                 self.handle(event);
             }

@@ -2,12 +2,51 @@
 
 use fastrand::Rng;
 
+use crate::clocks::{Clocks, WallJump};
 use crate::faults::FaultConfig;
-use crate::scenario::{LinkChange, LinkEvent, Network};
+use crate::order::OrderKind;
+use crate::scenario::{LinkChange, LinkEvent, Mail, Network, Outage, Scenario};
 use crate::seed::happens;
 
+/// Draws what goes wrong in `scenario`, which has scripts and settings. About one in five is left without faults.
+pub(super) fn strike(scenario: &mut Scenario, rng: &mut Rng) {
+    scenario.order = OrderKind::ALL[rng.usize(..OrderKind::ALL.len())];
+    scenario.network = Network {
+        hosts: rng.usize(1..3),
+        ..latencies(rng)
+    };
+    if rng.u8(..5) == 0 {
+        return;
+    }
+    scenario.faults = faults(rng);
+    scenario.network.events = link_events(rng, scenario.network.hosts);
+    scenario.stop_ms = happens(rng, 0.15).then(|| rng.u64(50..2_500));
+    if happens(rng, 0.12) {
+        scenario.outages = outages(rng);
+    }
+    scenario.clocks = clocks(rng);
+    if happens(rng, 0.3) {
+        scenario.mail = Mail {
+            late: round(rng.f64() * 0.3),
+            late_ms: 1 << rng.u32(1..8),
+        };
+    }
+    scenario.buggify = if rng.bool() { 0.5 } else { 0.0 };
+}
+
+/// Takes out of `scenario` what may cost a client its connection or its frames.
+pub(super) fn spare(scenario: &mut Scenario) {
+    scenario.faults = FaultConfig::default();
+    scenario.network.events.clear();
+    scenario.outages.clear();
+    scenario.stop_ms = None;
+    // Answers come within the time that a viewer is given.
+    let [low, high] = scenario.network.latency_ms;
+    scenario.network.latency_ms = [low, high.min(low + 50)];
+}
+
 /// What goes wrong on connections: each fault on or off, then its rate.
-pub(super) fn faults(rng: &mut Rng) -> FaultConfig {
+fn faults(rng: &mut Rng) -> FaultConfig {
     let rate = |rng: &mut Rng, on: f64, most: f64| {
         let on = happens(rng, on);
         let rate = rng.f64() * most;
@@ -24,42 +63,128 @@ pub(super) fn faults(rng: &mut Rng) -> FaultConfig {
         spurious_pending: rate(rng, 0.5, 0.2),
         stalls: rate(rng, 0.3, 0.02),
         stall_ms: rng.u64(1..400),
-        resets: rate(rng, 0.25, 0.5),
+        resets: rate(rng, 0.2, 0.5),
         reset_within: 1 << rng.u32(10..19),
         upstream_window: window(rng),
         downstream_window: window(rng),
         segment: [rng.usize(200..1_460), rng.usize(1_460..9_000)],
         panics: rate(rng, 0.15, 0.3),
         panic_within: 1 << rng.u32(10..19),
+        coalesces: rate(rng, 0.3, 0.3),
+        coalesce_ms: rng.u64(1..30),
+        fins: rate(rng, 0.15, 0.5),
+        half_closes: rate(rng, 0.15, 0.5),
+        fin_within: 1 << rng.u32(10..19),
+        accept_errors: rate(rng, 0.25, 0.7),
         victims: Vec::new(),
     }
 }
 
-/// The links, and what happens to them.
-pub(super) fn network(rng: &mut Rng) -> Network {
+/// The links' latencies.
+fn latencies(rng: &mut Rng) -> Network {
     let low = rng.u64(0..20);
-    let hosts = rng.usize(1..3);
+    let tail = happens(rng, 0.25);
+    let spread = if tail {
+        rng.u64(50..600)
+    } else {
+        rng.u64(0..50)
+    };
+    Network {
+        latency_ms: [low, low + spread],
+        tick_ms: [1, 2, 5, 5, 10, 10][rng.usize(..6)],
+        // From nearly uniform to most messages fast and few very slow.
+        curve: tail.then(|| *pick(rng, &[1.0, 3.0, 10.0, 20.0])),
+        ..Network::default()
+    }
+}
+
+/// What happens to links.
+fn link_events(rng: &mut Rng, hosts: usize) -> Vec<LinkEvent> {
     let mut events = Vec::new();
-    if happens(rng, 0.3) {
-        let at_ms = rng.u64(50..3_000);
+    let mut at = |at_ms, host, change| {
+        events.push(LinkEvent {
+            at_ms,
+            host,
+            change,
+        });
+    };
+    let begin = |rng: &mut Rng| rng.u64(50..3_000);
+    if happens(rng, 0.25) {
+        let (from, host) = (begin(rng), rng.usize(..hosts));
+        at(from, host, LinkChange::Hold);
+        at(from + rng.u64(10..2_000), host, LinkChange::Release);
+    }
+    if happens(rng, 0.15) {
+        let (mut from, host) = (begin(rng), rng.usize(..hosts));
+        for _ in 0..rng.usize(2..8) {
+            at(from, host, LinkChange::Hold);
+            from += rng.u64(1..150);
+            at(from, host, LinkChange::Release);
+            from += rng.u64(1..150);
+        }
+    }
+    if happens(rng, 0.2) {
         let host = rng.usize(..hosts);
-        for (at_ms, change) in [
-            (at_ms, LinkChange::Hold),
-            (at_ms + rng.u64(10..2_000), LinkChange::Release),
-        ] {
-            events.push(LinkEvent {
-                at_ms,
-                host,
-                change,
+        for _ in 0..rng.usize(1..5) {
+            at(begin(rng), host, LinkChange::Latency(rng.u64(0..150)));
+        }
+    }
+    // Rarely: the server's timeouts are long, and virtual time is not free.
+    if happens(rng, 0.08) {
+        let (from, host) = (begin(rng), rng.usize(..hosts));
+        let cuts = [
+            LinkChange::Vanish,
+            LinkChange::Vanish,
+            LinkChange::CutUp,
+            LinkChange::CutDown,
+        ];
+        at(from, host, *pick(rng, &cuts));
+        if rng.u8(..3) > 0 {
+            at(from + rng.u64(10..5_000), host, LinkChange::Mend);
+        }
+    }
+    events.sort_by_key(|event| event.at_ms);
+    events
+}
+
+fn outages(rng: &mut Rng) -> Vec<Outage> {
+    let mut at_ms = 0;
+    let mut outages = Vec::new();
+    for _ in 0..rng.usize(1..3) {
+        at_ms += rng.u64(50..3_000);
+        let down_ms = rng.u64(1..1_500);
+        outages.push(Outage {
+            at_ms,
+            down_ms,
+            power: rng.bool(),
+        });
+        at_ms += down_ms;
+    }
+    outages
+}
+
+fn clocks(rng: &mut Rng) -> Clocks {
+    let skewed = happens(rng, 0.3);
+    let (skew_ms, drift_ppm) = (1 << rng.u32(0..11), 1 << rng.u32(0..14));
+    let mut jumps = Vec::new();
+    if happens(rng, 0.25) {
+        for _ in 0..rng.usize(1..4) {
+            let hour = 3_600_000;
+            jumps.push(WallJump {
+                at_ms: rng.u64(0..4_000),
+                by_ms: rng.i64(-hour..=hour),
             });
         }
     }
-    Network {
-        latency_ms: [low, low + rng.u64(0..50)],
-        tick_ms: [1, 2, 5, 5, 10, 10][rng.usize(..6)],
-        hosts,
-        events,
+    Clocks {
+        skew_ms: if skewed { skew_ms } else { 0 },
+        drift_ppm: if skewed { drift_ppm } else { 0 },
+        jumps,
     }
+}
+
+fn pick<'a, T>(rng: &mut Rng, from: &'a [T]) -> &'a T {
+    &from[rng.usize(..from.len())]
 }
 
 /// Three decimals: what a person can read in the file, and what JSON gives back unchanged.
@@ -69,16 +194,29 @@ fn round(rate: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::seed;
+    use crate::generate;
+    use crate::scenario::Scenario;
 
     #[test]
-    fn a_drawn_configuration_survives_its_file() {
-        let mut rng = seed::rng(5, "x");
-        for _ in 0..50 {
-            let config = faults(&mut rng);
-            let text = serde_json::to_string(&config).unwrap();
-            assert_eq!(serde_json::from_str::<FaultConfig>(&text).unwrap(), config);
+    fn what_is_drawn_is_valid_and_survives_its_file() {
+        for seed in 0..200 {
+            let scenario = generate::scenario(seed);
+            assert_eq!(scenario.check(), Ok(()));
+            let text = scenario.to_json().unwrap();
+            assert_eq!(serde_json::from_str::<Scenario>(&text).unwrap(), scenario);
         }
+    }
+
+    #[test]
+    fn about_half_of_the_worlds_are_without_faults() {
+        let quiet = |seed: &u64| {
+            let scenario = generate::scenario(*seed);
+            scenario.faults == crate::faults::FaultConfig::default()
+                && scenario.network.events.is_empty()
+                && scenario.outages.is_empty()
+                && scenario.clocks.are_right()
+        };
+        let quiet = (0..500).filter(quiet).count();
+        assert!((150..330).contains(&quiet), "{quiet} of 500");
     }
 }

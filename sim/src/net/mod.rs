@@ -1,8 +1,9 @@
 //! The simulated network: turmoil's hosts and latencies, with TCP as it really behaves on top.
 
-use core::cell::RefCell;
-use std::collections::BTreeMap;
+use core::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -10,15 +11,17 @@ use millstream::runtime::SocketAddr;
 use millstream::time::{Duration, Instant};
 use turmoil::net::{TcpListener, TcpStream};
 
-use crate::faults::{ConnFaults, FaultConfig, FaultCounts, between};
+use crate::faults::{ConnFaults, Fault, FaultConfig, FaultCounts, between};
 use crate::journal::{Journal, Observation};
-use crate::seed;
+use crate::seed::{self, happens};
 
 mod conn;
+mod line;
 mod window;
 
 use conn::Parts;
 pub use conn::SimConn;
+use line::{Lines, Path};
 use window::Window;
 
 /// turmoil's capacity, in segments and in waiting connections: out of reach, so that only our byte windows
@@ -28,6 +31,9 @@ pub const TCP_CAPACITY: usize = 1 << 16;
 /// How many milliseconds an acceptor waits for a client to learn its address; it needs a tick or two, and longer only
 /// on a link that is held.
 const INTRODUCTION_MS: u32 = 30;
+
+/// "Too many open files", as Linux has it.
+const EMFILE: i32 = 24;
 
 /// Now, on the clock that all hosts share.
 pub fn now() -> Instant {
@@ -52,7 +58,11 @@ pub struct SimSocket {
 }
 
 /// A listening socket.
-pub struct SimListener(TcpListener);
+pub struct SimListener {
+    listener: TcpListener,
+    /// What waited when accepting failed: it waits on.
+    queued: RefCell<Option<(TcpStream, SocketAddr)>>,
+}
 
 impl SimListener {
     /// Listens on `port` of the current host.
@@ -60,7 +70,9 @@ impl SimListener {
     /// # Errors
     /// The port is taken.
     pub async fn bind(port: u16) -> io::Result<Self> {
-        TcpListener::bind(("0.0.0.0", port)).await.map(Self)
+        let listener = TcpListener::bind(("0.0.0.0", port)).await?;
+        let queued = RefCell::default();
+        Ok(Self { listener, queued })
     }
 }
 
@@ -79,6 +91,23 @@ struct Inner {
     /// A client's address → its script's name and which of its connections it is.
     clients: RefCell<BTreeMap<SocketAddr, (String, usize)>>,
     sockets: Token,
+    lines: Lines,
+    accepting: RefCell<fastrand::Rng>,
+    /// The server's process is gone, and its kernel says so.
+    refuses: Cell<bool>,
+    /// How often the server was gone.
+    deaths: Cell<u64>,
+    /// Hosts of clients whose link loses what is sent.
+    cut: RefCell<BTreeSet<IpAddr>>,
+}
+
+/// What a cut loses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cut {
+    /// One way, or acknowledgements: the clients are still there.
+    OneWay,
+    /// Everything, for the clients' machine is gone.
+    ClientsGone,
 }
 
 impl Net {
@@ -92,6 +121,11 @@ impl Net {
             windows: RefCell::default(),
             clients: RefCell::default(),
             sockets: Token::default(),
+            lines: Lines::default(),
+            accepting: RefCell::new(seed::rng(seed, "accept")),
+            refuses: Cell::new(false),
+            deaths: Cell::new(0),
+            cut: RefCell::default(),
         }))
     }
 
@@ -106,22 +140,24 @@ impl Net {
         client: &str,
         attempt: usize,
     ) -> io::Result<SimConn> {
+        let deaths = self.0.deaths.get();
+        if self.0.refuses.get() {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
         let stream = TcpStream::connect((host, port)).await?;
+        if self.0.deaths.get() != deaths {
+            // Whoever accepted it is no more.
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
         let local = stream.local_addr()?;
+        if self.0.cut.borrow().contains(&local.ip()) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         let named = (client.to_owned(), attempt);
         self.0.clients.borrow_mut().insert(local, named);
-        // The client's end is tormented by its script alone: faults hit the code under test.
-        let gentle = FaultConfig {
-            segment: self.faults().segment,
-            ..FaultConfig::default()
-        };
         let purpose = format!("conn/client/{client}/{attempt}");
-        let faults = ConnFaults::new(
-            Rc::new(gentle),
-            self.0.counts.clone(),
-            self.0.seed,
-            &purpose,
-        );
+        let config = Rc::new(self.faults_of(client).at_clients());
+        let faults = ConnFaults::new(config, self.0.counts.clone(), self.0.seed, &purpose);
         self.end(stream, faults, client.to_owned(), End::Client, None)
     }
 
@@ -129,15 +165,31 @@ impl Net {
     /// are named after the script, not after a port.
     ///
     /// # Errors
-    /// None today; the signature is the sockets'.
+    /// The dice say that no file descriptor is left; whoever came waits on.
     pub async fn accept(&self, listener: &SimListener) -> io::Result<(SimSocket, SocketAddr)> {
-        let (stream, peer) = listener.0.accept().await?;
+        let queued = listener.queued.borrow_mut().take();
+        let (stream, peer) = match queued {
+            Some(queued) => queued,
+            None => listener.listener.accept().await?,
+        };
+        if happens(
+            &mut self.0.accepting.borrow_mut(),
+            self.faults().accept_errors,
+        ) {
+            self.0.counts.count(Fault::AcceptError);
+            *listener.queued.borrow_mut() = Some((stream, peer));
+            return Err(io::Error::from_raw_os_error(EMFILE));
+        }
         for _ in 0..INTRODUCTION_MS {
             if self.0.clients.borrow().contains_key(&peer) {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        self.0.journal.aside(now(), "control", || {
+            let (client, _) = self.client_at(peer);
+            Observation::Accepted { client }
+        });
         let token = self.0.sockets.clone();
         Ok((SimSocket { stream, token }, peer))
     }
@@ -150,12 +202,7 @@ impl Net {
         let peer = socket.stream.peer_addr()?;
         let (client, attempt) = self.client_at(peer);
         let purpose = format!("conn/server/{client}/{attempt}");
-        let config = self.faults();
-        let config = if config.victims.is_empty() || config.victims.contains(&client) {
-            config
-        } else {
-            Rc::new(config.healed())
-        };
+        let config = Rc::new(self.faults_of(&client).at_server());
         let faults = ConnFaults::new(config, self.0.counts.clone(), self.0.seed, &purpose);
         self.end(
             socket.stream,
@@ -170,6 +217,15 @@ impl Net {
     pub fn heal(&self) {
         let healed = self.faults().healed();
         *self.0.faults.borrow_mut() = Rc::new(healed);
+    }
+
+    fn faults_of(&self, client: &str) -> Rc<FaultConfig> {
+        let config = self.faults();
+        if config.victims.is_empty() || config.victims.iter().any(|victim| victim == client) {
+            config
+        } else {
+            Rc::new(config.healed())
+        }
     }
 
     fn faults(&self) -> Rc<FaultConfig> {
@@ -204,7 +260,9 @@ impl Net {
             End::Client => (downstream, upstream),
             End::Server => (upstream, downstream),
         };
+        let line = self.0.lines.line(up.0);
         let parts = Parts {
+            line,
             stream,
             incoming,
             outgoing,
@@ -242,6 +300,51 @@ impl Net {
     /// Directions of connections that still have an end.
     pub fn windows(&self) -> u64 {
         self.0.windows.borrow().len() as u64
+    }
+
+    /// The counts of what happened.
+    pub fn counts(&self) -> &FaultCounts {
+        &self.0.counts
+    }
+
+    /// What is sent on the connections of the host at `clients` is lost from now on.
+    pub fn cut(&self, clients: IpAddr, cut: Cut) {
+        let path = match cut {
+            Cut::OneWay => Path::Lost,
+            Cut::ClientsGone => Path::Vanished,
+        };
+        self.0.cut.borrow_mut().insert(clients);
+        let hit = |address: &SocketAddr| address.ip() == clients;
+        for client in self.0.lines.strike(path, hit) {
+            self.ends(client, "the path of its connection is cut");
+        }
+    }
+
+    /// New connections from there are whole again.
+    pub fn mend(&self, clients: IpAddr) {
+        self.0.cut.borrow_mut().remove(&clients);
+    }
+
+    /// The server is gone: `politely` if its kernel still tells the peers. Nobody's connection means anything.
+    pub fn server_dies(&self, politely: bool) {
+        self.0.deaths.set(self.0.deaths.get() + 1);
+        self.0.refuses.set(politely);
+        let path = if politely { Path::Whole } else { Path::Lost };
+        for client in self.0.lines.strike(path, |_| true) {
+            self.ends(client, "the server is gone");
+        }
+    }
+
+    /// The server is there again, and knows nothing of what was.
+    pub fn server_returns(&self) {
+        if !self.0.refuses.replace(false) {
+            self.0.lines.strike(Path::Forgotten, |_| true);
+        }
+    }
+
+    fn ends(&self, client: SocketAddr, what: &'static str) {
+        self.injects(client, what);
+        self.lets_go(client, what);
     }
 
     /// `client` is an address: where the server's end is adopted before the client knows its own, the name comes later.

@@ -32,6 +32,11 @@ impl Window {
         state.capacity.saturating_sub(state.under_way)
     }
 
+    /// Bytes sent and not yet read.
+    pub(super) fn under_way(&self) -> usize {
+        self.0.borrow().under_way
+    }
+
     /// Whether a blocked writer should try again: a third is free, as Linux has it.
     pub(super) fn is_writable(&self) -> bool {
         self.room() > self.0.borrow().capacity / 3

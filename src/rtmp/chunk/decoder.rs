@@ -12,6 +12,7 @@
 pub use super::error::ChunkError;
 use super::header::{Basic, Fields, HEADER_MAX};
 use crate::limits;
+use crate::planted::{Bug, planted};
 use crate::rtmp::wire::WireMessage;
 use crate::time::Timestamp;
 
@@ -133,13 +134,18 @@ impl Decoder {
         if size == 0 || size > limits::CHUNK_SIZE_RECEIVE_MAX {
             return Err(ChunkError::ChunkSize { got: size });
         }
+        if planted(Bug::ChunkSizeHeldBack) && self.unfinished > 0 {
+            return Ok(());
+        }
         self.chunk_size = size;
         Ok(())
     }
 
     /// The peer's Abort Message: drops the partial message of `csid`, if there is one. Its time stays.
     pub fn abort(&mut self, csid: u32) {
-        if let Ok(index) = self.find(csid) {
+        if let Ok(index) = self.find(csid)
+            && !planted(Bug::AbortIgnored)
+        {
             self.drop_partial(index);
         }
     }
@@ -266,7 +272,10 @@ impl Decoder {
         let Some(Basic { fmt, csid, len }) = Basic::parse(bytes) else {
             return Ok(None);
         };
-        let slot = self.find(csid);
+        let slot = match self.find(csid) {
+            Ok(_) if planted(Bug::ContinuationMisplaced) && fmt == 3 => Ok(self.current),
+            slot => slot,
+        };
         let stream = slot.ok().and_then(|index| self.streams.get(index));
         let rest = bytes.get(len..).unwrap_or_default();
         let parsed = match (fmt, stream) {
@@ -291,6 +300,7 @@ impl Decoder {
         rest: &[u8],
     ) -> Option<(Header, usize)> {
         let (habit, len) = match last.extended {
+            Some(_) if planted(Bug::ExtendedTimestampUnread) => (self.habit, 0),
             None => (self.habit, 0),
             Some(field) => self.habit.continuation(field, last.timestamp, rest)?,
         };

@@ -1,6 +1,7 @@
 //! Basic and message headers as they stand on the wire (RTMP 1.0 §5.3.1), without any memory of earlier ones.
 
 use super::EXTENDED;
+use crate::planted::{Bug, planted};
 
 /// The longest chunk header: basic 3, message 11, extended timestamp 4.
 pub(super) const HEADER_MAX: usize = 18;
@@ -25,6 +26,7 @@ impl Basic {
         let (csid, len) = match first & 0x3F {
             0 => (u32::from(*bytes.get(1)?) + 64, 2),
             // Little-endian, unlike nearly all else; some servers read it the other way round.
+            1 if planted(Bug::LongCsidCut) => (u32::from(*bytes.get(1)?) + 64, 2),
             1 => (
                 u32::from(*bytes.get(1)?) + 256 * u32::from(*bytes.get(2)?) + 64,
                 3,

@@ -4,6 +4,7 @@
 //! type u8 | size u24 | time low u24, high u8 | stream u24 (ignored) | payload | back pointer u32 (ignored) …
 //! ```
 
+use crate::planted::{Bug, planted};
 use crate::time::Timestamp;
 
 /// One message of an aggregate.
@@ -41,6 +42,9 @@ pub(super) fn parts(outer: Timestamp, mut rest: &[u8]) -> impl Iterator<Item = P
         // The last back pointer is missing from some.
         rest = behind.get(4..).unwrap_or_default();
         let time = Timestamp(u32::from_be_bytes([t3, t0, t1, t2]));
+        if planted(Bug::AggregateTimesLost) {
+            first = None;
+        }
         let base = *first.get_or_insert(time);
         Some(Part {
             type_id: type_id & 0x1F,

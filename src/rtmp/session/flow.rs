@@ -1,6 +1,7 @@
 //! Acknowledgements and windows (RTMP 1.0 §5.4.3–5.4.5), the same on both sides.
 
 use crate::limits;
+use crate::planted::{Bug, planted};
 use crate::rtmp::control::Limit;
 
 /// What one side has received, acknowledged, and promised.
@@ -35,7 +36,7 @@ impl Flow {
 
     /// The peer announced its window. 0 says nothing.
     pub(super) fn set_window(&mut self, window: u32) {
-        if window > 0 {
+        if window > 0 && !planted(Bug::AckWindowIgnored) {
             self.window = window;
         }
     }
@@ -50,7 +51,10 @@ impl Flow {
         let since = self.received.wrapping_sub(self.acknowledged);
         (since > 0 && since >= self.window / 2).then(|| {
             self.acknowledged = self.received;
-            self.received
+            match self.received {
+                _ if planted(Bug::AckMiscounted) => since,
+                received => received,
+            }
         })
     }
 

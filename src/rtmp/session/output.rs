@@ -8,6 +8,7 @@ use crate::rtmp::message;
 use crate::time::Timestamp;
 
 use super::{MessageStreamId, Status};
+use crate::planted::{Bug, planted};
 
 /// The bytes to be written, and the encoder that lays them out.
 #[derive(Debug)]
@@ -49,6 +50,11 @@ impl Output {
 
     pub(super) fn protocol(&mut self, control: ProtocolControl) {
         let payload = control.payload();
+        if let ProtocolControl::SetChunkSize(size) = control
+            && planted(Bug::ChunkSizeEarly)
+        {
+            self.encoder.set_chunk_size(size);
+        }
         self.message(CSID_CONTROL, control.type_id(), 0, Timestamp(0), &payload);
         // It holds from the next chunk on.
         if let ProtocolControl::SetChunkSize(size) = control {
@@ -104,6 +110,7 @@ impl Output {
 
     /// `onStatus` on message stream `stream`, which GStreamer checks, with a plain object, on which FFmpeg insists.
     pub(super) fn status(&mut self, stream: MessageStreamId, status: Status, description: &str) {
+        let stream = stream * u32::from(!planted(Bug::StatusOnStream0));
         self.notify(stream, "onStatus", Some(info(status, description)));
     }
 }

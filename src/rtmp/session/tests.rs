@@ -503,6 +503,35 @@ fn commands_are_wrapped_if_amf3_is_granted() {
 }
 
 #[test]
+fn a_pipelined_publish_leaves_behind_connect_and_is_heard_with_it() {
+    let mut pair = Pair::new(false, 4_096, 60_000, usize::MAX);
+    let config = ClientConfig {
+        app: "live".into(),
+        pipelined: true,
+        ..ClientConfig::default()
+    };
+    pair.client = ClientSession::new(config, 7);
+    pair.client.connect();
+    pair.client.publish("test");
+    let mut up = Vec::new();
+    pair.client.take_output(&mut up);
+    pair.server.handle_input(Instant::ZERO, &up).unwrap();
+    let mut down = Vec::new();
+    pair.server.take_output(&mut down);
+    pair.client.handle_input(Instant::ZERO, &down).unwrap();
+    let mut up = Vec::new();
+    pair.client.take_output(&mut up);
+    let create = up.windows(12).filter(|bytes| *bytes == b"createStream");
+    assert_eq!(create.count(), 1, "no answer to `connect` was waited for");
+    pair.server.handle_input(Instant::ZERO, &up).unwrap();
+    let (at_server, at_client) = pair.settle();
+    let published = |e: &Event| matches!(e, Event::PublishRequested { name, .. } if name == "test");
+    assert_eq!(at_server.iter().filter(|e| published(e)).count(), 1);
+    let made = |e: &ClientEvent| matches!(e, ClientEvent::StreamCreated { stream: 1 });
+    assert!(at_client.iter().any(made), "{at_client:?}");
+}
+
+#[test]
 fn a_redirected_client_hears_where_to_and_wishes_no_more() {
     let mut pair = Pair::of(config());
     pair.client.publish("a");

@@ -54,7 +54,7 @@ impl Runtime for Reversed {
         unreachable!()
     }
     fn sleep_until(&self, _: Instant) -> impl Future<Output = ()> + 'static {
-        core::future::pending()
+        core::future::ready(())
     }
     fn spawn(&self, _: &'static str, _: impl Future<Output = ()> + 'static) -> Task<()> {
         unreachable!()
@@ -63,8 +63,12 @@ impl Runtime for Reversed {
         unreachable!()
     }
     /// Lanes in descending order, each lane's messages in theirs.
-    fn arrange<T>(&self, batch: &mut Vec<(Lane, T)>) {
+    fn arrange<T>(&self, batch: &mut Vec<(Lane, T)>) -> Option<(usize, Instant)> {
         batch.sort_by_key(|m| core::cmp::Reverse(m.0));
+        // Lane 0 is late: always, but not for long.
+        let late = batch.iter().filter(|m| m.0 == 0).count();
+        let late = if batch.len() > late { late } else { 0 };
+        (late > 0).then_some((late, Instant::ZERO))
     }
 }
 
@@ -90,6 +94,21 @@ fn keeps_each_lane_in_order_and_lets_the_runtime_arrange_the_rest() {
     assert_eq!(batch, [(2, "x"), (2, "y"), (1, "a"), (1, "b")]);
     assert_eq!(two.backlog(), 0);
     assert!(ready(inbox.recv(&Reversed, &mut batch)).is_none());
+}
+
+#[test]
+fn what_the_runtime_keeps_back_comes_before_what_follows_in_its_lane() {
+    let mut inbox = mailbox();
+    let (zero, one) = (inbox.sender(0), inbox.sender(1));
+    zero.post("late");
+    one.post("a");
+    let mut batch = Vec::new();
+    ready(inbox.recv(&Reversed, &mut batch)).unwrap();
+    assert_eq!(batch, [(1, "a")]);
+    batch.clear();
+    zero.post("later");
+    ready(inbox.recv(&Reversed, &mut batch)).unwrap();
+    assert_eq!(batch, [(0, "late"), (0, "later")]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use futures_lite::future::yield_now;
 
 use super::{Connection, Role};
 use crate::limits;
+use crate::planted::{Bug, planted};
 use crate::rtmp::session::server::{SessionError, play_stopped};
 use crate::runtime::{Conn, Runtime};
 
@@ -100,9 +101,17 @@ impl<R: Runtime> Connection<R> {
             }
             _ => tracing::info!(connection, %peer, sent, "closed: {close}"),
         }
+        if planted(Bug::LeaseKeptOnReset) && matches!(close, Close::Io(_)) {
+            std::mem::forget(std::mem::take(&mut self.roles));
+        }
         self.roles.clear();
+        self.queue_replies();
+        if matches!(close, Close::PeerLeft) {
+            // It may still read (a half-close): what it asked for just before its FIN is answered, as far as the socket
+            // takes it at once.
+            self.outbox.flush(self.now());
+        }
         if close.is_polite() {
-            self.queue_replies();
             let mut patience = Box::pin(runtime.sleep_until(runtime.now() + limits::LINGER));
             let mut told = false;
             poll_fn(|cx| {

@@ -9,6 +9,7 @@ use millstream::rtmp::wire::MediaKind;
 use millstream::time::Timestamp;
 
 use super::{Actor, Asked, Stage};
+use crate::faults::Fault;
 use crate::journal::Observation;
 
 impl<S: Stage> Actor<S> {
@@ -21,7 +22,7 @@ impl<S: Stage> Actor<S> {
             }
             ClientEvent::Refused { code, .. } => {
                 self.state.refused = true;
-                self.note(&Observation::Told { code });
+                self.told(code);
             }
             ClientEvent::Status {
                 stream,
@@ -91,7 +92,7 @@ impl<S: Stage> Actor<S> {
         }
         let mine = self.state.stream == Some(stream);
         match &*code {
-            "NetStream.Publish.Start" => {
+            "NetStream.Publish.Start" if self.state.on_air == Some(stream) => {
                 self.state.publishing = true;
                 if let Some(on_air) = &self.broadcast {
                     let name = on_air.name.clone();
@@ -125,6 +126,13 @@ impl<S: Stage> Actor<S> {
         }
         if level == "error" {
             self.state.refused = true;
+        }
+        self.told(code);
+    }
+
+    fn told(&self, code: String) {
+        if code == "NetStream.Publish.BadName" {
+            self.stage.fires(Fault::DuplicatePublish);
         }
         self.note(&Observation::Told { code });
     }

@@ -10,21 +10,35 @@ use crate::journal::Observation;
 use crate::media::{Broadcast, Frame, Shape};
 use crate::scenario::SendMedia;
 
+/// Messages that wait for a picture to stand among its chunks, at most.
+const INTERLEAVED: usize = 8;
+
 impl<S: Stage> Actor<S> {
     pub(super) async fn send_media(&mut self, media: &SendMedia) {
         let mut batch = Vec::new();
         for n in 1..=media.frames {
+            if self.is_over(media) {
+                if !batch.is_empty() {
+                    self.send_frames(media, batch);
+                }
+                return self.flush().await;
+            }
             let Some((due, frame)) = self.next_frame(media) else {
                 return;
             };
             if due > self.stage.now() {
                 self.until(due, |_, _| false).await;
             }
+            // Chunks of a picture need not wait for the audio before it; the audio waits for the picture.
+            let enough = match media.chunking.interleave {
+                true => frame.sort.is_picture() || batch.len() + 1 >= INTERLEAVED,
+                false => batch.len() + 1 >= media.aggregate,
+            };
             batch.push(frame);
-            if batch.len() < media.aggregate && n < media.frames {
+            if !enough && n < media.frames {
                 continue;
             }
-            if !self.send_frames(media.aggregate > 0, std::mem::take(&mut batch)) {
+            if !self.send_frames(media, std::mem::take(&mut batch)) {
                 return;
             }
             self.until(self.stage.now() + ANSWER_TIME * 10, |_, link| {
@@ -32,6 +46,16 @@ impl<S: Stage> Actor<S> {
             })
             .await;
         }
+    }
+
+    /// Whether the broadcast has come to the end of this piece.
+    fn is_over(&self, media: &SendMedia) -> bool {
+        let source = self
+            .broadcast
+            .as_ref()
+            .and_then(|on_air| on_air.source.as_ref());
+        let offset = source.map_or(0, Broadcast::next_offset);
+        media.until_ms > 0 && offset >= media.until_ms
     }
 
     /// The next frame of what is on air, and when it is due.
@@ -55,25 +79,31 @@ impl<S: Stage> Actor<S> {
     }
 
     /// Sends them, in one message or each alone. False if there is nobody to send to any more.
-    fn send_frames(&mut self, together: bool, frames: Vec<Rc<Frame>>) -> bool {
-        let stands = |link: &&mut Link<S>| link.over().is_none();
-        let (Some(link), Some(on_air)) =
-            (self.link.as_mut().filter(stands), self.broadcast.as_mut())
-        else {
+    fn send_frames(&mut self, media: &SendMedia, frames: Vec<Rc<Frame>>) -> bool {
+        let stands = |link: &&mut Link<S>| link.over().is_none() && !link.is_deaf();
+        let (Some(link), true, Some(stream)) = (
+            self.link.as_mut().filter(stands),
+            self.broadcast.is_some(),
+            self.state.on_air,
+        ) else {
             return false;
         };
         let parts = frames.iter().map(|f| (f.kind, f.timestamp, &f.payload[..]));
-        match self.state.on_air.filter(|_| together) {
-            Some(stream) => {
-                let parts: Vec<_> = parts.collect();
-                link.session.send_aggregate(stream, &parts);
+        if media.aggregate > 0 {
+            let parts: Vec<_> = parts.collect();
+            link.session.send_aggregate(stream, &parts);
+        } else if media.chunking.is_sessions() {
+            for (kind, timestamp, payload) in parts {
+                let type_id = kind.type_id();
+                link.session
+                    .send_message(type_id, stream, timestamp, payload);
             }
-            None => {
-                for (kind, timestamp, payload) in parts {
-                    link.session.send_media(kind, timestamp, payload);
-                }
-            }
+        } else {
+            self.weave(&media.chunking, stream, &frames);
         }
+        let Some(on_air) = self.broadcast.as_mut() else {
+            return false;
+        };
         let first = on_air.index;
         on_air.index += frames.len();
         let (name, publication) = (on_air.name.clone(), on_air.publication);

@@ -2,6 +2,7 @@
 
 use super::Body;
 use crate::limits;
+use crate::planted::{Bug, planted};
 use crate::rtmp::chunk::header::Fields;
 use crate::rtmp::message;
 use crate::rtmp::wire::{MediaKind, WireBuilder, append_run};
@@ -82,7 +83,10 @@ impl Head {
         };
         Self {
             timestamp,
-            delta: fields.time,
+            delta: match last {
+                Some(last) if planted(Bug::StaleDelta) => last.delta,
+                _ => fields.time,
+            },
             length,
             type_id,
             stream: fields.stream.or(last.map(|l| l.stream)).unwrap_or(0),

@@ -41,11 +41,25 @@ impl ClientSession {
         };
         self.calls.push((transaction, Call::Connect));
         self.send(0, &command);
+        if self.config.pipelined {
+            self.begin_all();
+        }
+    }
+
+    /// Asks for everything that was wished for.
+    pub(super) fn begin_all(&mut self) {
+        while let Some(wish) = self.wishes.pop_front() {
+            self.begin(wish);
+        }
     }
 
     pub(super) fn wish(&mut self, wish: Wish) {
         match self.progress {
             Progress::Connected => self.begin(wish),
+            // `connect` has left.
+            Progress::Connecting if self.config.pipelined && self.handshake.is_none() => {
+                self.begin(wish);
+            }
             Progress::Idle | Progress::Connecting => self.wishes.push_back(wish),
             // Nobody will make a stream for it.
             Progress::Refused => {}

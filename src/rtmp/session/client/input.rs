@@ -55,7 +55,9 @@ impl ClientSession {
                 "messages in one read",
             )?;
         }
-        self.link.acknowledge();
+        if self.config.acknowledges {
+            self.link.acknowledge();
+        }
         Ok(())
     }
 
@@ -152,9 +154,7 @@ impl ClientSession {
                 let granted = info.get("objectEncoding").and_then(Value::as_number);
                 self.amf3 = self.config.object_encoding == 3 && granted == Some(3.0);
                 self.events.push_back(ClientEvent::Connected);
-                while let Some(wish) = self.wishes.pop_front() {
-                    self.begin(wish);
-                }
+                self.begin_all();
             }
             Some(Call::CreateStream(wish)) => {
                 let stream = command.argument(0).as_number().unwrap_or(1.0) as u32;

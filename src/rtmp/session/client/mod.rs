@@ -43,6 +43,10 @@ pub struct ClientConfig {
     pub enhanced: Option<Enhanced>,
     /// How long a player says it buffers. Advisory.
     pub buffer: Duration,
+    /// Whether what is asked for early leaves right behind `connect`, without waiting for its answer, as some gear does.
+    pub pipelined: bool,
+    /// Whether to acknowledge what comes. OBS, for one, does not.
+    pub acknowledges: bool,
 }
 
 impl Default for ClientConfig {
@@ -58,6 +62,8 @@ impl Default for ClientConfig {
             object_encoding: 0,
             enhanced: None,
             buffer: Duration::from_millis(3_000),
+            pipelined: false,
+            acknowledges: true,
         }
     }
 }
@@ -192,7 +198,7 @@ impl ClientSession {
     }
 
     /// releaseStream + FCPublish + createStream + (on its answer, by itself) publish, live. Waits for `connect` to be
-    /// accepted.
+    /// accepted, unless [`ClientConfig::pipelined`].
     pub fn publish(&mut self, name: &str) {
         self.publish_as(name, PublishKind::Live);
     }

@@ -3,6 +3,7 @@
 use super::queue::{Heard, RoleId};
 use super::streams::{Change, Role};
 use super::{Connection, ServerSession};
+use crate::planted::{Bug, planted};
 use crate::rtmp::amf::{Value, amf0};
 use crate::rtmp::chunk::CSID_STREAM;
 use crate::rtmp::command::Enhanced;
@@ -47,7 +48,10 @@ impl ServerSession {
         );
         output.notify(0, "onBWDone", None);
         self.connection = Connection::Accepted;
-        let held = core::mem::take(&mut self.held);
+        let mut held = core::mem::take(&mut self.held);
+        if planted(Bug::PipelinedLost) {
+            held.clear();
+        }
         if let Err(error) = self.process(&held) {
             self.fault = Some(error);
         }

@@ -3,6 +3,7 @@
 use super::streams::{Change, Role};
 use super::{Connection, Event, ServerSession, SessionError};
 use crate::limits;
+use crate::planted::{Bug, planted};
 use crate::rtmp::amf::Value;
 use crate::rtmp::command::{Command, Play2, PlayOptions, PublishKind, Request, Transition};
 use crate::rtmp::session::output::info;
@@ -255,6 +256,9 @@ impl ServerSession {
     fn reply(&mut self, command: &Command, value: Value) {
         if command.wants_reply() {
             let output = &mut self.link.output;
+            if planted(Bug::AnsweredTwice) {
+                output.result(command.transaction, Value::Null, value.clone());
+            }
             output.result(command.transaction, Value::Null, value);
         }
     }

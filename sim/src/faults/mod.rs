@@ -3,14 +3,16 @@
 //! Swarm testing (Groce 2012): a scenario with a few faults switched on at all finds more than one where
 //! every fault happens a little.
 
-use core::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::seed::{self, happens};
+
+mod menu;
+
+pub use menu::{Fault, FaultCounts, MENU, SITES};
 
 /// The faults of a scenario's connections. A rate of 0 switches a fault off.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +38,25 @@ pub struct FaultConfig {
     pub panics: f64,
     /// Bytes after which such a panic comes at the latest.
     pub panic_within: u64,
+    /// How often a segment that arrives alone is held until more have come.
+    #[serde(skip_serializing_if = "is_off")]
+    pub coalesces: f64,
+    /// How long it waits for more at the longest, milliseconds.
+    #[serde(skip_serializing_if = "is_gather_ms")]
+    pub coalesce_ms: u64,
+    /// The chance of a client's end to be gone after a random number of bytes written by it: a FIN, wherever a
+    /// chunk is then.
+    #[serde(skip_serializing_if = "is_off")]
+    pub fins: f64,
+    /// The chance of a client's sending side to end so, while it goes on reading.
+    #[serde(skip_serializing_if = "is_off")]
+    pub half_closes: f64,
+    /// Bytes after which such a FIN comes at the latest.
+    #[serde(skip_serializing_if = "is_within")]
+    pub fin_within: u64,
+    /// How often accepting a connection fails.
+    #[serde(skip_serializing_if = "is_off")]
+    pub accept_errors: f64,
     /// The scripts whose connections suffer; empty: all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub victims: Vec<String>,
@@ -45,6 +66,35 @@ pub struct FaultConfig {
     pub downstream_window: [usize; 2],
     /// Bytes of one segment: smallest and largest drawn.
     pub segment: [usize; 2],
+}
+
+/// The longest wait for more to coalesce, unless drawn, milliseconds.
+const GATHER_MS: u64 = 5;
+/// Bytes within which a connection ends, unless drawn.
+const WITHIN: u64 = 200_000;
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature is serde's"
+)]
+fn is_off(rate: &f64) -> bool {
+    *rate == 0.0
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature is serde's"
+)]
+fn is_gather_ms(ms: &u64) -> bool {
+    *ms == GATHER_MS
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature is serde's"
+)]
+fn is_within(bytes: &u64) -> bool {
+    *bytes == WITHIN
 }
 
 impl Default for FaultConfig {
@@ -57,9 +107,15 @@ impl Default for FaultConfig {
             stalls: 0.0,
             stall_ms: 200,
             resets: 0.0,
-            reset_within: 200_000,
+            reset_within: WITHIN,
             panics: 0.0,
-            panic_within: 200_000,
+            panic_within: WITHIN,
+            coalesces: 0.0,
+            coalesce_ms: GATHER_MS,
+            fins: 0.0,
+            half_closes: 0.0,
+            fin_within: WITHIN,
+            accept_errors: 0.0,
             victims: Vec::new(),
             upstream_window: [65_536, 65_536],
             downstream_window: [65_536, 65_536],
@@ -69,6 +125,26 @@ impl Default for FaultConfig {
 }
 
 impl FaultConfig {
+    /// What the clients' ends suffer. They are tormented by their scripts: other faults hit the code under test.
+    pub fn at_clients(&self) -> Self {
+        Self {
+            segment: self.segment,
+            fins: self.fins,
+            half_closes: self.half_closes,
+            fin_within: self.fin_within,
+            ..Self::default()
+        }
+    }
+
+    /// What the server's ends suffer.
+    pub fn at_server(&self) -> Self {
+        Self {
+            fins: 0.0,
+            half_closes: 0.0,
+            ..self.clone()
+        }
+    }
+
     /// The same windows and segments, and nothing that goes wrong.
     pub fn healed(&self) -> Self {
         Self {
@@ -77,22 +153,6 @@ impl FaultConfig {
             segment: self.segment,
             ..Self::default()
         }
-    }
-}
-
-/// How often each fault really happened. A fault that never fires tests nothing.
-#[derive(Clone, Debug, Default)]
-pub struct FaultCounts(Rc<RefCell<BTreeMap<&'static str, u64>>>);
-
-impl FaultCounts {
-    /// Counts one more `kind`.
-    pub fn count(&self, kind: &'static str) {
-        *self.0.borrow_mut().entry(kind).or_insert(0) += 1;
-    }
-
-    /// All kinds that fired, with how often.
-    pub fn totals(&self) -> BTreeMap<&'static str, u64> {
-        self.0.borrow().clone()
     }
 }
 
@@ -106,8 +166,20 @@ pub struct ConnFaults {
     reset_in: Option<u64>,
     /// Bytes until the panic of the task that reads, if one is to come.
     panic_in: Option<u64>,
+    /// Bytes until the sending side ends, if that is to come, and how.
+    fin_in: Option<u64>,
+    fin: Ending,
     /// Bytes of one segment.
     pub segment: usize,
+}
+
+/// How a client's sending side ends by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// It goes on reading.
+    HalfClosed,
+    /// It is gone.
+    Gone,
 }
 
 impl ConnFaults {
@@ -124,34 +196,72 @@ impl ConnFaults {
         let segment = between(&mut rng, config.segment);
         let panic_in =
             happens(&mut rng, config.panics).then(|| rng.u64(..config.panic_within.max(1)));
+        let within = config.fin_within.max(1);
+        let gone = happens(&mut rng, config.fins).then(|| rng.u64(..within));
+        let half = happens(&mut rng, config.half_closes).then(|| rng.u64(..within));
+        let fin = if gone.is_some() {
+            Ending::Gone
+        } else {
+            Ending::HalfClosed
+        };
         Self {
             config,
             counts,
             rng,
             reset_in,
             panic_in,
+            fin_in: gone.or(half),
+            fin,
             segment,
         }
+    }
+
+    /// Counts what happened on this end beside the dice.
+    pub fn count(&self, fault: Fault) {
+        self.counts.count(fault);
+    }
+
+    /// How many of `n` bytes still go out before the sending side ends, and how it then does; `None` if it stands.
+    pub fn ends_within(&mut self, n: usize) -> Option<(usize, Ending)> {
+        let left = self.fin_in?;
+        let sent = usize::try_from(left).unwrap_or(usize::MAX);
+        if sent > n {
+            self.fin_in = Some(left - n as u64);
+            return None;
+        }
+        self.fin_in = None;
+        self.counts.count(match self.fin {
+            Ending::HalfClosed => Fault::HalfClosed,
+            Ending::Gone => Fault::CutShort,
+        });
+        Some((sent, self.fin))
+    }
+
+    /// Whether the segment that has just arrived waits for more, and for how many milliseconds.
+    pub fn gathers(&mut self) -> Option<u64> {
+        let gathers = happens(&mut self.rng, self.config.coalesces);
+        gathers.then(|| self.rng.u64(1..=self.config.coalesce_ms.max(1)))
     }
 
     /// How many of `n` readable bytes a read may have.
     pub fn read_size(&mut self, n: usize) -> usize {
         let rate = self.config.short_reads;
-        self.shorten(n, rate, "short read")
+        self.shorten(n, rate, Fault::ShortRead)
     }
 
     /// How many of `n` writable bytes a write may take.
     pub fn write_size(&mut self, n: usize) -> usize {
         let rate = self.config.short_writes;
-        self.shorten(n, rate, "short write")
+        self.shorten(n, rate, Fault::ShortWrite)
     }
 
-    fn shorten(&mut self, n: usize, rate: f64, kind: &'static str) -> usize {
+    fn shorten(&mut self, n: usize, rate: f64, fault: Fault) -> usize {
         if n < 2 || !happens(&mut self.rng, rate) {
             return n;
         }
-        self.counts.count(kind);
+        self.counts.count(fault);
         if self.config.single_bytes {
+            self.counts.count(Fault::SingleByte);
             1
         } else {
             self.rng.usize(1..n)
@@ -162,7 +272,7 @@ impl ConnFaults {
     pub fn dodges(&mut self) -> bool {
         let dodges = happens(&mut self.rng, self.config.spurious_pending);
         if dodges {
-            self.counts.count("spurious pending");
+            self.counts.count(Fault::SpuriousPending);
         }
         dodges
     }
@@ -171,7 +281,7 @@ impl ConnFaults {
     pub fn stalls(&mut self) -> Option<u64> {
         let stalls = happens(&mut self.rng, self.config.stalls);
         stalls.then(|| {
-            self.counts.count("stall");
+            self.counts.count(Fault::Stall);
             self.rng.u64(1..=self.config.stall_ms.max(1))
         })
     }
@@ -180,7 +290,7 @@ impl ConnFaults {
     pub fn resets_after(&mut self, n: usize) -> bool {
         let resets = runs_out(&mut self.reset_in, n);
         if resets {
-            self.counts.count("reset");
+            self.counts.count(Fault::Reset);
         }
         resets
     }
@@ -189,14 +299,11 @@ impl ConnFaults {
     pub fn panics_after(&mut self, n: usize) -> bool {
         let panics = runs_out(&mut self.panic_in, n);
         if panics {
-            self.counts.count(TASK_PANIC);
+            self.counts.count(Fault::TaskPanic);
         }
         panics
     }
 }
-
-/// The kind of an injected panic: the world allows as many as were counted.
-pub const TASK_PANIC: &str = "task panic";
 
 /// Counts `n` bytes down; true once, when none is left.
 fn runs_out(left: &mut Option<u64>, n: usize) -> bool {
@@ -261,6 +368,6 @@ mod tests {
             ..FaultConfig::default()
         });
         assert_eq!((0..20).filter(|_| faults.panics_after(1)).count(), 1);
-        assert_eq!(counts.totals().get(TASK_PANIC), Some(&1));
+        assert_eq!(counts.of(Fault::TaskPanic), 1);
     }
 }

@@ -1,36 +1,46 @@
 //! A world from a scenario: builds it, runs it to its end, and tells what came out.
 
 use core::cell::Cell;
-use core::future::Future;
 use std::collections::BTreeMap;
-use std::io;
 use std::rc::Rc;
 use std::time::SystemTime;
 
 use millstream::time::{Duration, Instant};
 use turmoil::Sim;
 
+use crate::canary::CANARY;
 use crate::checkers::climate::Climate;
-use crate::checkers::{Leftovers, Violation, WITNESS};
+use crate::checkers::{Leftovers, Violation};
 use crate::client::{Stage, play_script};
-use crate::faults::{FaultCounts, TASK_PANIC};
-use crate::host::{Host, Millstream, PORT, Software};
+use crate::clocks::EPOCH_MICROS;
+use crate::faults::{Fault, FaultCounts};
+use crate::host::{Host, Millstream, Software};
 use crate::journal::{Event, Journal, Observation};
-use crate::net::{Net, SimConn, TCP_CAPACITY, now};
-use crate::runtime::{EPOCH_MICROS, Shared};
-use crate::scenario::{
-    Connect, Expect, LinkChange, Outcome, Scenario, Script, SendMedia, Step, Stream, Wait, Within,
-};
+use crate::net::{Net, TCP_CAPACITY};
+use crate::runtime::Shared;
+use crate::scenario::{Expect, LinkChange, Outcome, Scenario, Script};
 use crate::trace::Trace;
+
+mod stage;
+mod trouble;
+mod witness;
+
+use stage::SimStage;
+use trouble::Trouble;
+use witness::witnesses;
 
 /// The name of the server's host.
 const SERVER: &str = "server";
+/// The name of the witnesses' host.
+const WITNESSES: &str = "witnesses";
 /// When the first script starts at the earliest: the server listens by then.
 const CLIENTS_START: Duration = Duration::from_millis(20);
 /// Scripts that have not ended by then hang.
 const SCRIPTS_TIME: Duration = Duration::from_secs(600);
 /// How long after the last client has gone something may be left: the server's longest timeout, and slack.
 const SETTLE_TIME: Duration = Duration::from_secs(40);
+/// The same after a cut: a player that is sent nothing is pinged, and the ping then has the kernel's user timeout.
+const CUT_SETTLE_TIME: Duration = Duration::from_secs(75);
 /// How long the witnesses at the end may take.
 const WITNESS_TIME: Duration = Duration::from_secs(60);
 /// How long after a stop the server may take beyond its drain time.
@@ -67,6 +77,7 @@ impl Report {
         Expect {
             outcome: self.outcome(),
             trace_hash: Some(self.trace.hash()),
+            ..Expect::default()
         }
     }
 }
@@ -138,6 +149,10 @@ struct World {
     stop_at: Option<Duration>,
     stopped_by: Option<Duration>,
     drain: Duration,
+    trouble: Trouble,
+    /// Hosts of clients.
+    hosts: usize,
+    settle_time: Duration,
     broken: bool,
 }
 
@@ -145,12 +160,18 @@ impl World {
     fn new(scenario: &Scenario, software: Rc<dyn Software>, drain: Duration) -> Self {
         let journal = Journal::new();
         let counts = FaultCounts::default();
+        if scenario.canary {
+            journal.house_canary();
+        }
         let faults = scenario.faults.clone();
         let net = Net::new(scenario.seed, faults, counts.clone(), journal.clone());
         let shared = Shared {
             seed: scenario.seed,
             order: scenario.order,
             buggify: scenario.buggify,
+            clocks: Rc::new(scenario.clocks.clone()),
+            mail: scenario.mail,
+            planted: scenario.planted,
             net,
             journal,
         };
@@ -165,6 +186,10 @@ impl World {
             .tcp_capacity(TCP_CAPACITY)
             .enable_random_order()
             .build();
+        if let Some(curve) = scenario.network.curve {
+            sim.set_message_latency_curve(curve);
+            counts.count(Fault::LatencyCurve);
+        }
         let host = Host::default();
         let parts = (host.clone(), shared.clone(), scenario.shards);
         sim.host(SERVER, move || {
@@ -186,6 +211,9 @@ impl World {
             stop_at: scenario.stop_ms.map(Duration::from_millis),
             stopped_by: None,
             drain,
+            trouble: Trouble::new(&scenario.outages, &scenario.clocks.jumps),
+            hosts: scenario.network.hosts.max(1),
+            settle_time: settle_time(scenario),
             broken: false,
         };
         let climate = Observation::Climate(Climate::of(scenario));
@@ -240,8 +268,9 @@ impl World {
             }
         }
         self.all_must_have_ended();
+        self.end_outages();
         for event in events {
-            if event.change == LinkChange::Release {
+            if matches!(event.change, LinkChange::Release | LinkChange::Mend) {
                 self.change_link(event.host % scenario.network.hosts, event.change);
             }
         }
@@ -274,8 +303,15 @@ impl World {
             return;
         }
         self.world_line("the faults are over");
+        // It was to fall into the scripts, and they ended before.
+        self.stop_at = None;
         self.shared.net.heal();
-        self.add_host("witnesses", witnesses(scenario));
+        self.add_host(WITNESSES, witnesses(scenario));
+        if scenario.network.curve.is_some() {
+            // A heavy tail is a fault, and over; through a narrow window it would take minutes.
+            let [low, _] = scenario.network.latency_ms.map(Duration::from_millis);
+            self.sim.set_link_latency(SERVER, WITNESSES, low);
+        }
         let deadline = self.sim.elapsed() + WITNESS_TIME;
         while self.playing.get() > 0 && self.sim.elapsed() < deadline && self.step() {}
         self.all_must_have_ended();
@@ -293,7 +329,11 @@ impl World {
             let said = text.split_once("panicked").map_or(&*text, |(_, said)| said);
             self.fail("no panic", format!("a host ended: {said}"));
         }
-        if self.stop_at.is_some_and(|at| self.sim.elapsed() >= at) {
+        self.go_through_outages();
+        if self.host.is_up() && self.stop_at.is_some_and(|at| self.sim.elapsed() >= at) {
+            if self.stopped_by.is_none() && self.playing.get() > 0 {
+                self.counts.count(Fault::EarlyStop);
+            }
             self.stop();
         }
         if self.host.is_over() && self.stopped_by.is_none() && !self.broken {
@@ -309,13 +349,19 @@ impl World {
 
     /// All clients have gone: waits until nothing is left of them, or for as long as something may be.
     fn settle(&mut self) {
-        let deadline = self.sim.elapsed() + SETTLE_TIME;
+        let deadline = self.sim.elapsed() + self.settle_time;
         while self.leftovers().values().any(|count| *count > 0) && self.sim.elapsed() < deadline {
             if !self.step() {
                 break;
             }
         }
         self.leftovers = self.leftovers();
+        // Now, as the longest of them would be gone by itself within the time to settle.
+        let timers = self.host.forgotten_timers();
+        if timers > 0 && self.leftovers.values().all(|count| *count == 0) {
+            let what = format!("all have gone and there are still {timers} of their timers");
+            self.fail("an empty world at the end", what);
+        }
     }
 
     fn leftovers(&self) -> Leftovers {
@@ -343,21 +389,6 @@ impl World {
         Instant::ZERO + self.sim.elapsed()
     }
 
-    fn change_link(&mut self, host: usize, change: LinkChange) {
-        let client = client_host(host);
-        match change {
-            LinkChange::Hold => {
-                self.counts.count("link held");
-                self.sim.hold(SERVER, &*client);
-                self.world_line(&format!("holds the link of {client}"));
-            }
-            LinkChange::Release => {
-                self.sim.release(SERVER, &*client);
-                self.world_line(&format!("releases the link of {client}"));
-            }
-        }
-    }
-
     fn world_line(&self, text: &str) {
         let text = text.to_owned();
         let seen = Observation::World { text };
@@ -378,11 +409,14 @@ impl World {
         }
         let polls: u64 = work.iter().map(|(_, polls, _)| polls).sum();
         let panics: u64 = work.iter().map(|(_, _, panics)| panics).sum();
-        let injected = self.counts.totals().get(TASK_PANIC).copied();
-        let injected = injected.unwrap_or(0);
+        let injected = self.counts.of(Fault::TaskPanic);
         if panics != injected {
             let what = format!("{panics} tasks panicked, {injected} of them injected");
             self.fail("no panic", what);
+        }
+        let mut faults = self.counts.totals();
+        if self.shared.journal.canary_sang() {
+            faults.insert(CANARY, 1);
         }
         let at = self.now();
         let (trace, mut verdict) = self.shared.journal.finish(at, &self.leftovers);
@@ -392,88 +426,27 @@ impl World {
             trace,
             violations: verdict.violations,
             exercised: verdict.exercised,
-            faults: self.counts.totals(),
+            faults,
             lasted: self.sim.elapsed(),
             events: self.shared.journal.take_events(),
         }
     }
 }
 
-/// Who tells whether the world is well: one publishes a name of the scenario, the other plays it.
-fn witnesses(scenario: &Scenario) -> Vec<Script> {
-    let steps = || scenario.clients.iter().flat_map(|script| &script.steps);
-    let app = steps().find_map(|step| match step {
-        Step::Connect(connect) => Some(connect.app.clone()),
-        _ => None,
-    });
-    let name = steps().find_map(|step| match step {
-        Step::Publish(stream) => Some(stream.name.clone()),
-        _ => None,
-    });
-    let connect = Step::Connect(Connect {
-        app: app.unwrap_or_else(|| "live".into()),
-        ..Connect::default()
-    });
-    let stream = Stream {
-        name: name.unwrap_or_else(|| "witness".into()),
-        may_be_refused: false,
+fn settle_time(scenario: &Scenario) -> Duration {
+    let cuts = |change| {
+        matches!(
+            change,
+            LinkChange::Vanish | LinkChange::CutUp | LinkChange::CutDown
+        )
     };
-    // Keyframes come often enough for a player that gets nothing of the past.
-    let media = SendMedia {
-        frames: 100,
-        gop: 5,
-        ..SendMedia::default()
-    };
-    let enough = Wait {
-        frames: 10,
-        within_ms: 10_000,
-    };
-    let publishes = vec![
-        connect.clone(),
-        Step::Publish(stream.clone()),
-        Step::SendMedia(media),
-        Step::Close,
-    ];
-    let plays = vec![
-        connect,
-        Step::Play(stream),
-        Step::WaitForFrames(enough),
-        Step::WaitForEnd(Within { within_ms: 10_000 }),
-        Step::Close,
-    ];
-    [("last-publisher", publishes), (WITNESS, plays)]
-        .map(|(name, steps)| Script {
-            name: name.into(),
-            host: 0,
-            start_ms: 0,
-            steps,
-        })
-        .into()
+    let mut events = scenario.network.events.iter();
+    match events.any(|event| cuts(event.change)) {
+        true => CUT_SETTLE_TIME,
+        false => SETTLE_TIME,
+    }
 }
 
 fn client_host(host: usize) -> String {
     format!("clients-{host}")
-}
-
-/// The simulator's stage for scripts.
-#[derive(Clone)]
-struct SimStage(Net);
-
-impl Stage for SimStage {
-    type Conn = SimConn;
-
-    fn connect(&self, client: &str, attempt: usize) -> impl Future<Output = io::Result<SimConn>> {
-        self.0.connect(SERVER, PORT, client, attempt)
-    }
-
-    fn now(&self) -> Instant {
-        now()
-    }
-
-    async fn sleep_until(&self, at: Instant) {
-        let wait = at.since(now());
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
-        }
-    }
 }

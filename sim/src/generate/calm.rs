@@ -1,0 +1,100 @@
+//! Worlds in which nothing goes wrong by itself, and a stream whose viewers must get it: in the other worlds nobody can
+//! say whether one that got nothing should have got something.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::pieces::{media, pick, wait};
+use super::role::Role;
+use super::swarm::Swarm;
+use crate::media::Tracks;
+use crate::scenario::{Connect, SendMedia, Step, Stream, Wait, Within};
+
+/// How long the broadcast lasts, milliseconds.
+const LASTS_MS: core::ops::Range<u32> = 3_000..4_000;
+
+fn calm_stream() -> Stream {
+    Stream {
+        name: "calm".into(),
+        may_be_refused: false,
+    }
+}
+
+/// Names of the publisher: they decide how a broadcast goes in detail, which is not to be the same in every world.
+const PUBLISHERS: [&str; 8] = [
+    "calm-publisher",
+    "calm-speaker",
+    "calm-singer",
+    "calm-dancer",
+    "calm-player",
+    "calm-camera",
+    "calm-encoder",
+    "calm-studio",
+];
+
+/// One publisher, and viewers from before it to its last second.
+pub(super) fn roles(swarm: Swarm) -> BoxedStrategy<Vec<Role>> {
+    (publisher(swarm), vec(viewer(), 2..5))
+        .prop_map(|(publisher, viewers)| [vec![publisher], viewers].concat())
+        .boxed()
+}
+
+fn publisher(swarm: Swarm) -> impl Strategy<Value = Role> {
+    let tracks = prop_oneof![
+        Just(Tracks::ZeroStops),
+        Just(Tracks::MoreKeys),
+        pick(&Tracks::ALL),
+    ];
+    let shape = (1_u32..12, pick(&[20, 40]), pick(&[200, 1_000]));
+    (pick(&PUBLISHERS), LASTS_MS, shape, tracks, media(swarm)).prop_map(
+        |(name, until_ms, (gop, picture_ms, picture_bytes), tracks, media)| {
+            let media = SendMedia {
+                frames: 100_000,
+                until_ms,
+                gop,
+                paced: true,
+                picture_bytes,
+                picture_ms,
+                audio_ms: media.audio_ms.max(20),
+                tracks,
+                ..media
+            };
+            let mut steps = vec![Step::Connect(Connect::default())];
+            if !media.chunking.is_sessions() {
+                // Small enough for pictures to have several.
+                steps.push(Step::ChunkSize(128));
+            }
+            steps.extend([
+                Step::Publish(calm_stream()),
+                Step::SendMedia(media),
+                Step::Close,
+            ]);
+            Role::new(name, 50, steps)
+        },
+    )
+}
+
+fn viewer() -> impl Strategy<Value = Role> {
+    let enough = Step::WaitForFrames(Wait {
+        // More than all headers it may get while it waits for a keyframe.
+        frames: 40,
+        within_ms: 3_000,
+    });
+    let to_the_end = vec![
+        enough.clone(),
+        Step::WaitForEnd(Within { within_ms: 8_000 }),
+    ];
+    let paused = (wait(1..300), wait(1..300))
+        .prop_map(|(before, held)| vec![before, Step::Pause(true), held, Step::Pause(false)]);
+    let watches = prop_oneof![
+        3 => Just(vec![enough]),
+        1 => Just(to_the_end),
+        1 => paused,
+    ];
+    (20_u64..1_200, watches).prop_map(|(start_ms, watches)| {
+        let mut steps = vec![Step::Connect(Connect::default()), Step::Play(calm_stream())];
+        steps.extend(watches);
+        steps.push(Step::Close);
+        Role::new("calm-viewer", start_ms, steps)
+    })
+}
