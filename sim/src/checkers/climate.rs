@@ -13,14 +13,19 @@ const ROOMY: usize = 32 * 1_024;
 pub struct Climate {
     /// How long a segment takes at most on a link that is not held.
     pub latency: Duration,
-    /// Links are never held or cut: what does not come is the server's doing.
+    /// Links are never held or cut, the server never goes down, clocks run as they should: what does not come is the
+    /// server's doing.
     pub steady: bool,
-    /// Steady, nothing stalls, and windows are wide: what comes, comes promptly.
+    /// Steady, nothing stalls, mail is prompt, mailboxes and windows are wide: what comes, comes promptly.
     pub gentle: bool,
+    /// Mailboxes have their full size: no shard lags behind another.
+    pub full: bool,
     /// Frames that the server's rings hold at least.
     pub ring_frames: usize,
     /// Bytes that may be under way to a client at most.
     pub downstream: usize,
+    /// Bytes that may be under way from a client at most.
+    pub upstream: usize,
     /// How long a graceful stop waits for connections.
     pub drain: Duration,
 }
@@ -29,20 +34,26 @@ impl Climate {
     /// The climate of `scenario`.
     pub fn of(scenario: &Scenario) -> Self {
         let faults = &scenario.faults;
-        let steady = scenario.network.events.is_empty();
+        let steady = scenario.network.events.is_empty()
+            && scenario.outages.is_empty()
+            && scenario.clocks.are_right();
         let roomy = faults.upstream_window[0] >= ROOMY && faults.downstream_window[0] >= ROOMY;
+        // A shard that lags is not sent the end of what it missed.
+        let full = scenario.server.mailbox_backlog.is_none() && scenario.buggify <= 0.0;
         Self {
             latency: Duration::from_millis(
                 scenario.network.latency_ms[1] + scenario.network.tick_ms,
             ),
             steady,
-            gentle: steady && roomy && faults.stalls <= 0.0,
+            full,
+            gentle: steady && roomy && faults.stalls <= 0.0 && scenario.mail.is_prompt() && full,
             // Of a small ring nobody outside can say what it holds: headers come into it again and again.
             ring_frames: match scenario.server.ring_frames {
                 Some(_) => 0,
                 None => limits::RING_FRAMES_DEFAULT,
             },
             downstream: faults.downstream_window[1],
+            upstream: faults.upstream_window[1],
             drain: scenario
                 .server
                 .drain_ms

@@ -51,7 +51,8 @@ const KNOWN: Duration = Duration::from_secs(1);
 
 impl Place {
     fn may_lack(&self, frame: &Frame) -> bool {
-        !self.pictures && frame.sort.is_picture()
+        // The word that clears metadata is for the server.
+        frame.sort == Sort::Cleared || (!self.pictures && frame.sort.is_picture())
     }
 }
 
@@ -139,7 +140,9 @@ impl MustSee {
             .hub
             .record(publication)
             .and_then(|record| record.closed);
-        let sure = closed.is_some()
+        let full = self.hub.climate.is_some_and(|climate| climate.full);
+        let sure = full
+            && closed.is_some()
             && self.hub.is_reliable(publication)
             && !self.hub.is_contested(publication);
         if !sure || self.hub.stopping {
@@ -336,7 +339,9 @@ mod tests {
                 steady: true,
                 gentle: true,
                 ring_frames: RING,
+                full: true,
                 downstream: 65_536,
+                upstream: 65_536,
                 drain: Duration::from_secs(1),
             };
             history.see("world", &Observation::Climate(climate));

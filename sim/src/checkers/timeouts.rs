@@ -37,8 +37,6 @@ struct Client {
 
 /// Timers are checked lazily, and the way is long.
 const SLACK: Duration = Duration::from_secs(4);
-/// What the server itself may have taken out of a full ring for a player: one write.
-const IN_HAND: u64 = limits::GATHER_BYTES as u64;
 
 impl Client {
     fn new(at: Instant) -> Self {
@@ -165,7 +163,7 @@ impl Timeouts {
             if let (Some((_, before)), Some(plays), None) =
                 (client.deaf, &client.plays, client.blocked)
                 && plays == name
-                && *total - before > under_way.saturating_add(IN_HAND)
+                && *total - before > under_way
             {
                 client.blocked = Some(at);
             }

@@ -118,8 +118,9 @@ impl<S: Stage> Link<S> {
 
     /// Bytes written and when the last of them were, if the connection stands as far as reading all that has come tells.
     pub(super) fn stands(&mut self) -> Option<(u64, Instant)> {
-        let looks = self.next_read <= self.stage.now() && !self.deaf;
-        let stands = looks && !self.read() && self.over.is_none();
+        while self.read() {}
+        let read_all = self.next_read <= self.stage.now();
+        let stands = read_all && self.over.is_none() && !self.deaf;
         stands.then_some((self.written, self.last_write))
     }
 
