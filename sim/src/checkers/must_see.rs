@@ -159,86 +159,76 @@ impl MustSee {
         }
     }
 
+    /// What a player on good links plays that is beyond doubt, where it is in that, and how long a frame may take to it.
+    fn beyond_doubt(&self, who: &str) -> Option<(Place, Duration)> {
+        let player = self.players.get(who)?;
+        player.since?;
+        let publication = self.hub.current(player.name.as_ref()?)?;
+        // On links as good as this nobody falls behind the rings by age.
+        let settles = self.hub.settles(publication)?;
+        let doubt = self.hub.stopping
+            || self.double.contains(who)
+            || settles >= limits::RING_AGE
+            || !self.hub.is_reliable(publication)
+            || self.hub.is_contested(publication);
+        let here = |place: &&Place| place.publication == *publication;
+        let place = player.now.as_ref().filter(here).cloned();
+        let place = place.unwrap_or_else(|| self.begin(player, publication));
+        (!doubt).then_some((place, settles))
+    }
+
+    /// What one who came later begins with at the latest: a keyframe from then on, which of track 0 is one for sure if no
+    /// other leads.
+    fn first_keyframe(&self, who: &str, publication: &Publication) -> Option<usize> {
+        let since = self.players.get(who)?.since? + KNOWN;
+        let frames = self.hub.frames(publication);
+        let leads = |frame: &Rc<Frame>| frame.sort != Sort::Key || frame.tracks.contains(&0);
+        let later = |index: &usize| {
+            let sent = self.hub.sent_at(publication, *index);
+            frames[*index].sort == Sort::Key && sent.is_some_and(|sent| since < sent)
+        };
+        let first = (0..frames.len()).find(later)?;
+        frames.iter().all(leads).then_some(first)
+    }
+
     /// The player has read all that has come: what was sent long enough ago must be among it.
     fn rests(&mut self, at: Instant, who: &str) -> Result<(), String> {
-        let (Some(player), false) = (self.players.get(who), self.hub.stopping) else {
+        let Some((place, settles)) = self.beyond_doubt(who) else {
             return Ok(());
         };
-        let (Some(name), Some(since)) = (&player.name, player.since) else {
+        let publication = &place.publication;
+        let Some(record) = self.hub.record(publication) else {
             return Ok(());
         };
-        if self.double.contains(who) {
-            return Ok(());
-        }
-        let Some(publication) = self.hub.current(name).cloned() else {
-            return Ok(());
-        };
-        // On links as good as this nobody falls behind the rings by age.
-        let settles = self.hub.settles(&publication);
-        let Some(settles) = settles.filter(|settles| *settles < limits::RING_AGE) else {
-            return Ok(());
-        };
-        if !self.hub.is_reliable(&publication) || self.hub.is_contested(&publication) {
-            return Ok(());
-        }
-        let now = player.now.clone();
-        let place = now.filter(|place| place.publication == publication);
-        let place = place.unwrap_or_else(|| self.begin(player, &publication));
-        let closed = self
-            .hub
-            .record(&publication)
-            .and_then(|record| record.closed);
-        if let Some(closed) = closed {
-            return match place.next {
-                Some(next) if next > 0 && closed + settles < at => Err(format!(
-                    "{who} has not been told in {} ms that {} has gone",
-                    settles.as_millis(),
+        let within = settles.as_millis();
+        match record.closed {
+            Some(closed) if place.next.is_some_and(|next| next > 0) && closed + settles < at => {
+                return Err(format!(
+                    "{who} has not been told in {within} ms that {} has gone",
                     publication.0
-                )),
-                _ => Ok(()),
-            };
+                ));
+            }
+            // In disorder nobody can say how much of it went out.
+            _ if record.over => return Ok(()),
+            _ => {}
         }
-        if self
-            .hub
-            .record(&publication)
-            .is_none_or(|record| record.over)
-        {
-            return Ok(()); // in disorder: nobody can say how much of it went out
-        }
+        let next = place.next.or_else(|| self.first_keyframe(who, publication));
+        let Some(from) = next else {
+            return Ok(());
+        };
+        let sent = self.hub.frames(publication).len();
         let due = |index: &usize| {
-            let sent = self.hub.sent_at(&publication, *index);
+            let sent = self.hub.sent_at(publication, *index);
             sent.is_some_and(|sent| sent + settles < at)
         };
-        let sent = self.hub.frames(&publication).len();
-        let from = match place.next {
-            Some(next) => next,
-            // It came later: it begins at a keyframe, which of track 0 is one for sure if no other leads.
-            None => {
-                let frames = self.hub.frames(&publication);
-                let leads =
-                    |frame: &Rc<Frame>| frame.sort != Sort::Key || frame.tracks.contains(&0);
-                let late = |index: &usize| {
-                    let after = self.hub.sent_at(&publication, *index);
-                    after.is_some_and(|sent| since + KNOWN < sent)
-                        && frames[*index].sort == Sort::Key
-                };
-                match (0..sent).find(late).filter(|_| frames.iter().all(leads)) {
-                    Some(index) => index,
-                    None => return Ok(()),
-                }
-            }
-        };
-        if !due(&from) {
-            return Ok(());
-        }
-        self.at_rest += 1;
-        let to = (from..sent).take_while(due).count() + from;
-        let room = |index: &usize| self.hub.has_room(&publication, *index);
-        match self.lacking(&place, from, to).filter(room) {
+        let to = (0..sent).take_while(due).count();
+        let room = |index: &usize| self.hub.has_room(publication, *index);
+        let lacking = self.lacking(&place, from.min(to), to).filter(room);
+        self.at_rest += u64::from(to > 0);
+        match lacking {
             Some(index) => Err(format!(
-                "{who} plays {name} and has not got #{index} of {}, sent more than {} ms ago",
-                publication.0,
-                settles.as_millis()
+                "{who} has not got #{index} of {}, sent more than {within} ms ago",
+                publication.0
             )),
             None => Ok(()),
         }

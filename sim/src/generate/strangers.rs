@@ -92,7 +92,7 @@ pub(super) fn stalled() -> BoxedStrategy<Vec<Role>> {
     let stream = named("stalled");
     let media = SendMedia {
         frames: 100_000,
-        until_ms: 36_000,
+        until_ms: 38_000,
         gop: 10,
         picture_ms: 100,
         audio_ms: 0,
@@ -109,7 +109,7 @@ pub(super) fn stalled() -> BoxedStrategy<Vec<Role>> {
     let plays = vec![
         connect(),
         Step::Play(stream),
-        Step::SilenceMs(34_500),
+        Step::SilenceMs(36_500),
         Step::WaitMs(100),
         Step::Abort,
     ];
