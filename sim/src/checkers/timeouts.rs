@@ -120,7 +120,10 @@ impl Checker for Timeouts {
                 client.deaf = Some((at, sent.unwrap_or(0)));
             }
             Observation::Received { .. } => {
-                (client.deaf, client.blocked) = (None, None);
+                client.deaf = None;
+                // What was under way comes even behind the timeout.
+                let in_time = |blocked: &mut Instant| at < *blocked + limits::WRITE_STALL;
+                client.blocked.take_if(in_time);
             }
             Observation::Stands { sent, last_sent } => {
                 if let Some((what, due)) = client.due(*sent, *last_sent)
@@ -130,7 +133,7 @@ impl Checker for Timeouts {
                     let late = at.since(due).as_millis();
                     return Err(format!("{what} of {who} is {late} ms overdue"));
                 }
-                client.deaf = None;
+                (client.deaf, client.blocked) = (None, None);
             }
             _ => {}
         }
@@ -183,5 +186,75 @@ impl Timeouts {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{frames, name, sent};
+    use super::*;
+
+    fn at(secs: u64) -> Instant {
+        Instant::ZERO + Duration::from_secs(secs)
+    }
+
+    /// What `bob` did (at so many seconds), and then his connection stands, or was lost.
+    fn judge(history: &[(u64, Observation)], end: u64, sent: u64) -> (bool, u64) {
+        let mut checker = Timeouts::default();
+        let climate = Climate {
+            latency: Duration::ZERO,
+            steady: true,
+            gentle: true,
+            full: true,
+            ring_frames: 100,
+            downstream: 100,
+            upstream: 100,
+            drain: Duration::ZERO,
+        };
+        let mut see = |secs, who: &str, seen: &Observation| checker.observe_at(at(secs), who, seen);
+        see(0, "world", &Observation::Climate(climate)).unwrap();
+        see(0, "bob", &Observation::Dials).unwrap();
+        for (secs, seen) in history {
+            let sends = matches!(seen, Observation::Sent { .. });
+            see(*secs, if sends { "alice" } else { "bob" }, seen).unwrap();
+        }
+        let stands = Observation::Stands {
+            sent,
+            last_sent: at(1),
+        };
+        let overdue = see(end, "bob", &stands).is_err();
+        let mut checker = Timeouts {
+            climate: Some(climate),
+            ..Timeouts::default()
+        };
+        checker
+            .observe_at(at(0), "bob", &Observation::Dials)
+            .unwrap();
+        for (secs, seen) in history {
+            checker.observe_at(at(*secs), "bob", seen).unwrap();
+        }
+        let lost = Observation::Lost { how: "RST" };
+        checker.observe_at(at(end - 4), "bob", &lost).unwrap();
+        (overdue, checker.exercised())
+    }
+
+    #[test]
+    fn each_timeout_has_its_time() {
+        assert_eq!(judge(&[], 14, 5).0, false);
+        assert_eq!(judge(&[], 15, 5), (true, 1), "handshake");
+        assert_eq!(judge(&[], 20, HANDSHAKE).0, false);
+        assert_eq!(judge(&[], 21, HANDSHAKE), (true, 1), "idle");
+        let publishes = [(1, Observation::Publishes { name: name() })];
+        assert_eq!(judge(&publishes, 35, HANDSHAKE).0, false);
+        assert_eq!(judge(&publishes, 36, HANDSHAKE).0, true, "silent publisher");
+        let frames = frames("alice", 0, 4);
+        let stalls = [
+            (1, Observation::Plays { name: name() }),
+            (2, Observation::Strays { how: "is silent" }),
+            (3, sent(0, 3, &frames[3])),
+        ];
+        assert_eq!(judge(&stalls, 37, HANDSHAKE).0, false);
+        assert_eq!(judge(&stalls, 38, HANDSHAKE), (true, 1), "stalled write");
+        assert_eq!(judge(&stalls[..1], 300, HANDSHAKE), (false, 0), "plays");
     }
 }
