@@ -21,6 +21,11 @@ pub(super) fn replace(file: &Path, text: &str) -> Result<(), String> {
         .map_err(|error| format!("{}: {error}", file.display()))
 }
 
+/// Sees to it that `dir` is there: who finds out only after an hour of hunting has lost what was found.
+pub(super) fn make_dir(dir: &Path) -> Result<(), String> {
+    fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))
+}
+
 /// The text of `file`; none if there is no such file.
 #[expect(
     clippy::disallowed_methods,
