@@ -18,7 +18,7 @@ use crate::host::{Host, Millstream, Software};
 use crate::journal::{Event, Journal, Observation};
 use crate::net::{Net, TCP_CAPACITY};
 use crate::runtime::Shared;
-use crate::scenario::{Expect, LinkChange, Outcome, Scenario, Script};
+use crate::scenario::{Expect, LinkChange, LinkEvent, Outcome, Scenario, Script};
 use crate::trace::Trace;
 
 mod stage;
@@ -434,14 +434,7 @@ impl World {
 }
 
 fn settle_time(scenario: &Scenario) -> Duration {
-    let cuts = |change| {
-        matches!(
-            change,
-            LinkChange::Vanish | LinkChange::CutUp | LinkChange::CutDown
-        )
-    };
-    let mut events = scenario.network.events.iter();
-    match events.any(|event| cuts(event.change)) {
+    match scenario.network.events.iter().any(LinkEvent::cuts) {
         true => CUT_SETTLE_TIME,
         false => SETTLE_TIME,
     }
