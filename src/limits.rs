@@ -129,6 +129,9 @@ pub const GATHER_BYTES: usize = 256 * 1024;
 pub const PUMP_PLAYERS: usize = 128;
 /// Messages that may wait in one shard's mailbox before media for it is left out and sent again as a snapshot.
 pub const MAILBOX_BACKLOG: usize = 4_096;
+/// Backlogs that a shard's mailbox may hold when the last frames of a publication, which were left for later, are sent
+/// all the same: after its end there is no later. A shard that is further behind loses them.
+pub const MAILBOX_BACKLOGS_AT_END: usize = 2;
 /// How late mail between shards is in the simulator, when the seed has it late: many rounds of the other shards.
 pub const LATE_MAIL: Duration = Duration::from_millis(20);
 /// The shared read buffer of a shard.

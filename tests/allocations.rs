@@ -89,7 +89,9 @@ fn drain(session: &mut ServerSession, words: &mut Vec<u8>) -> usize {
         match event {
             Event::ConnectRequested(_) => session.accept_connect(),
             Event::PublishRequested { stream, .. } => session.accept_publish(stream),
-            Event::PlayRequested { stream, .. } => session.accept_play(stream),
+            Event::PlayRequested { stream, .. } => {
+                session.accept_play(stream);
+            }
             Event::Paused { stream, paused, .. } => session.confirm_pause(stream, paused),
             Event::SeekRequested { stream, .. } => session.reject_seek(stream, "live"),
             _ => {}

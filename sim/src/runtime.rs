@@ -154,7 +154,7 @@ impl SimRuntime {
     }
 
     /// Moves the messages of late lanes to the end; tells how many they are, and when to look again.
-    fn keep_late_lanes<T>(&self, batch: &mut Vec<(Lane, T)>) -> Option<(usize, Instant)> {
+    fn keep_late_lanes<T>(&self, batch: &mut [(Lane, T)]) -> Option<(usize, Instant)> {
         let Mail { late, late_ms } = self.0.shared.mail;
         if late <= 0.0 {
             return None;

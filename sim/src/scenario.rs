@@ -223,10 +223,6 @@ pub struct Mail {
 
 impl Mail {
     /// Whether mail comes at once.
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "the signature is serde's"
-    )]
     pub fn is_prompt(&self) -> bool {
         *self == Self::default()
     }

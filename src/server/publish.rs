@@ -14,7 +14,7 @@ use super::stream::{Listener, LiveStream, Local, Source};
 use crate::limits;
 use crate::media::directory::{Lease, PublicationId, StreamKey, Subscriber};
 use crate::media::ring::{Item, NoticeKind, Ring};
-use crate::media::stream::Snapshot;
+use crate::media::stream::{Snapshot, Stream};
 use crate::planted::{Bug, planted};
 use crate::rtmp::wire::WireMessage;
 use crate::runtime::Runtime;
@@ -393,31 +393,37 @@ impl<R: Runtime> Shard<R> {
                 listener.missed.get_or_insert(first);
                 continue;
             }
-            let mut cleared = None;
-            let message = match listener.missed.take() {
-                None => ShardMessage::Frames {
-                    route,
-                    messages: batch.clone(),
-                },
-                // Everything is here still: no player there gets a frame twice, and none loses any.
-                Some(missed) if missed >= ring.base() || planted(Bug::MissedFromGoneRing) => {
-                    // Metadata among what it missed may have been cleared since.
-                    cleared = (!state.media.has_metadata()).then(|| route.clone());
-                    ShardMessage::Frames {
-                        route,
-                        messages: frames_from(ring, missed),
-                    }
+            match listener.missed.take() {
+                None => {
+                    let messages = batch.clone();
+                    self.tell_shard(subscriber.shard, ShardMessage::Frames { route, messages });
                 }
-                Some(_) => ShardMessage::Snapshot {
-                    route,
-                    fresh: false,
-                    snapshot: state.media.snapshot(),
-                },
-            };
-            self.tell_shard(subscriber.shard, message);
-            if let Some(route) = cleared {
-                self.tell_shard(subscriber.shard, ShardMessage::MetadataCleared { route });
+                Some(missed) => self.send_missed(subscriber.shard, route, &state.media, missed),
             }
+        }
+    }
+
+    /// What a shard has missed from `missed` on.
+    fn send_missed(&self, shard: usize, route: Route, media: &Stream, missed: u64) {
+        let ring = media.ring();
+        if missed < ring.base() && !planted(Bug::MissedFromGoneRing) {
+            let snapshot = media.snapshot();
+            let message = ShardMessage::Snapshot {
+                route,
+                fresh: false,
+                snapshot,
+            };
+            return self.tell_shard(shard, message);
+        }
+        // Everything is here still: no player there gets a frame twice, and none loses any.
+        let frames = ShardMessage::Frames {
+            route: route.clone(),
+            messages: frames_from(ring, missed),
+        };
+        self.tell_shard(shard, frames);
+        if !media.has_metadata() {
+            // Metadata among what it missed may have been cleared since.
+            self.tell_shard(shard, ShardMessage::MetadataCleared { route });
         }
     }
 
@@ -463,9 +469,37 @@ impl<R: Runtime> Shard<R> {
         }
     }
 
+    /// What was left for later, and there is no later: the publication ends. Of a full mailbox this asks no more than
+    /// the word of the end itself, as long as that mailbox is not full several times over.
+    fn send_tail(&self, stream: &LiveStream<R::Conn>, publication: PublicationId) {
+        self.send_batch(stream, publication);
+        let state = &mut *stream.state.borrow_mut();
+        let Source::Local(local) = &mut state.source else {
+            return;
+        };
+        if local.publication != publication {
+            return;
+        }
+        for listener in &mut local.audience {
+            let Some(missed) = listener.missed.take() else {
+                continue;
+            };
+            let subscriber = listener.subscriber;
+            let most = limits::MAILBOX_BACKLOGS_AT_END * self.settings().mailbox_backlog;
+            if self.backlog_of(subscriber.shard) < most {
+                let route = Route {
+                    key: stream.key.clone(),
+                    publication,
+                    subscription: subscriber.subscription,
+                };
+                self.send_missed(subscriber.shard, route, &state.media, missed);
+            }
+        }
+    }
+
     /// A publication of this shard is over: the players here and elsewhere are told, the lease goes back.
     fn end_publication(&self, stream: &Rc<LiveStream<R::Conn>>, publication: PublicationId) {
-        self.send_batch(stream, publication);
+        self.send_tail(stream, publication);
         if !planted(Bug::EndNotTold) {
             self.tell_audience(stream, publication, |route| ShardMessage::Ended { route });
         }

@@ -212,7 +212,9 @@ fn answer(session: &mut ServerSession, event: &Event, mood: Mood) {
             session.reject_publish(*stream, Status::PublishBadName, "taken");
         }
         Event::PublishRequested { stream, .. } => session.accept_publish(*stream),
-        Event::PlayRequested { stream, .. } => session.accept_play(*stream),
+        Event::PlayRequested { stream, .. } => {
+            session.accept_play(*stream);
+        }
         Event::Paused { stream, paused, .. } => session.confirm_pause(*stream, *paused),
         Event::SeekRequested { stream, .. } => session.reject_seek(*stream, "live"),
         _ => {}

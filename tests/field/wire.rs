@@ -72,7 +72,9 @@ impl Dialogue {
             match &event {
                 Event::ConnectRequested(_) => self.session.accept_connect(),
                 Event::PublishRequested { stream, .. } => self.session.accept_publish(*stream),
-                Event::PlayRequested { stream, .. } => self.session.accept_play(*stream),
+                Event::PlayRequested { stream, .. } => {
+                    self.session.accept_play(*stream);
+                }
                 _ => {}
             }
             self.events.push(event);

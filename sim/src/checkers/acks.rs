@@ -123,8 +123,12 @@ impl Checker for Acks {
         match &heard.what {
             What::Babbled => connection.excused = true,
             What::Asked(message) if message.type_id == 5 => {
-                connection.window = value(&message.payload);
-                connection.settled = false;
+                let window = value(&message.payload);
+                // 0 says nothing.
+                if window > 0 {
+                    connection.window = window;
+                    connection.settled = false;
+                }
             }
             What::Said(message) if message.type_id == 3 => {
                 self.exercised += 1;

@@ -405,8 +405,9 @@ impl<S: Stage> Actor<S> {
     /// Who did not wait for it must, before it asks for the same again: else it takes the one answer for the other.
     async fn answer_to_publish(&mut self) {
         if self.broadcast.is_some() && self.config.pipelined {
-            let answered = |state: &State, _: &Link<S>| state.publishing || state.refused;
-            self.must("the late answer to publish", ANSWER_TIME, answered)
+            // It may stand behind all that the same connection plays, however slowly: no promise of its own.
+            let deadline = self.stage.now() + ANSWER_TIME;
+            self.until(deadline, |state, _| state.publishing || state.refused)
                 .await;
         }
     }

@@ -46,9 +46,7 @@ impl Planted {
         }
         if !POSSIBLE {
             return Err(
-                "this build has no bugs to plant; with them it is `cargo sim-planted`, or \
-                 `cargo run --release -p millstream-sim --features planted -- planted`"
-                    .into(),
+                "this build has no bugs to plant; with them it is `cargo sim-planted`".into(),
             );
         }
         let bugs = if self.bug.is_empty() {

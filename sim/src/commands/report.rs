@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use cpu_time::{ProcessTime, ThreadTime};
+use millstream_sim::faults::{MENU, SITES};
 use millstream_sim::scenario::{Outcome, Scenario};
 use millstream_sim::scorecard::{
     CanaryCard, CorpusCard, Coverage, Determinism, Scorecard, Shrinking, Speed,
@@ -17,8 +18,6 @@ use millstream_sim::{canary, checkers, generate, planted, shrink, world};
 use super::sweep::{Clock, cores};
 use super::{Verdict, files};
 
-/// The kinds of faults.
-const MENU: &[(&str, &str)] = &[];
 /// Runs that shrinking the canary may take.
 const SHRINK_RUNS: usize = 500;
 /// Runs that must fail.
@@ -90,7 +89,7 @@ impl Report {
             determinism: self.determinism(jobs)?,
             faults: Coverage::new(MENU.iter().map(|(name, _)| *name), &summary.fired),
             fires_a_seed: fires as f64 / (summary.seeds.max(1)) as f64,
-            buggify: Coverage::default(),
+            buggify: Coverage::new(SITES.iter().map(|(_, fault)| fault.name()), &summary.fired),
             sometimes: Coverage::new(sometimes.map(String::as_str), &summary.exercised),
             invariants: Coverage::new(names.iter().copied(), &summary.exercised),
             planted: self.planted(jobs),

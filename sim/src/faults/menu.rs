@@ -106,7 +106,7 @@ impl Fault {
             Step::SilenceMs(_) => Self::Silence,
             Step::ChunkSize(_) => Self::ChunkSize,
             Step::AbortMessage => Self::AbortedMessage,
-            Step::Raw(_) => Self::Garbage,
+            Step::Raw(_) | Step::Garbage(_) => Self::Garbage,
             Step::SendMedia(media) if wraps_soon(media.first_timestamp) => Self::TimestampWrap,
             Step::SendMedia(media) if media.aggregate > 0 => Self::Aggregate,
             Step::HalfClose => Self::HalfClose,

@@ -94,31 +94,8 @@ pub(super) fn media(swarm: Swarm) -> impl Strategy<Value = SendMedia> {
         false => Just(Tracks::Legacy).boxed(),
     };
     let floods = swarm.has(Kind::Floods);
-    let picture_bytes: &[usize] = match floods {
-        true => &[200, 2_000, 2_000, 20_000],
-        false => &[200, 200, 600, 2_000],
-    };
-    let (starts, every): (&[u32], &[u32]) = (
-        match swarm.has(Kind::Timestamps) {
-            true => &[
-                0,
-                0x00ff_fe00,
-                0x00ff_fff0,
-                0x7fff_ff00,
-                0xffff_fe00,
-                0xffff_fff0,
-            ],
-            false => &[0, 0, 1_000],
-        },
-        match swarm.has(Kind::Changes) {
-            true => &[0, 3, 4, 7, 30],
-            false => &[0],
-        },
-    );
-    let aggregates: &[usize] = match swarm.has(Kind::Aggregates) {
-        true => &[0, 0, 2, 9],
-        false => &[0],
-    };
+    let [picture_bytes, aggregates] = sizes(swarm);
+    let [starts, every] = times(swarm);
     (
         (1_usize..90, prop_oneof![4 => 1_u32..16, 1 => Just(1_000)]),
         (pick(&[10, 16, 20, 33, 40]), pick(&[0, 10, 21, 23])),
@@ -126,7 +103,7 @@ pub(super) fn media(swarm: Swarm) -> impl Strategy<Value = SendMedia> {
         pick(every),
         tracks,
         pick(starts),
-        proptest::bool::weighted(if floods { 0.4 } else { 0.85 }),
+        proptest::bool::weighted(if floods { 0.4 } else { 1.0 }),
         swarm.sometimes(Kind::Timestamps, 0.1),
         pick(aggregates),
         chunking(swarm),
@@ -174,6 +151,41 @@ pub(super) fn media(swarm: Swarm) -> impl Strategy<Value = SendMedia> {
         )
 }
 
+/// What there is to choose from: bytes of a picture, and messages in one.
+fn sizes(swarm: Swarm) -> [&'static [usize]; 2] {
+    [
+        match swarm.has(Kind::Floods) {
+            true => &[200, 2_000, 2_000, 20_000],
+            false => &[200, 200, 600, 2_000],
+        },
+        match swarm.has(Kind::Aggregates) {
+            true => &[0, 0, 2, 9],
+            false => &[0],
+        },
+    ]
+}
+
+/// What there is to choose from: first timestamps, and pictures from one changed header to the next.
+fn times(swarm: Swarm) -> [&'static [u32]; 2] {
+    [
+        match swarm.has(Kind::Timestamps) {
+            true => &[
+                0,
+                0x00ff_fe00,
+                0x00ff_fff0,
+                0x7fff_ff00,
+                0xffff_fe00,
+                0xffff_fff0,
+            ],
+            false => &[0, 0, 1_000],
+        },
+        match swarm.has(Kind::Changes) {
+            true => &[0, 3, 4, 7, 30],
+            false => &[0],
+        },
+    ]
+}
+
 /// 4.66 hours and a little: more than a delta of 24 bits can say.
 const LEAP_MS: u32 = 0x0100_0010;
 
@@ -191,10 +203,13 @@ fn chunking(swarm: Swarm) -> BoxedStrategy<Chunking> {
     if !timestamps && !kinds.iter().any(|(kind, _)| swarm.has(*kind)) {
         return Just(Chunking::default()).boxed();
     }
+    // Long basic headers are not in nearly every seed.
+    let long = swarm.has(Kind::Interleaving) || swarm.has(Kind::Resizing);
+    let csids = if long { &CSIDS[..] } else { &CSIDS[..3] };
     let [interleave, resize, take_back] = kinds.map(|(kind, rate)| swarm.sometimes(kind, rate));
     let sizes = proptest::collection::vec(pick(&[48, 64, 128, 129, 300, 1_000, 60_000]), 1..4);
     let drawn = (
-        pick(&CSIDS),
+        pick(csids),
         interleave,
         (resize, sizes),
         take_back,

@@ -61,7 +61,9 @@ impl Pair {
                         Event::PublishRequested { stream, .. } => {
                             self.server.accept_publish(*stream);
                         }
-                        Event::PlayRequested { stream, .. } => self.server.accept_play(*stream),
+                        Event::PlayRequested { stream, .. } => {
+                            self.server.accept_play(*stream);
+                        }
                         _ => {}
                     }
                     at_server.push(event);

@@ -126,7 +126,9 @@ impl<R: Runtime> Connection<R> {
             return Ok(());
         }
         let key = StreamKey::new(&self.app, name);
-        self.session.accept_play(stream);
+        if !self.session.accept_play(stream) {
+            return Ok(()); // its own StreamClosed, or the next request, is behind it
+        }
         self.reply()?;
         let play = Play::attach(
             &self.shard,

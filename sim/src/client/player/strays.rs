@@ -182,8 +182,8 @@ impl<S: Stage> Actor<S> {
         }
         let long = payload.len() > self.chunk_size as usize;
         if long && how.take_back && self.woven % 3 == 1 {
-            let taken_back = self.weaver.begin(&mut out, head, payload, self.chunk_size);
-            drop(taken_back); // but for its first chunk
+            // Its first chunk is all of it that comes.
+            let _ = self.weaver.begin(&mut out, head, payload, self.chunk_size);
             self.say(&mut out);
             let csid = head.csid.to_be_bytes();
             self.with_link(|link| {

@@ -110,10 +110,11 @@ impl ServerSession {
     }
 
     /// StreamBegin, Play.Reset (if asked), Play.Start, |RtmpSampleAccess; or Play.Transition alone, if it takes the place
-    /// of another. Nothing if no play waits there.
-    pub fn accept_play(&mut self, stream: MessageStreamId) {
+    /// of another. Nothing, and false, if no play waits there any more: the client has closed the stream since, or asked
+    /// for another, in the read that brought this request. Then nothing may be sent on it.
+    pub fn accept_play(&mut self, stream: MessageStreamId) -> bool {
         let Some(heard) = self.accepts_last(stream) else {
-            return;
+            return false;
         };
         let Some(Role::Play {
             name,
@@ -122,7 +123,7 @@ impl ServerSession {
             change,
         }) = self.streams.role(stream)
         else {
-            return;
+            return false;
         };
         *accepted = true;
         let output = &mut self.link.output;
@@ -130,7 +131,7 @@ impl ServerSession {
             *change = Change::Begun;
             let description = format!("Changing to {name}.");
             output.status(stream, Status::PlayTransition, &description);
-            return;
+            return true;
         }
         output.user(UserControl::StreamBegin(stream));
         if *reset {
@@ -140,6 +141,7 @@ impl ServerSession {
         let description = format!("Started playing {name}.");
         output.status(stream, Status::PlayStart, &description);
         self.send_data(stream, &sample_access());
+        true
     }
 
     /// Data onPlayStatus NetStream.Play.TransitionComplete, once behind an accepted transition; else nothing.

@@ -26,7 +26,9 @@ fn one_connection_publishes_twice_and_plays_twice() {
         assert_eq!(peer.event().unwrap().stream(), Some(stream));
         match command {
             "publish" => peer.session.accept_publish(stream),
-            _ => peer.session.accept_play(stream),
+            _ => {
+                peer.session.accept_play(stream);
+            }
         }
     }
     peer.replies();
