@@ -16,6 +16,7 @@ use crate::clocks::EPOCH_MICROS;
 use crate::faults::{Fault, FaultCounts};
 use crate::host::{Host, Millstream, Software};
 use crate::journal::{Event, Journal, Observation};
+use crate::memory::Memory;
 use crate::net::{Net, TCP_CAPACITY};
 use crate::runtime::Shared;
 use crate::scenario::{Expect, LinkChange, LinkEvent, Outcome, Scenario, Script};
@@ -29,6 +30,8 @@ use stage::SimStage;
 use trouble::Trouble;
 use witness::witnesses;
 
+/// The checker of what connections cost.
+const MEMORY: &str = "memory of a connection";
 /// The name of the server's host.
 const SERVER: &str = "server";
 /// The name of the witnesses' host.
@@ -174,6 +177,7 @@ impl World {
             planted: scenario.planted,
             net,
             journal,
+            memory: Memory::default(),
         };
         let [low, high] = scenario.network.latency_ms.map(Duration::from_millis);
         let mut sim = turmoil::Builder::new()
@@ -418,9 +422,15 @@ impl World {
         if self.shared.journal.canary_sang() {
             faults.insert(CANARY, 1);
         }
+        let costs = self.shared.memory.costs();
+        if costs.iter().any(|cost| cost.peak > cost.cap()) {
+            let what = "a connection took more memory than it may for what it sent".to_owned();
+            self.fail(MEMORY, what);
+        }
         let at = self.now();
         let (trace, mut verdict) = self.shared.journal.finish(at, &self.leftovers);
         // Each is counted against the budget of its millisecond before it is made.
+        verdict.exercised.push((MEMORY, costs.len() as u64));
         verdict.exercised.push(("polls within their budget", polls));
         Report {
             trace,
