@@ -207,9 +207,75 @@ impl Timeouts {
 mod tests {
     use super::super::testing::{frames, name, received, sent};
     use super::*;
-    use crate::scenario::Scenario;
 
-    fn at(ms: u64) -> Instant {
+    fn at(secs: u64) -> Instant {
+        Instant::ZERO + Duration::from_secs(secs)
+    }
+
+    fn climate() -> Climate {
+        Climate {
+            latency: Duration::ZERO,
+            steady: true,
+            gentle: true,
+            full: true,
+            ring_frames: 100,
+            downstream: 100,
+            drain: Duration::ZERO,
+        }
+    }
+
+    /// What `bob` did (at so many seconds), and then his connection stands, or was lost.
+    fn judge(history: &[(u64, Observation)], end: u64, sent: u64) -> (bool, u64) {
+        let mut checker = Timeouts::default();
+        let climate = climate();
+        let mut see = |secs, who: &str, seen: &Observation| checker.observe_at(at(secs), who, seen);
+        see(0, "world", &Observation::Climate(climate)).unwrap();
+        see(0, "bob", &Observation::Dials).unwrap();
+        for (secs, seen) in history {
+            let sends = matches!(seen, Observation::Sent { .. });
+            see(*secs, if sends { "alice" } else { "bob" }, seen).unwrap();
+        }
+        let stands = Observation::Stands {
+            sent,
+            last_sent: at(1),
+        };
+        let overdue = see(end, "bob", &stands).is_err();
+        let mut checker = Timeouts {
+            climate: Some(climate),
+            ..Timeouts::default()
+        };
+        checker
+            .observe_at(at(0), "bob", &Observation::Dials)
+            .unwrap();
+        for (secs, seen) in history {
+            checker.observe_at(at(*secs), "bob", seen).unwrap();
+        }
+        let lost = Observation::Lost { how: "RST" };
+        checker.observe_at(at(end - 4), "bob", &lost).unwrap();
+        (overdue, checker.exercised())
+    }
+
+    #[test]
+    fn each_timeout_has_its_time() {
+        assert!(!judge(&[], 14, 5).0);
+        assert_eq!(judge(&[], 15, 5), (true, 1), "handshake");
+        assert!(!judge(&[], 20, HANDSHAKE).0);
+        assert_eq!(judge(&[], 21, HANDSHAKE), (true, 1), "idle");
+        let publishes = [(1, Observation::Publishes { name: name() })];
+        assert!(!judge(&publishes, 35, HANDSHAKE).0);
+        assert!(judge(&publishes, 36, HANDSHAKE).0, "silent publisher");
+        let frames = frames("alice", 0, 4);
+        let stalls = [
+            (1, Observation::Plays { name: name() }),
+            (2, Observation::Strays { how: "is silent" }),
+            (3, sent(0, 3, &frames[3])),
+        ];
+        assert!(!judge(&stalls, 37, HANDSHAKE).0);
+        assert_eq!(judge(&stalls, 38, HANDSHAKE), (true, 1), "stalled write");
+        assert_eq!(judge(&stalls[..1], 300, HANDSHAKE), (false, 0), "plays");
+    }
+
+    fn ms(ms: u64) -> Instant {
         Instant::from_micros(ms * 1_000)
     }
 
@@ -217,13 +283,8 @@ mod tests {
     /// connection stands.
     fn stalled(woke: u64) -> (Timeouts, Result<(), String>) {
         let mut checker = Timeouts::default();
-        let scenario: Scenario =
-            serde_json::from_str(r#"{"format": 1, "seed": 0, "clients": []}"#).unwrap();
-        let climate = Climate {
-            downstream: 1_000,
-            ..Climate::of(&scenario)
-        };
-        let mut see = |ms, who: &str, seen: &Observation| checker.observe_at(at(ms), who, seen);
+        let climate = climate();
+        let mut see = |t, who: &str, seen: &Observation| checker.observe_at(ms(t), who, seen);
         let frames = frames("alice", 0, 20);
         see(0, "world", &Observation::Climate(climate)).unwrap();
         see(0, "bob", &Observation::Dials).unwrap();
@@ -235,7 +296,7 @@ mod tests {
         see(woke, "bob", &received(&frames[0])).unwrap();
         let stands = Observation::Stands {
             sent: HANDSHAKE,
-            last_sent: at(0),
+            last_sent: ms(0),
         };
         let verdict = see(woke + 100, "bob", &stands);
         (checker, verdict)
@@ -254,9 +315,9 @@ mod tests {
             let (mut checker, _) = stalled(20_000);
             let lost = Observation::Lost { how: "RST" };
             let client = checker.clients.get_mut("bob").unwrap();
-            client.blocked = Some(at(10));
-            client.reads(at(woke));
-            checker.observe_at(at(woke), "bob", &lost).unwrap();
+            client.blocked = Some(ms(10));
+            client.reads(ms(woke));
+            checker.observe_at(ms(woke), "bob", &lost).unwrap();
             checker.exercised()
         };
         assert_eq!(lost(36_000), 1);

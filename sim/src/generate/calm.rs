@@ -59,7 +59,10 @@ fn publisher(swarm: Swarm) -> impl Strategy<Value = Role> {
                 tracks,
                 ..media
             };
-            let mut steps = vec![Step::Connect(Connect::default())];
+            let mut steps = vec![Step::Connect(Connect {
+                window_ack_size: 20_000,
+                ..Connect::default()
+            })];
             if !media.chunking.is_sessions() {
                 // Small enough for pictures to have several.
                 steps.push(Step::ChunkSize(128));

@@ -73,6 +73,9 @@ fn mood() -> impl Strategy<Value = Mood> {
     prop_oneof![8 => Just(Mood::Wild), 4 => Just(Mood::Calm), 1 => Just(Mood::Long)]
 }
 
+/// Milliseconds of a tick where most of the time nobody does anything.
+const LONG_TICK_MS: u64 = 20;
+
 /// What is drawn of the world itself: shards, settings, and the seed of what goes wrong. Nothing of the last shrinks here,
 /// the shrinker of failing runs leaves it out.
 type Stage = (usize, ServerConfig, u64);
@@ -113,6 +116,9 @@ fn assemble(seed: u64, swarm: Swarm, mood: Mood, stage: Stage, roles: Vec<Role>)
     trouble::strike(&mut scenario, &mut Rng::with_seed(trouble));
     if mood != Mood::Wild {
         trouble::spare(&mut scenario);
+    }
+    if mood == Mood::Long {
+        scenario.network.tick_ms = LONG_TICK_MS;
     }
     scenario
 }

@@ -30,7 +30,7 @@ pub const TCP_CAPACITY: usize = 1 << 16;
 
 /// How many milliseconds an acceptor waits for a client to learn its address; it needs a tick or two, and longer only
 /// on a link that is held.
-const INTRODUCTION_MS: u32 = 30;
+const INTRODUCTION_MS: u32 = 60;
 
 /// "Too many open files", as Linux has it.
 const EMFILE: i32 = 24;
