@@ -1,13 +1,15 @@
 //! A model of the live hub, from outside: which publications there were of each name, what was sent in them and when,
 //! and how long it may take to arrive. Who must see what follows from that.
 
+use core::cell::Ref;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use millstream::time::{Duration, Instant};
 
+use super::Publication;
 use super::climate::Climate;
-use super::{Entry, Library, Publication};
+use super::library::{Entry, Library};
 use crate::journal::Observation;
 use crate::media::Frame;
 use bytes::Bytes;
@@ -58,6 +60,14 @@ pub(super) struct Record {
 }
 
 impl Hub {
+    /// With the frames of `library`.
+    pub(super) fn over(library: Library) -> Self {
+        Self {
+            library,
+            ..Self::default()
+        }
+    }
+
     /// Takes in what `who` did.
     pub(super) fn learn(&mut self, at: Instant, who: &str, seen: &Observation) {
         self.library.learn(who, seen);
@@ -144,14 +154,13 @@ impl Hub {
     }
 
     /// Which frame these bytes are.
-    pub(super) fn find(&self, payload: &Bytes) -> Option<&Entry> {
+    pub(super) fn find(&self, payload: &Bytes) -> Option<Rc<Entry>> {
         self.library.find(payload)
     }
 
     /// The frames of a publication so far.
-    pub(super) fn frames(&self, publication: &Publication) -> &[Rc<Frame>] {
-        let frames = self.library.frames.get(publication);
-        frames.map(Vec::as_slice).unwrap_or_default()
+    pub(super) fn frames(&self, publication: &Publication) -> Ref<'_, [Rc<Frame>]> {
+        self.library.frames(publication)
     }
 
     /// What is known of a publication.

@@ -8,7 +8,8 @@ use millstream::rtmp::wire::MediaKind;
 use millstream::time::{Duration, Instant};
 
 use super::hub::Hub;
-use super::{Checker, Entry, Publication, is_servers_own};
+use super::library::{Entry, Library};
+use super::{Checker, Publication, is_servers_own};
 use crate::journal::Observation;
 use crate::media::{Frame, Sort};
 
@@ -118,7 +119,8 @@ impl MustSee {
 
     /// The first of the frames `from..to` that must have come.
     fn lacking(&self, place: &Place, from: usize, to: usize) -> Option<usize> {
-        let frames = self.hub.frames(&place.publication).get(from..to)?;
+        let frames = self.hub.frames(&place.publication);
+        let frames = frames.get(from..to)?;
         let lacking = frames.iter().position(|frame| !place.may_lack(frame))?;
         Some(from + lacking)
     }
@@ -280,6 +282,16 @@ impl MustSee {
     }
 }
 
+impl MustSee {
+    /// With the library that it shares with the others.
+    pub(super) fn with(library: Library) -> Self {
+        Self {
+            hub: Hub::over(library),
+            ..Self::default()
+        }
+    }
+}
+
 impl Checker for MustSee {
     fn name(&self) -> &'static str {
         "players see what they must"
@@ -331,7 +343,7 @@ impl Checker for MustSee {
             }
             Observation::Stands { .. } => return self.rests(at, who),
             Observation::Received { payload, .. } if !is_servers_own(payload) => {
-                if let Some(entry) = self.hub.find(payload).cloned() {
+                if let Some(entry) = self.hub.find(payload) {
                     return self.receive(at, who, &entry);
                 }
             }

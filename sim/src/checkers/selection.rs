@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Checker, Entry, Library, Publication, is_servers_own};
+use super::library::{Entry, Library};
+use super::{Checker, Publication, is_servers_own};
 use crate::journal::Observation;
 
 /// Invariants 1 and 8 of the reference. Headers may come again; everything else moves forward only.
@@ -18,6 +19,16 @@ pub struct Selection {
 struct Player {
     past: Vec<Publication>,
     now: Option<(Publication, Option<usize>)>,
+}
+
+impl Selection {
+    /// With the library that it shares with the others.
+    pub(super) fn with(library: Library) -> Self {
+        Self {
+            library,
+            ..Self::default()
+        }
+    }
 }
 
 impl Checker for Selection {
@@ -49,7 +60,6 @@ impl Checker for Selection {
                         entry.name
                     ));
                 }
-                let entry = entry.clone();
                 self.players
                     .entry(who.into())
                     .or_default()
