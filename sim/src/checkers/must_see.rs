@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use millstream::limits;
+use millstream::rtmp::wire::MediaKind;
 use millstream::time::{Duration, Instant};
 
 use super::hub::Hub;
@@ -19,8 +20,12 @@ use crate::media::{Frame, Sort};
 pub struct MustSee {
     hub: Hub,
     players: BTreeMap<String, Player>,
-    /// Who holds its stream, or does not want everything, or says what nobody understands, on its present connection.
+    /// Who says what nobody understands on its present connection.
     excused: BTreeSet<String>,
+    /// Who has held its stream on its present connection: how often it asked for that or for the contrary without an answer.
+    held: BTreeMap<String, u32>,
+    /// What was ever switched off or on there: it may lack that.
+    picks: BTreeMap<String, Vec<MediaKind>>,
     /// Connections that play twice.
     double: BTreeSet<String>,
     exercised: u64,
@@ -28,6 +33,7 @@ pub struct MustSee {
     endings: u64,
     at_rest: u64,
     joined: u64,
+    resumptions: u64,
 }
 
 #[derive(Default)]
@@ -35,6 +41,8 @@ struct Player {
     name: Option<Rc<str>>,
     since: Option<Instant>,
     now: Option<Place>,
+    /// It has held the stream and goes on: not from where it was.
+    resumed: bool,
 }
 
 /// Where a player is in a publication.
@@ -45,6 +53,8 @@ struct Place {
     next: Option<usize>,
     /// It has had a picture: before the first keyframe the server leaves pictures out.
     pictures: bool,
+    /// What it does not always want.
+    picks: Vec<MediaKind>,
 }
 
 /// By then every shard knows of a player.
@@ -53,7 +63,9 @@ const KNOWN: Duration = Duration::from_secs(1);
 impl Place {
     fn may_lack(&self, frame: &Frame) -> bool {
         // The word that clears metadata is for the server.
-        frame.sort == Sort::Cleared || (!self.pictures && frame.sort.is_picture())
+        frame.sort == Sort::Cleared
+            || (!self.pictures && frame.sort.is_picture())
+            || (!frame.sort.is_header() && self.picks.contains(&frame.kind))
     }
 }
 
@@ -64,11 +76,44 @@ impl MustSee {
         matches!((player.since, asked), (Some(since), Some(asked)) if since + KNOWN < asked)
     }
 
-    fn begin(&self, player: &Player, publication: &Publication) -> Place {
+    fn begin(&self, who: &str, player: &Player, publication: &Publication) -> Place {
+        let waited = !player.resumed && self.has_waited(player, publication);
         Place {
             publication: publication.clone(),
-            next: self.has_waited(player, publication).then_some(0),
+            next: waited.then_some(0),
             pictures: false,
+            picks: self.picks.get(who).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// It holds its stream, or no more: what was under way still comes.
+    fn holds(&mut self, who: &str) {
+        *self.held.entry(who.into()).or_default() += 1;
+    }
+
+    /// The server has done as it was asked to. From there on it is with one that goes on as with one that has just come.
+    fn confirms(&mut self, at: Instant, who: &str, goes_on: bool) {
+        let Some(open) = self.held.get_mut(who) else {
+            return;
+        };
+        *open = open.saturating_sub(1);
+        if *open == 0 && goes_on {
+            self.held.remove(who);
+            self.resumptions += 1;
+            if let Some(player) = self.players.get_mut(who) {
+                player.since = player.since.map(|_| at);
+                player.now = None;
+                player.resumed = true;
+            }
+        }
+    }
+
+    /// From now on it may lack everything of this kind.
+    fn picks(&mut self, who: &str, kind: MediaKind) {
+        self.picks.entry(who.into()).or_default().push(kind);
+        let place = self.players.get_mut(who).and_then(|p| p.now.as_mut());
+        if let Some(place) = place {
+            place.picks.push(kind);
         }
     }
 
@@ -100,7 +145,7 @@ impl MustSee {
         let same = |place: &&Place| place.publication == entry.publication;
         let place = player.now.as_ref().filter(same).cloned();
         let fresh = place.is_none();
-        let mut place = place.unwrap_or_else(|| self.begin(player, &entry.publication));
+        let mut place = place.unwrap_or_else(|| self.begin(who, player, &entry.publication));
         let header = entry.frame.sort.is_header();
         let mut verdict = Ok(());
         match place.next {
@@ -175,7 +220,7 @@ impl MustSee {
             || self.hub.is_contested(publication);
         let here = |place: &&Place| place.publication == *publication;
         let place = player.now.as_ref().filter(here).cloned();
-        let place = place.unwrap_or_else(|| self.begin(player, publication));
+        let place = place.unwrap_or_else(|| self.begin(who, player, publication));
         (!doubt).then_some((place, settles))
     }
 
@@ -257,13 +302,20 @@ impl Checker for MustSee {
         match seen {
             Observation::Dials => {
                 self.excused.remove(who);
+                self.held.remove(who);
+                self.picks.remove(who);
                 self.players.remove(who);
                 if let Some(first) = who.strip_suffix("/2") {
                     self.double.extend([who.to_owned(), first.to_owned()]);
                 }
             }
-            Observation::Pauses | Observation::Picks => {
-                self.excused.insert(who.into());
+            Observation::Pauses => self.holds(who),
+            Observation::Picks { kind } => self.picks(who, *kind),
+            Observation::Told { code } if code == "NetStream.Pause.Notify" => {
+                self.confirms(at, who, false);
+            }
+            Observation::Told { code } if code == "NetStream.Unpause.Notify" => {
+                self.confirms(at, who, true);
             }
             Observation::Strays { how } if *how == "sends raw bytes" => {
                 self.excused.insert(who.into());
@@ -285,7 +337,7 @@ impl Checker for MustSee {
                     player.since = Some(at);
                 }
             }
-            _ if self.excused.contains(who) => {}
+            _ if self.excused.contains(who) || self.held.contains_key(who) => {}
             Observation::Told { code } if code == "NetStream.Play.UnpublishNotify" => {
                 return self.ends(at, who);
             }
@@ -308,6 +360,7 @@ impl Checker for MustSee {
         vec![
             ("beginnings for those who waited", self.beginnings),
             ("keyframes for those who came later", self.joined),
+            ("players that held their stream and go on", self.resumptions),
             ("ends in good order", self.endings),
             ("players at rest on good links", self.at_rest),
         ]
@@ -343,7 +396,6 @@ mod tests {
                 ring_frames: RING,
                 full: true,
                 downstream: 65_536,
-                upstream: 65_536,
                 drain: Duration::from_secs(1),
             };
             history.see("world", &Observation::Climate(climate));
@@ -431,6 +483,53 @@ mod tests {
         assert_eq!(history.gets(&[0, 1, 2, 3]), Ok(()));
         history.at = history.at + Duration::from_secs(6);
         assert_eq!(history.gets(&[6, 7]), Ok(()));
+    }
+
+    #[test]
+    fn what_a_broken_connection_carried_stays_in_doubt_on_the_next_one() {
+        for how in ["sends garbage", "half-closes"] {
+            let mut history = History::new(true);
+            assert_eq!(history.gets(&ALL[..5]), Ok(()));
+            history.see("alice", &Observation::Strays { how });
+            let why = "closes its stream";
+            history.see("alice", &Observation::LetsGo { why });
+            history.see("alice", &Observation::Dials);
+            let verdict = history.ends();
+            assert_eq!(verdict.is_ok(), how == "sends garbage", "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn one_that_held_its_stream_goes_on_at_a_keyframe_and_has_no_excuse_from_there_on() {
+        let told = |code: &str| Observation::Told { code: code.into() };
+        let resumed = || {
+            let mut history = History::new(true);
+            assert_eq!(history.gets(&ALL[..4]), Ok(()));
+            history.see("bob", &Observation::Pauses);
+            history.see("bob", &told("NetStream.Pause.Notify"));
+            history.see("bob", &Observation::Pauses);
+            assert_eq!(history.gets(&[5]), Ok(()), "nobody knows yet");
+            history.see("bob", &told("NetStream.Unpause.Notify"));
+            history
+        };
+        assert_eq!(resumed().gets(&[1, 6, 7, 8, 9]), Ok(()));
+        assert!(resumed().gets(&[6, 8]).is_err());
+    }
+
+    #[test]
+    fn one_that_wants_no_video_lacks_nothing_else() {
+        let mut history = History::new(true);
+        let kind = MediaKind::Video;
+        history.see("bob", &Observation::Picks { kind });
+        assert_eq!(history.gets(&[0, 1, 2, 9]), Ok(()), "pictures");
+        let mut history = History::new(true);
+        let kind = MediaKind::Audio;
+        history.see("bob", &Observation::Picks { kind });
+        assert!(history.gets(&[0, 1, 2, 3, 5]).is_err());
+        let mut history = History::new(true);
+        let kind = MediaKind::Video;
+        history.see("bob", &Observation::Picks { kind });
+        assert!(history.gets(&[1, 2, 3]).is_err(), "metadata is not video");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::SystemTime;
 
+use millstream::limits::LATE_MAIL;
 use millstream::time::{Duration, Instant};
 use turmoil::Sim;
 
@@ -310,6 +311,7 @@ impl World {
         // It was to fall into the scripts, and they ended before.
         self.stop_at = None;
         self.shared.net.heal();
+        self.await_mail(scenario);
         self.add_host(WITNESSES, witnesses(scenario));
         if scenario.network.curve.is_some() {
             // A heavy tail is a fault, and over; through a narrow window it would take minutes.
@@ -319,6 +321,16 @@ impl World {
         let deadline = self.sim.elapsed() + WITNESS_TIME;
         while self.playing.get() > 0 && self.sim.elapsed() < deadline && self.step() {}
         self.all_must_have_ended();
+    }
+
+    /// The last publisher's word that a name is free may come late, as everything may where mail does.
+    fn await_mail(&mut self, scenario: &Scenario) {
+        if scenario.mail.is_prompt() {
+            return;
+        }
+        let late = Duration::from_millis(scenario.mail.late_ms) + LATE_MAIL * 2;
+        let arrived = self.sim.elapsed() + late;
+        while self.sim.elapsed() < arrived && self.step() {}
     }
 
     /// One tick of the world; false if it cannot go on.
