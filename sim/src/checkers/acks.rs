@@ -68,6 +68,10 @@ impl Checker for Acks {
         match seen {
             Observation::Stops => self.stopping = true,
             Observation::Climate(climate) => self.gentle = climate.gentle,
+            // The next connection need not be tapped.
+            Observation::Dials => {
+                self.connections.remove(who);
+            }
             _ => {}
         }
         let Some(connection) = self.connections.get_mut(who) else {
