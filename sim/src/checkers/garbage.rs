@@ -12,7 +12,7 @@ use crate::journal::Observation;
 /// within bound. (That nobody else is closed with it, and that nothing panics, others judge.)
 #[derive(Default)]
 pub struct Garbage {
-    /// Tapped connections that have offended: since when, and how.
+    /// Connections that have offended: since when, and how.
     offenders: BTreeMap<String, (Instant, &'static str)>,
     steady: bool,
     exercised: u64,
@@ -31,6 +31,9 @@ impl Checker for Garbage {
             Observation::Climate(climate) => self.steady = climate.steady,
             Observation::Dials | Observation::Injected { .. } => {
                 self.offenders.remove(who);
+            }
+            Observation::Breaks { how } => {
+                self.offenders.entry(who.into()).or_insert((at, how));
             }
             Observation::Lost { .. } => {
                 self.exercised += u64::from(self.offenders.remove(who).is_some());
@@ -68,13 +71,21 @@ mod tests {
 
     #[test]
     fn one_that_stays_is_found() {
+        let offends = Heard {
+            sent: 0,
+            what: What::Offends("babbles"),
+        };
+        stays(|checker| checker.overhear(Instant::ZERO, "eve", &offends));
+        let breaks = Observation::Breaks { how: "babbles" };
+        stays(|checker| checker.observe_at(Instant::ZERO, "eve", &breaks));
+    }
+
+    fn stays(offend: impl Fn(&mut Garbage) -> Result<(), String>) {
         let mut checker = Garbage {
             steady: true,
             ..Garbage::default()
         };
-        let what = What::Offends("babbles");
-        let offends = Heard { sent: 0, what };
-        assert_eq!(checker.overhear(Instant::ZERO, "eve", &offends), Ok(()));
+        assert_eq!(offend(&mut checker), Ok(()));
         let stands = Observation::Stands {
             sent: 1,
             last_sent: Instant::ZERO,

@@ -48,12 +48,15 @@ impl<S: Stage> Actor<S> {
         }
         let how = "sends garbage";
         self.note(&Observation::Strays { how });
-        if self.state.connected && garbage.is_fatal() {
-            self.note(&Observation::Breaks { how });
-        }
+        let fatal = self.state.connected && garbage.is_fatal();
         let bytes = garbage::bytes(garbage, self.chunk_size);
         self.with_link(|link| link.session.send_raw(&bytes));
         self.flush().await;
+        // Only now is it on its way; the server may have been faster.
+        let stands = self.link.as_ref().is_some_and(|l| l.over().is_none());
+        if fatal && stands {
+            self.note(&Observation::Breaks { how });
+        }
     }
 
     pub(super) async fn tell(&mut self, tell: &Tell) {
