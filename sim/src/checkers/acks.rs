@@ -1,25 +1,26 @@
 //! The server acknowledges what it gets, and counts right.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use millstream::limits;
-use millstream::time::Instant;
+use millstream::time::{Duration, Instant};
 
 use super::Checker;
+use super::climate::Climate;
 use super::needless::REFUSALS;
 use super::tap::{Heard, What};
 use crate::journal::Observation;
 
 /// Invariant 13 of the reference. Every acknowledgement lies ahead of the one before and not ahead of what was sent; two
 /// follow each other within the window and what one read brings; and when the server has answered the client's FIN, all
-/// but a window's worth and the last turn's has been acknowledged.
+/// but a window's worth has been acknowledged of what had come long before it. (What came with the FIN need not be: nobody
+/// waits for that.)
 #[derive(Default)]
 pub struct Acks {
     connections: BTreeMap<String, Connection>,
     stopping: bool,
-    /// What a FIN in the same turn may leave unacknowledged, since nobody waits for that: all that can be under way. Known
-    /// where links are good: a last acknowledgement does not wait behind others there until the connection has gone.
-    last_turn: Option<u32>,
+    /// Where links are good. Elsewhere a last acknowledgement may wait behind others until the connection has gone.
+    climate: Option<Climate>,
     exercised: u64,
     at_the_end: u64,
 }
@@ -34,10 +35,42 @@ struct Connection {
     sent: u64,
     /// Its last acknowledgement may have to wait behind media, or the server ends it for a reason of its own.
     excused: bool,
-    half_closed: bool,
+    /// When, and how much it had sent by then, some time apart; of what may be under way still.
+    lately: VecDeque<(Instant, u64)>,
+    /// Of what it sent, all this had come when it sent its FIN.
+    come: Option<u64>,
 }
 
+/// What was sent is noted so often.
+const NOTED: Duration = Duration::from_millis(50);
+
+/// For the server, which may be busy with others.
+const SLACK: Duration = Duration::from_millis(300);
+
 impl Connection {
+    /// Notes how much was sent by now.
+    fn sends(&mut self, at: Instant, sent: u64) {
+        self.sent = sent;
+        if self
+            .lately
+            .back()
+            .is_none_or(|(last, _)| at.since(*last) >= NOTED)
+        {
+            self.lately.push_back((at, sent));
+        }
+    }
+
+    /// Its FIN is on its way.
+    fn half_closes(&mut self, at: Instant, climate: &Climate) {
+        let way = climate.carries(self.sent) + SLACK;
+        let come = self
+            .lately
+            .iter()
+            .rev()
+            .find(|(then, _)| at.since(*then) > way);
+        self.come = Some(come.map_or(0, |(_, sent)| *sent));
+    }
+
     fn acknowledges(&mut self, who: &str, value: u32) -> Result<(), String> {
         let step = value.wrapping_sub(self.acknowledged);
         let open = (self.sent as u32).wrapping_sub(self.acknowledged);
@@ -65,11 +98,11 @@ impl Checker for Acks {
         "acknowledgements"
     }
 
-    fn observe(&mut self, who: &str, seen: &Observation) -> Result<(), String> {
+    fn observe_at(&mut self, at: Instant, who: &str, seen: &Observation) -> Result<(), String> {
         match seen {
             Observation::Stops => self.stopping = true,
             Observation::Climate(climate) if climate.gentle => {
-                self.last_turn = u32::try_from(climate.upstream).ok();
+                self.climate = Some(*climate);
             }
             _ => {}
         }
@@ -81,20 +114,24 @@ impl Checker for Acks {
                 connection.excused = true;
             }
             Observation::Told { code } if REFUSALS.contains(&&**code) => connection.excused = true,
-            Observation::LetsGo { why: "half-closes" } => connection.half_closed = true,
-            Observation::Lost { how: "FIN" } if connection.half_closed => {
-                let open = (connection.sent as u32).wrapping_sub(connection.acknowledged);
-                let (Some(last_turn), false) =
-                    (self.last_turn, connection.excused || self.stopping)
+            Observation::LetsGo { why: "half-closes" } => {
+                if let Some(climate) = &self.climate {
+                    connection.half_closes(at, climate);
+                }
+            }
+            Observation::Lost { how: "FIN" } => {
+                let (Some(come), false) = (connection.come, connection.excused || self.stopping)
                 else {
                     return Ok(());
                 };
-                let most = connection.window.saturating_add(last_turn);
-                self.at_the_end += u64::from(connection.sent > u64::from(most));
-                if open > most {
+                self.at_the_end += u64::from(come > u64::from(connection.window));
+                // Modulo 2^32: what is acknowledged may lie ahead of that by what came later.
+                let open = (come as u32).wrapping_sub(connection.acknowledged) as i32;
+                if i64::from(open) > i64::from(connection.window) {
                     return Err(format!(
-                        "{who} has sent {} bytes, wants an acknowledgement every {}, and {open} are not acknowledged",
-                        connection.sent, connection.window
+                        "{who} has sent {come} bytes some time ago, wants an acknowledgement every {}, and {open} are not \
+                         acknowledged",
+                        connection.window
                     ));
                 }
             }
@@ -103,7 +140,7 @@ impl Checker for Acks {
         Ok(())
     }
 
-    fn overhear(&mut self, _: Instant, who: &str, heard: &Heard<'_>) -> Result<(), String> {
+    fn overhear(&mut self, at: Instant, who: &str, heard: &Heard<'_>) -> Result<(), String> {
         if matches!(heard.what, What::Begins) {
             let fresh = Connection {
                 window: limits::WINDOW_ACK_SIZE_DEFAULT,
@@ -111,14 +148,15 @@ impl Checker for Acks {
                 acknowledged: 0,
                 sent: 0,
                 excused: false,
-                half_closed: false,
+                lately: VecDeque::new(),
+                come: None,
             };
             self.connections.insert(who.into(), fresh);
         }
         let Some(connection) = self.connections.get_mut(who) else {
             return Ok(());
         };
-        connection.sent = heard.sent;
+        connection.sends(at, heard.sent);
         let value = |payload: &[u8]| payload.first_chunk().map_or(0, |b| u32::from_be_bytes(*b));
         match &heard.what {
             What::Babbled => connection.excused = true,
@@ -153,8 +191,6 @@ mod tests {
     use super::super::chunks::Message;
     use super::*;
 
-    const LAST_TURN: u32 = 65_536;
-
     fn control(type_id: u8, value: u32) -> Message {
         Message {
             type_id,
@@ -166,14 +202,25 @@ mod tests {
         }
     }
 
-    /// A window of 1,000 bytes; then (sent, acknowledged) each, and the end of the connection.
+    /// A window of 1,000 bytes; then (sent, acknowledged) each, and a good while later the end of the connection.
     fn judge(history: &[(u64, u32)], start: u32, end: u64) -> Result<(), String> {
-        let mut checker = Acks {
-            last_turn: Some(LAST_TURN),
-            ..Acks::default()
+        let mut checker = Acks::default();
+        let climate = Climate {
+            latency: Duration::from_millis(10),
+            steady: true,
+            gentle: true,
+            ring_frames: 0,
+            full: true,
+            downstream: 65_536,
+            upstream: 65_536,
+            drain: Duration::ZERO,
         };
-        let mut hear =
-            |sent, what: What<'_>| checker.overhear(Instant::ZERO, "bob", &Heard { sent, what });
+        checker.observe_at(Instant::ZERO, "world", &Observation::Climate(climate))?;
+        let mut at = Instant::ZERO;
+        let mut hear = |sent, what: What<'_>| {
+            at = at + NOTED;
+            checker.overhear(at, "bob", &Heard { sent, what })
+        };
         hear(0, What::Begins)?;
         hear(16, What::Asked(&control(5, 1_000)))?;
         if start > 0 {
@@ -184,8 +231,10 @@ mod tests {
         }
         let last = control(1, 128);
         hear(end, What::Asked(&last))?;
-        checker.observe("bob", &Observation::LetsGo { why: "half-closes" })?;
-        checker.observe("bob", &Observation::Lost { how: "FIN" })
+        let way = climate.carries(end) + SLACK;
+        let later = at + way + NOTED;
+        checker.observe_at(later, "bob", &Observation::LetsGo { why: "half-closes" })?;
+        checker.observe_at(later, "bob", &Observation::Lost { how: "FIN" })
     }
 
     #[test]
@@ -208,7 +257,7 @@ mod tests {
         let late = 500 + 1_001 + limits::SCRATCH_BYTES as u32;
         let sent = u64::from(late);
         assert!(judge(&[(600, 500), (sent, late)], 0, sent).is_err(), "late");
-        let end = u64::from(500 + 1_000 + LAST_TURN);
+        let end = 500 + 1_000;
         assert_eq!(judge(&[(600, 500)], 0, end), Ok(()));
         assert!(judge(&[(600, 500)], 0, end + 1).is_err(), "left out");
     }

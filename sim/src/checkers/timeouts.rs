@@ -20,6 +20,7 @@ pub struct Timeouts {
     /// Per name: bytes sent so far.
     bytes: BTreeMap<Rc<str>, u64>,
     fired: BTreeMap<&'static str, u64>,
+    pinged: u64,
 }
 
 #[derive(Clone)]
@@ -33,6 +34,10 @@ struct Client {
     deaf: Option<(Instant, u64)>,
     /// When more was sent of that than can be under way to it.
     blocked: Option<Instant>,
+    /// It read nothing for so long that its connection must have ended meanwhile: since when.
+    stalled: Option<Instant>,
+    /// It reads at its leisure: a ping may be late, and its answer.
+    slow: bool,
 }
 
 /// Timers are checked lazily, and the way is long.
@@ -47,12 +52,14 @@ impl Client {
             plays: None,
             deaf: None,
             blocked: None,
+            stalled: None,
+            slow: false,
         }
     }
 
     /// What should have ended it, and when.
     fn due(&self, sent: u64, last_sent: Instant) -> Option<(&'static str, Instant)> {
-        if let Some(blocked) = self.blocked {
+        if let Some(blocked) = self.stalled.or(self.blocked) {
             return Some(("a stalled write", blocked + limits::WRITE_STALL));
         }
         if sent < HANDSHAKE {
@@ -60,6 +67,11 @@ impl Client {
         }
         if self.publishes {
             return Some(("a silent publisher", last_sent + limits::PUBLISHER_IDLE));
+        }
+        if self.plays.is_some() {
+            // It answers by itself, and is not cut off.
+            let hears = self.deaf.is_none() && !self.slow;
+            return hears.then_some(("a ping", last_sent + limits::PING_INTERVAL));
         }
         // The handshake may have taken all its time.
         let idle = self
@@ -118,9 +130,17 @@ impl Checker for Timeouts {
                 let name = client.plays.as_ref();
                 let sent = name.and_then(|name| self.bytes.get(name)).copied();
                 client.deaf = Some((at, sent.unwrap_or(0)));
+                client.blocked = None;
             }
+            Observation::Strays {
+                how: "reads slowly",
+            } => client.slow = true,
             Observation::Received { .. } => {
-                (client.deaf, client.blocked) = (None, None);
+                // What was under way when it was cut off may come still.
+                let blocked = client.blocked.take();
+                let long = |blocked: &Instant| at >= *blocked + limits::WRITE_STALL;
+                client.stalled = client.stalled.or(blocked.filter(long));
+                client.deaf = None;
             }
             Observation::Stands { sent, last_sent } => {
                 if let Some((what, due)) = client.due(*sent, *last_sent)
@@ -130,7 +150,11 @@ impl Checker for Timeouts {
                     let late = at.since(due).as_millis();
                     return Err(format!("{what} of {who} is {late} ms overdue"));
                 }
-                client.deaf = None;
+                self.pinged += u64::from(
+                    client.plays.is_some()
+                        && at.since(client.dialled) > limits::PING_INTERVAL + SLACK,
+                );
+                (client.deaf, client.blocked, client.stalled) = (None, None, None);
             }
             _ => {}
         }
@@ -148,6 +172,7 @@ impl Checker for Timeouts {
             ("idle connections timed out", count("an idle connection")),
             ("silent publishers timed out", count("a silent publisher")),
             ("stalled writes timed out", count("a stalled write")),
+            ("players asked whether they are there", self.pinged),
         ]
     }
 }
@@ -173,6 +198,12 @@ impl Timeouts {
 
     /// The connection was ended: by a timeout, if one was due.
     fn loses(&mut self, at: Instant, client: &Client) {
+        // It hears of it when it reads again.
+        let stalled = client.stalled.or(client.blocked);
+        if stalled.is_some_and(|since| at >= since + limits::WRITE_STALL) {
+            *self.fired.entry("a stalled write").or_default() += 1;
+            return;
+        }
         let kinds = [(0, client.dialled), (HANDSHAKE, client.dialled)];
         for (sent, last_sent) in kinds {
             if let Some((what, due)) = client.due(sent, last_sent)
