@@ -277,7 +277,10 @@ impl Journal {
     /// Writes down what `who` did or saw, and shows it to every checker.
     pub fn note(&self, at: Instant, who: &str, seen: &Observation) {
         let inner = &mut *self.0.borrow_mut();
-        let altered = inner.canary.as_mut().and_then(|bird| bird.altered(seen));
+        let altered = inner
+            .canary
+            .as_mut()
+            .and_then(|bird| bird.altered(who, seen));
         let seen = altered.as_ref().unwrap_or(seen);
         inner.trace.line(at, who, format_args!("{seen}"));
         if let Some(events) = &mut inner.events {

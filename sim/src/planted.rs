@@ -65,6 +65,13 @@ pub struct Table {
     pub median_cpu_seconds: f64,
 }
 
+impl Table {
+    /// Whether every bug was found.
+    pub fn is_complete(&self) -> bool {
+        self.found == self.rows.len()
+    }
+}
+
 /// The scenario of `seed` with `bug` in the server.
 pub fn scenario(bug: Bug, seed: u64) -> Scenario {
     Scenario {

@@ -178,6 +178,16 @@ pub struct LinkEvent {
     pub change: LinkChange,
 }
 
+impl LinkEvent {
+    /// Whether what is sent from now on is lost, so that only timeouts tell.
+    pub fn cuts(&self) -> bool {
+        matches!(
+            self.change,
+            LinkChange::Vanish | LinkChange::CutUp | LinkChange::CutDown
+        )
+    }
+}
+
 /// What happens to a link.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

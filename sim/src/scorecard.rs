@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::checkers::invariants;
 use crate::planted::Table;
 use crate::sweep::Summary;
 
@@ -56,6 +57,16 @@ impl Coverage {
             came: declared.len() - missing.len(),
             of: declared.len(),
             missing,
+        }
+    }
+
+    /// Which invariants of the reference were checked at least once, by a sweep with these counts or a test of their own.
+    pub fn of_invariants(counts: &Counts) -> Self {
+        let unchecked = invariants::unchecked(counts);
+        Self {
+            came: invariants::ALL.len() - unchecked.len(),
+            of: invariants::ALL.len(),
+            missing: unchecked.iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -187,8 +198,8 @@ fn covered(metric: &'static str, coverage: &Coverage) -> Row {
 }
 
 impl Scorecard {
-    /// Whether everything that must be so is so. Speed and coverage depend on the machine and on how many seeds
-    /// there were; they are targets, not conditions.
+    /// Whether everything that must be so is so; a build that has planted bugs must find them all. Speed and coverage
+    /// depend on the machine and on how many seeds there were; they are targets, not conditions.
     pub fn is_sound(&self) -> bool {
         let Determinism {
             seeds,
@@ -202,6 +213,7 @@ impl Scorecard {
         same.iter().all(|same| *same == seeds)
             && self.canary.sang > 0
             && self.canary.red == self.canary.sang
+            && self.planted.as_ref().is_none_or(Table::is_complete)
             && self.alarms.is_empty()
             && self.corpus.failed.is_empty()
             && self.corpus.drifted.is_empty()
@@ -405,5 +417,12 @@ mod tests {
         let coverage = Coverage::new(["a", "b", "c"], &counts);
         assert_eq!((coverage.came, coverage.of), (1, 3));
         assert_eq!(coverage.missing, ["b", "c"]);
+    }
+
+    #[test]
+    fn invariants_are_those_of_the_reference() {
+        let nothing = Coverage::of_invariants(&Counts::new());
+        assert_eq!((nothing.came, nothing.of), (1, 22));
+        assert_eq!(nothing.missing[1], "2 (time never goes backwards)");
     }
 }

@@ -131,8 +131,8 @@ fn the_server_holds_what_it_promises_in_forty_worlds() {
         }
     }
     // Some are rare: a longer sweep must have them all.
-    let covered = invariants::covered(&exercised);
-    assert!(covered >= 19, "{covered} of 22: {exercised:?}");
+    let unchecked = invariants::unchecked(&exercised);
+    assert!(unchecked.len() <= 3, "{unchecked:?}: {exercised:?}");
     for fault in [
         "short read",
         "short write",

@@ -54,9 +54,9 @@ impl Checker for Headers {
                 let Some(entry) = self.library.find(payload) else {
                     return Ok(());
                 };
-                self.exercised += 1;
                 let tracks = &entry.frame.tracks;
                 if !entry.frame.sort.is_header() {
+                    self.exercised += 1;
                     self.multitrack += u64::from(tracks.len() > 1);
                     self.track_0_less += u64::from(!tracks.is_empty() && !tracks.contains(&0));
                 }

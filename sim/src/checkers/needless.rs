@@ -30,9 +30,12 @@ impl Checker for NoNeedlessClose {
     fn observe(&mut self, who: &str, seen: &Observation) -> Result<(), String> {
         match seen {
             Observation::Dials => {
-                self.exercised += 1;
                 self.excused.remove(who);
             }
+            // It kept its connection for as long as it wanted.
+            Observation::LetsGo {
+                why: "half-closes" | "left" | "aborts" | "connects anew",
+            } if !self.stopping && !self.excused.contains(who) => self.exercised += 1,
             Observation::Strays { .. } | Observation::Injected { .. } => {
                 self.excused.insert(who.into());
             }

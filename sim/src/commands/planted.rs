@@ -73,7 +73,7 @@ impl Planted {
             print(&table);
         }
         self.save(&table)?;
-        match table.rows.iter().all(|found| found.seed.is_some()) {
+        match table.is_complete() {
             true => Ok(Verdict::Expected),
             false => Ok(Verdict::Failed),
         }

@@ -91,7 +91,7 @@ impl Report {
             fires_a_seed: fires as f64 / (summary.seeds.max(1)) as f64,
             buggify: Coverage::new(SITES.iter().map(|(_, fault)| fault.name()), &summary.fired),
             sometimes: Coverage::new(sometimes.map(String::as_str), &summary.exercised),
-            invariants: Coverage::new(names.iter().copied(), &summary.exercised),
+            invariants: Coverage::of_invariants(&summary.exercised),
             planted: self.planted(jobs),
             canary: canaries(),
             alarms: summary.failures.keys().copied().collect(),

@@ -20,6 +20,10 @@ pub(super) fn strike(scenario: &mut Scenario, rng: &mut Rng) {
     }
     scenario.faults = faults(rng);
     scenario.network.events = link_events(rng, scenario.network.hosts);
+    if scenario.network.events.iter().any(LinkEvent::cuts) {
+        // Then it lasts until the server's timeouts are due.
+        scenario.network.tick_ms = super::LONG_TICK_MS;
+    }
     scenario.stop_ms = happens(rng, 0.15).then(|| rng.u64(50..2_500));
     if happens(rng, 0.12) {
         scenario.outages = outages(rng);

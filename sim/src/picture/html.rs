@@ -15,7 +15,7 @@ const LANE: usize = 36;
 /// Pixels a second before the script sets another scale.
 const SCALE: f64 = 100.0;
 /// Characters of a caption in the picture.
-const CAPTION: usize = 28;
+const CAPTION: usize = 32;
 /// Hues that people can tell apart, one a stream.
 const HUES: [u16; 8] = [150, 210, 30, 280, 90, 330, 185, 55];
 

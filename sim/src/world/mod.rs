@@ -17,9 +17,10 @@ use crate::clocks::EPOCH_MICROS;
 use crate::faults::{Fault, FaultCounts};
 use crate::host::{Host, Millstream, Software};
 use crate::journal::{Event, Journal, Observation};
+use crate::memory::Memory;
 use crate::net::{Net, TCP_CAPACITY};
 use crate::runtime::Shared;
-use crate::scenario::{Expect, LinkChange, Outcome, Scenario, Script};
+use crate::scenario::{Expect, LinkChange, LinkEvent, Outcome, Scenario, Script};
 use crate::trace::Trace;
 
 mod stage;
@@ -30,6 +31,8 @@ use stage::SimStage;
 use trouble::Trouble;
 use witness::witnesses;
 
+/// The checker of what connections cost.
+const MEMORY: &str = "memory of a connection";
 /// The name of the server's host.
 const SERVER: &str = "server";
 /// The name of the witnesses' host.
@@ -175,6 +178,7 @@ impl World {
             planted: scenario.planted,
             net,
             journal,
+            memory: Memory::default(),
         };
         let [low, high] = scenario.network.latency_ms.map(Duration::from_millis);
         let mut sim = turmoil::Builder::new()
@@ -430,9 +434,15 @@ impl World {
         if self.shared.journal.canary_sang() {
             faults.insert(CANARY, 1);
         }
+        let costs = self.shared.memory.costs();
+        if costs.iter().any(|cost| cost.peak > cost.cap()) {
+            let what = "a connection took more memory than it may for what it sent".to_owned();
+            self.fail(MEMORY, what);
+        }
         let at = self.now();
         let (trace, mut verdict) = self.shared.journal.finish(at, &self.leftovers);
         // Each is counted against the budget of its millisecond before it is made.
+        verdict.exercised.push((MEMORY, costs.len() as u64));
         verdict.exercised.push(("polls within their budget", polls));
         Report {
             trace,
@@ -446,14 +456,7 @@ impl World {
 }
 
 fn settle_time(scenario: &Scenario) -> Duration {
-    let cuts = |change| {
-        matches!(
-            change,
-            LinkChange::Vanish | LinkChange::CutUp | LinkChange::CutDown
-        )
-    };
-    let mut events = scenario.network.events.iter();
-    match events.any(|event| cuts(event.change)) {
+    match scenario.network.events.iter().any(LinkEvent::cuts) {
         true => CUT_SETTLE_TIME,
         false => SETTLE_TIME,
     }
