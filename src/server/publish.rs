@@ -385,7 +385,8 @@ impl<R: Runtime> Shard<R> {
             };
             let room = match listener.missed {
                 None => self.settings().mailbox_backlog,
-                Some(_) => self.settings().mailbox_backlog / 2,
+                // Rounded up, as half of one message is none, and no mailbox is ever emptier than empty.
+                Some(_) => self.settings().mailbox_backlog.div_ceil(2),
             };
             if backlog >= room || self.runtime().buggify("full mailbox") {
                 listener.missed.get_or_insert(first);
