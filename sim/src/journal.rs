@@ -122,7 +122,10 @@ pub enum Observation {
     /// Whispered: a read of the server on this client's connection was cut short.
     ShortRead,
     /// Whispered: the client turns its stream's audio or video off or on, and does not get everything any more.
-    Picks,
+    Picks {
+        /// Which it switches.
+        kind: MediaKind,
+    },
     /// Whispered once, first: what this world is like.
     Climate(Climate),
     /// The server is told to stop.
@@ -181,7 +184,7 @@ impl fmt::Display for Observation {
             Self::Accepted { client } => write!(f, "accepts {client}"),
             Self::Stands { sent, .. } => write!(f, "stands, having sent {sent} bytes"),
             Self::ShortRead => f.write_str("a read of the server is cut short"),
-            Self::Picks => f.write_str("does not want everything any more"),
+            Self::Picks { kind } => write!(f, "does not always want {kind:?}"),
             Self::Climate(climate) => write!(f, "{climate:?}"),
             Self::Stops => f.write_str("the server is told to stop"),
             Self::Server { text } | Self::World { text } => f.write_str(text),

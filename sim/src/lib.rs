@@ -30,6 +30,7 @@ pub mod generate;
 pub mod host;
 pub mod journal;
 pub mod media;
+pub mod memory;
 pub mod net;
 pub mod order;
 pub mod picture;

@@ -7,6 +7,9 @@ use clap::Parser;
 
 mod commands;
 
+#[global_allocator]
+static ALLOCATOR: millstream_sim::memory::Allocator = millstream_sim::memory::allocator();
+
 /// The deterministic simulator of millstream.
 ///
 /// Exit codes: 0 as expected (replay: reproduced), 1 failed (a failure nobody expected, or another one),

@@ -17,6 +17,7 @@ use millstream::time::{Duration, Instant, WallTime};
 use crate::clocks::{Clocks, SiteClock};
 use crate::faults::{Fault, SITES};
 use crate::journal::{Journal, Observation};
+use crate::memory::Memory;
 use crate::net::{Net, SimConn, SimListener, SimSocket, now};
 use crate::order::OrderKind;
 use crate::scenario::Mail;
@@ -44,6 +45,8 @@ pub struct Shared {
     pub net: Net,
     /// The journal.
     pub journal: Journal,
+    /// What connections cost.
+    pub memory: Memory,
 }
 
 /// One virtual thread of the server: its executor, its timers, its part of the seed. Clones are the same one.
@@ -212,7 +215,13 @@ impl Runtime for SimRuntime {
     }
 
     fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + 'static) -> Task<()> {
-        self.0.executor.spawn(name, future)
+        match name {
+            "connection" => {
+                let accounted = self.0.shared.memory.accounts_for(future);
+                self.0.executor.spawn(name, accounted)
+            }
+            _ => self.0.executor.spawn(name, future),
+        }
     }
 
     fn entropy(&self, purpose: &'static str) -> Rng {

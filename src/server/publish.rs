@@ -319,9 +319,7 @@ impl<R: Runtime> Shard<R> {
         let Some(stream) = self.known_stream(key) else {
             return; // the publisher has gone meanwhile
         };
-        if !planted(Bug::SnapshotAndBatch) {
-            self.send_batch(&stream, publication); // the snapshot holds it already: it must not come twice
-        }
+        self.send_batch(&stream, publication); // the snapshot holds it already: it must not come twice
         let state = &mut *stream.state.borrow_mut();
         let snapshot = state.media.snapshot();
         let Some(local) = state.local(publication) else {
@@ -387,7 +385,8 @@ impl<R: Runtime> Shard<R> {
             };
             let room = match listener.missed {
                 None => self.settings().mailbox_backlog,
-                Some(_) => self.settings().mailbox_backlog / 2,
+                // Rounded up, as half of one message is none, and no mailbox is ever emptier than empty.
+                Some(_) => self.settings().mailbox_backlog.div_ceil(2),
             };
             if backlog >= room || self.runtime().buggify("full mailbox") {
                 listener.missed.get_or_insert(first);

@@ -24,8 +24,6 @@ pub struct Climate {
     pub ring_frames: usize,
     /// Bytes that may be under way to a client at most.
     pub downstream: usize,
-    /// Bytes that may be under way from a client at most.
-    pub upstream: usize,
     /// How long a graceful stop waits for connections.
     pub drain: Duration,
 }
@@ -53,7 +51,6 @@ impl Climate {
                 None => limits::RING_FRAMES_DEFAULT,
             },
             downstream: faults.downstream_window[1],
-            upstream: faults.upstream_window[1],
             drain: scenario
                 .server
                 .drain_ms

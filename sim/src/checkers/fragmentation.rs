@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Checker, Library, Publication, is_servers_own};
+use super::library::Library;
+use super::{Checker, Publication, is_servers_own};
 use crate::faults::FaultConfig;
 use crate::journal::Observation;
 use crate::scenario::{Connect, FORMAT, Scenario, Script, SendMedia, Step, Stream, Within};
@@ -19,6 +20,16 @@ pub struct Fragmentation {
     /// The publications on such connections, by name of the stream.
     broadcasts: BTreeMap<Publication, bool>,
     exercised: u64,
+}
+
+impl Fragmentation {
+    /// With the library that it shares with the others.
+    pub(super) fn with(library: Library) -> Self {
+        Self {
+            library,
+            ..Self::default()
+        }
+    }
 }
 
 impl Checker for Fragmentation {

@@ -15,8 +15,12 @@ pub struct Garbage {
     /// Connections that have offended: since when, and how.
     offenders: BTreeMap<String, (Instant, &'static str)>,
     steady: bool,
+    narrow: bool,
     exercised: u64,
 }
+
+/// Windows of links on which whoever reads nothing has most of its answers still waiting.
+const NARROW: usize = 128 * 1_024;
 
 /// From the offence to the close: the way there and back, stalls, and all that was under way before.
 const TIME: Duration = Duration::from_secs(5);
@@ -28,7 +32,14 @@ impl Checker for Garbage {
 
     fn observe_at(&mut self, at: Instant, who: &str, seen: &Observation) -> Result<(), String> {
         match seen {
-            Observation::Climate(climate) => self.steady = climate.steady,
+            // Of what is asked a window more is answered than waits.
+            Observation::Climate(climate) => {
+                self.steady = climate.steady;
+                self.narrow = climate.downstream <= NARROW;
+            }
+            Observation::Breaks { how } if self.narrow && how.starts_with("asks") => {
+                self.offenders.insert(who.into(), (at, how));
+            }
             Observation::Dials | Observation::Injected { .. } => {
                 self.offenders.remove(who);
             }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Checker, Entry, Library, Publication, is_servers_own};
+use super::library::{Entry, Library};
+use super::{Checker, Publication, is_servers_own};
 use crate::journal::Observation;
 use crate::media::Sort;
 
@@ -24,6 +25,16 @@ struct Player {
     headers: BTreeMap<(Sort, u8), usize>,
     /// Per track.
     last_picture: BTreeMap<u8, usize>,
+}
+
+impl Headers {
+    /// With the library that it shares with the others.
+    pub(super) fn with(library: Library) -> Self {
+        Self {
+            library,
+            ..Self::default()
+        }
+    }
 }
 
 impl Checker for Headers {
@@ -50,7 +61,7 @@ impl Checker for Headers {
                     self.track_0_less += u64::from(!tracks.is_empty() && !tracks.contains(&0));
                 }
                 let player = self.players.entry(who.into()).or_default();
-                player.take(who, entry, &self.library)
+                player.take(who, &entry, &self.library)
             }
             _ => Ok(()),
         }

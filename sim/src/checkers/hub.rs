@@ -1,13 +1,15 @@
 //! A model of the live hub, from outside: which publications there were of each name, what was sent in them and when,
 //! and how long it may take to arrive. Who must see what follows from that.
 
+use core::cell::Ref;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use millstream::time::{Duration, Instant};
 
+use super::Publication;
 use super::climate::Climate;
-use super::{Entry, Library, Publication};
+use super::library::{Entry, Library};
 use crate::journal::Observation;
 use crate::media::Frame;
 use bytes::Bytes;
@@ -22,7 +24,9 @@ pub(super) struct Hub {
     records: BTreeMap<Publication, Record>,
     /// Per client: what it asked to publish last.
     asked: BTreeMap<String, Publication>,
-    /// Whose connections fail or may be closed: what they sent may be lost.
+    /// Per client: everything it asked to publish on its present connection.
+    connections: BTreeMap<String, Vec<Publication>>,
+    /// Whose present connections fail or may be closed: what they sent may be lost.
     unreliable: BTreeSet<String>,
     /// Who has the server's FIN: it has read everything.
     answered: BTreeSet<String>,
@@ -51,9 +55,19 @@ pub(super) struct Record {
     pub(super) closed: Option<Instant>,
     /// It is over, however it ended.
     pub(super) over: bool,
+    /// Its connection does or suffers something that may lose frames, also later, with them still under way.
+    doubtful: bool,
 }
 
 impl Hub {
+    /// With the frames of `library`.
+    pub(super) fn over(library: Library) -> Self {
+        Self {
+            library,
+            ..Self::default()
+        }
+    }
+
     /// Takes in what `who` did.
     pub(super) fn learn(&mut self, at: Instant, who: &str, seen: &Observation) {
         self.library.learn(who, seen);
@@ -62,18 +76,15 @@ impl Hub {
             Observation::Stops => self.stopping = true,
             Observation::Dials => {
                 self.unreliable.remove(who);
+                self.connections.remove(who);
                 self.answered.remove(who);
             }
             Observation::Lost { how: "FIN" } => {
                 self.answered.insert(who.into());
             }
-            Observation::Strays { how } if *how != "half-closes" => {
-                self.unreliable.insert(who.into());
-            }
+            Observation::Strays { how } if *how != "half-closes" => self.doubt(who),
             // Behind a FIN in good order nothing is lost.
-            Observation::Injected { .. } | Observation::Lost { how: "RST" } => {
-                self.unreliable.insert(who.into());
-            }
+            Observation::Injected { .. } | Observation::Lost { how: "RST" } => self.doubt(who),
             Observation::AsksToPublish { name, publication } => {
                 self.asks(at, who, name, *publication);
             }
@@ -89,7 +100,7 @@ impl Hub {
                 // With something unread that is a RST, which overtakes what is under way.
                 let leaves = matches!(*why, "left" | "aborts" | "connects anew");
                 if leaves && !self.answered.contains(who) {
-                    self.unreliable.insert(who.into());
+                    self.doubt(who);
                 }
                 if let Some(publication) = self.asked.remove(who)
                     && let Some(record) = self.records.get_mut(&publication)
@@ -114,9 +125,22 @@ impl Hub {
             sent: Vec::new(),
             closed: None,
             over: false,
+            doubtful: self.unreliable.contains(who),
         };
         self.records.insert(publication.clone(), record);
+        let here = self.connections.entry(who.into()).or_default();
+        here.push(publication.clone());
         self.asked.insert(who.into(), publication);
+    }
+
+    /// What `who` has sent on its present connection, and what it still sends there, may be lost.
+    fn doubt(&mut self, who: &str) {
+        self.unreliable.insert(who.into());
+        for publication in self.connections.get(who).into_iter().flatten() {
+            if let Some(record) = self.records.get_mut(publication) {
+                record.doubtful = true;
+            }
+        }
     }
 
     fn sends(&mut self, at: Instant, publication: Publication, frame: &Frame) {
@@ -130,14 +154,13 @@ impl Hub {
     }
 
     /// Which frame these bytes are.
-    pub(super) fn find(&self, payload: &Bytes) -> Option<&Entry> {
+    pub(super) fn find(&self, payload: &Bytes) -> Option<Rc<Entry>> {
         self.library.find(payload)
     }
 
     /// The frames of a publication so far.
-    pub(super) fn frames(&self, publication: &Publication) -> &[Rc<Frame>] {
-        let frames = self.library.frames.get(publication);
-        frames.map(Vec::as_slice).unwrap_or_default()
+    pub(super) fn frames(&self, publication: &Publication) -> Ref<'_, [Rc<Frame>]> {
+        self.library.frames(publication)
     }
 
     /// What is known of a publication.
@@ -158,7 +181,8 @@ impl Hub {
 
     /// Whether the publisher's connection does nothing and suffers nothing that may lose its frames.
     pub(super) fn is_reliable(&self, publication: &Publication) -> bool {
-        !self.unreliable.contains(&*publication.0)
+        let record = self.records.get(publication);
+        record.is_some_and(|record| !record.doubtful)
     }
 
     /// Whether somebody has asked for the name since: then the end of this publication may be cut off.

@@ -7,13 +7,12 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use bytes::Bytes;
 use millstream::time::Instant;
 
 use tap::Heard;
 
 use crate::journal::Observation;
-use crate::media::{Frame, Sort};
+use library::Library;
 
 mod acks;
 mod answers;
@@ -26,6 +25,7 @@ mod garbage;
 mod headers;
 mod hub;
 pub mod invariants;
+mod library;
 mod liveness;
 mod must_see;
 mod needless;
@@ -124,20 +124,21 @@ pub type Leftovers = BTreeMap<String, u64>;
 
 /// Every checker, fresh.
 pub fn all() -> Vec<Box<dyn Checker>> {
+    let library = Library::default();
     vec![
-        Box::new(Selection::default()),
-        Box::new(Headers::default()),
-        Box::new(Timestamps::default()),
+        Box::new(Selection::with(library.clone())),
+        Box::new(Headers::with(library.clone())),
+        Box::new(Timestamps::with(library.clone())),
         Box::new(OnePublisher::default()),
-        Box::new(Notices::default()),
+        Box::new(Notices::with(library.clone())),
         Box::new(NoNeedlessClose::default()),
         Box::new(ChunkSize::default()),
-        Box::new(Premature::default()),
+        Box::new(Premature::with(library.clone())),
         Box::new(Answers::default()),
         Box::new(Acks::default()),
-        Box::new(MustSee::default()),
-        Box::new(Promptness::default()),
-        Box::new(Fragmentation::default()),
+        Box::new(MustSee::with(library.clone())),
+        Box::new(Promptness::with(library.clone())),
+        Box::new(Fragmentation::with(library.clone())),
         Box::new(Garbage::default()),
         Box::new(Timeouts::default()),
         Box::new(GracefulStop::default()),
@@ -146,66 +147,8 @@ pub fn all() -> Vec<Box<dyn Checker>> {
     ]
 }
 
-/// Everything that was ever sent, found again by its bytes. Shared by the checkers of delivered media.
-#[derive(Default)]
-struct Library {
-    by_payload: BTreeMap<Bytes, Entry>,
-    /// Per publication: its frames, in order.
-    frames: BTreeMap<Publication, Vec<Rc<Frame>>>,
-}
-
 /// Who, and which of their publications.
 type Publication = (Rc<str>, usize);
-
-/// Where a frame belongs.
-#[derive(Clone, Debug)]
-struct Entry {
-    name: Rc<str>,
-    publication: Publication,
-    index: usize,
-    frame: Rc<Frame>,
-}
-
-impl Library {
-    /// Takes in what `who` sent, if this observation is that.
-    fn learn(&mut self, who: &str, seen: &Observation) {
-        if let Observation::Sent {
-            name,
-            publication,
-            index,
-            frame,
-        } = seen
-        {
-            let publication = (Rc::from(who), *publication);
-            let frames = self.frames.entry(publication.clone()).or_default();
-            frames.push(frame.clone());
-            let entry = Entry {
-                name: name.clone(),
-                publication,
-                index: *index,
-                frame: frame.clone(),
-            };
-            self.by_payload.insert(frame.delivered(), entry);
-        }
-    }
-
-    /// Which frame has these bytes.
-    fn find(&self, payload: &Bytes) -> Option<&Entry> {
-        self.by_payload.get(payload)
-    }
-
-    /// The newest frame of one of `sorts` and of `track` before `index` in the publication.
-    fn newest_before(
-        &self,
-        publication: &Publication,
-        sorts: &[Sort],
-        track: u8,
-        index: usize,
-    ) -> Option<usize> {
-        let mut earlier = self.frames.get(publication)?.iter().take(index);
-        earlier.rposition(|frame| sorts.contains(&frame.sort) && frame.tracks.contains(&track))
-    }
-}
 
 /// Data messages that a server says in its own name: they were never published.
 fn is_servers_own(payload: &[u8]) -> bool {
@@ -217,10 +160,11 @@ fn is_servers_own(payload: &[u8]) -> bool {
 #[cfg(test)]
 mod testing {
     //! Hand-made histories.
+    use bytes::Bytes;
     use millstream::rtmp::wire::MediaKind;
 
     use super::*;
-    use crate::media::{Broadcast, Shape, Tracks};
+    use crate::media::{Broadcast, Frame, Shape, Tracks};
 
     /// The first `n` frames of a small broadcast: metadata, two headers, then a GOP of 3 without audio.
     pub(crate) fn frames(client: &str, publication: usize, n: usize) -> Vec<Rc<Frame>> {
@@ -242,6 +186,7 @@ mod testing {
     pub(crate) fn small(tracks: Tracks) -> Shape {
         Shape {
             gop: 3,
+            phase: 0,
             picture_ms: 40,
             audio_ms: 0,
             picture_bytes: 200,

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use millstream::limits;
+use millstream::rtmp::wire::MediaKind;
 use millstream::time::{Duration, Instant};
 
 use super::hub::Hub;
-use super::{Checker, Entry, Publication, is_servers_own};
+use super::library::{Entry, Library};
+use super::{Checker, Publication, is_servers_own};
 use crate::journal::Observation;
 use crate::media::{Frame, Sort};
 
@@ -18,8 +20,12 @@ use crate::media::{Frame, Sort};
 pub struct MustSee {
     hub: Hub,
     players: BTreeMap<String, Player>,
-    /// Who holds its stream, or does not want everything, or says what nobody understands, on its present connection.
+    /// Who says what nobody understands on its present connection.
     excused: BTreeSet<String>,
+    /// Who has held its stream on its present connection: how often it asked for that or for the contrary without an answer.
+    held: BTreeMap<String, u32>,
+    /// What was ever switched off or on there: it may lack that.
+    picks: BTreeMap<String, Vec<MediaKind>>,
     /// Connections that play twice.
     double: BTreeSet<String>,
     exercised: u64,
@@ -27,6 +33,7 @@ pub struct MustSee {
     endings: u64,
     at_rest: u64,
     joined: u64,
+    resumptions: u64,
 }
 
 #[derive(Default)]
@@ -34,6 +41,8 @@ struct Player {
     name: Option<Rc<str>>,
     since: Option<Instant>,
     now: Option<Place>,
+    /// It has held the stream and goes on: not from where it was.
+    resumed: bool,
 }
 
 /// Where a player is in a publication.
@@ -44,15 +53,20 @@ struct Place {
     next: Option<usize>,
     /// It has had a picture: before the first keyframe the server leaves pictures out.
     pictures: bool,
+    /// What it does not always want.
+    picks: Vec<MediaKind>,
 }
 
-/// By then every shard knows of a player.
+/// By then every shard knows of a player; where all is gentle, soon.
 const KNOWN: Duration = Duration::from_secs(1);
+const SOON_KNOWN: Duration = Duration::from_millis(300);
 
 impl Place {
     fn may_lack(&self, frame: &Frame) -> bool {
         // The word that clears metadata is for the server.
-        frame.sort == Sort::Cleared || (!self.pictures && frame.sort.is_picture())
+        frame.sort == Sort::Cleared
+            || (!self.pictures && frame.sort.is_picture())
+            || (!frame.sort.is_header() && self.picks.contains(&frame.kind))
     }
 }
 
@@ -63,17 +77,51 @@ impl MustSee {
         matches!((player.since, asked), (Some(since), Some(asked)) if since + KNOWN < asked)
     }
 
-    fn begin(&self, player: &Player, publication: &Publication) -> Place {
+    fn begin(&self, who: &str, player: &Player, publication: &Publication) -> Place {
+        let waited = !player.resumed && self.has_waited(player, publication);
         Place {
             publication: publication.clone(),
-            next: self.has_waited(player, publication).then_some(0),
+            next: waited.then_some(0),
             pictures: false,
+            picks: self.picks.get(who).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// It holds its stream, or no more: what was under way still comes.
+    fn holds(&mut self, who: &str) {
+        *self.held.entry(who.into()).or_default() += 1;
+    }
+
+    /// The server has done as it was asked to. From there on it is with one that goes on as with one that has just come.
+    fn confirms(&mut self, at: Instant, who: &str, goes_on: bool) {
+        let Some(open) = self.held.get_mut(who) else {
+            return;
+        };
+        *open = open.saturating_sub(1);
+        if *open == 0 && goes_on {
+            self.held.remove(who);
+            self.resumptions += 1;
+            if let Some(player) = self.players.get_mut(who) {
+                player.since = player.since.map(|_| at);
+                player.now = None;
+                player.resumed = true;
+            }
+        }
+    }
+
+    /// From now on it may lack everything of this kind.
+    fn picks(&mut self, who: &str, kind: MediaKind) {
+        self.picks.entry(who.into()).or_default().push(kind);
+        let place = self.players.get_mut(who).and_then(|p| p.now.as_mut());
+        if let Some(place) = place {
+            place.picks.push(kind);
         }
     }
 
     /// The first of the frames `from..to` that must have come.
     fn lacking(&self, place: &Place, from: usize, to: usize) -> Option<usize> {
-        let frames = self.hub.frames(&place.publication).get(from..to)?;
+        let frames = self.hub.frames(&place.publication);
+        let frames = frames.get(from..to)?;
         let lacking = frames.iter().position(|frame| !place.may_lack(frame))?;
         Some(from + lacking)
     }
@@ -98,7 +146,7 @@ impl MustSee {
         let same = |place: &&Place| place.publication == entry.publication;
         let place = player.now.as_ref().filter(same).cloned();
         let fresh = place.is_none();
-        let mut place = place.unwrap_or_else(|| self.begin(player, &entry.publication));
+        let mut place = place.unwrap_or_else(|| self.begin(who, player, &entry.publication));
         let header = entry.frame.sort.is_header();
         let mut verdict = Ok(());
         match place.next {
@@ -110,7 +158,10 @@ impl MustSee {
                     ));
                 }
             }
-            None if entry.frame.sort == Sort::Key => self.joined += 1,
+            None if fresh && !header => {
+                self.joined += u64::from(entry.frame.sort == Sort::Key);
+                verdict = self.begins_late(at, who, entry);
+            }
             _ => {}
         }
         self.exercised += u64::from(place.next.is_some());
@@ -123,6 +174,27 @@ impl MustSee {
             player.now = Some(place);
         }
         verdict
+    }
+
+    /// One who came later begins with the first keyframe behind that at the latest.
+    fn begins_late(&self, at: Instant, who: &str, entry: &Entry) -> Result<(), String> {
+        let publication = &entry.publication;
+        let full = self.hub.climate.is_some_and(|climate| climate.full);
+        let first = self.first_keyframe(who, publication);
+        let held = |index: &usize| {
+            let sent = self.hub.sent_at(publication, *index);
+            sent.is_some_and(|sent| at.since(sent) < limits::RING_AGE)
+                && self.hub.has_room(publication, *index)
+        };
+        match first.filter(held) {
+            Some(index) if full && index < entry.index && !self.double.contains(who) => {
+                Err(format!(
+                    "{who} begins with #{} of {} and not with the keyframe #{index}",
+                    entry.index, publication.0
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The player is told that the publisher has gone.
@@ -173,22 +245,37 @@ impl MustSee {
             || self.hub.is_contested(publication);
         let here = |place: &&Place| place.publication == *publication;
         let place = player.now.as_ref().filter(here).cloned();
-        let place = place.unwrap_or_else(|| self.begin(player, publication));
+        let place = place.unwrap_or_else(|| self.begin(who, player, publication));
         (!doubt).then_some((place, settles))
     }
 
     /// What one who came later begins with at the latest: a keyframe from then on, which of track 0 is one for sure if no
     /// other leads.
     fn first_keyframe(&self, who: &str, publication: &Publication) -> Option<usize> {
-        let since = self.players.get(who)?.since? + KNOWN;
+        let gentle = self.hub.climate.is_some_and(|climate| climate.gentle);
+        let known = if gentle { SOON_KNOWN } else { KNOWN };
+        let since = self.players.get(who)?.since? + known;
         let frames = self.hub.frames(publication);
-        let leads = |frame: &Rc<Frame>| frame.sort != Sort::Key || frame.tracks.contains(&0);
-        let later = |index: &usize| {
-            let sent = self.hub.sent_at(publication, *index);
-            frames[*index].sort == Sort::Key && sent.is_some_and(|sent| since < sent)
-        };
-        let first = (0..frames.len()).find(later)?;
-        frames.iter().all(leads).then_some(first)
+        // The tracks that lead: 0, and behind its end what comes then.
+        let mut leaders: Option<&[u8]> = Some(&[0]);
+        for (index, frame) in frames.iter().enumerate() {
+            if frame.sort == Sort::End {
+                leaders = None;
+            }
+            if frame.sort != Sort::Key {
+                continue;
+            }
+            if frame.tracks.contains(&0) {
+                leaders = Some(&[0]);
+            }
+            let leads =
+                leaders.get_or_insert(&frame.tracks) == &frame.tracks || frame.tracks.contains(&0);
+            let sent = self.hub.sent_at(publication, index);
+            if leads && sent.is_some_and(|sent| since < sent) {
+                return Some(index);
+            }
+        }
+        None
     }
 
     /// The player has read all that has come: what was sent long enough ago must be among it.
@@ -235,6 +322,16 @@ impl MustSee {
     }
 }
 
+impl MustSee {
+    /// With the library that it shares with the others.
+    pub(super) fn with(library: Library) -> Self {
+        Self {
+            hub: Hub::over(library),
+            ..Self::default()
+        }
+    }
+}
+
 impl Checker for MustSee {
     fn name(&self) -> &'static str {
         "players see what they must"
@@ -245,13 +342,20 @@ impl Checker for MustSee {
         match seen {
             Observation::Dials => {
                 self.excused.remove(who);
+                self.held.remove(who);
+                self.picks.remove(who);
                 self.players.remove(who);
                 if let Some(first) = who.strip_suffix("/2") {
                     self.double.extend([who.to_owned(), first.to_owned()]);
                 }
             }
-            Observation::Pauses | Observation::Picks => {
-                self.excused.insert(who.into());
+            Observation::Pauses => self.holds(who),
+            Observation::Picks { kind } => self.picks(who, *kind),
+            Observation::Told { code } if code == "NetStream.Pause.Notify" => {
+                self.confirms(at, who, false);
+            }
+            Observation::Told { code } if code == "NetStream.Unpause.Notify" => {
+                self.confirms(at, who, true);
             }
             Observation::Strays { how } if *how == "sends raw bytes" => {
                 self.excused.insert(who.into());
@@ -273,13 +377,13 @@ impl Checker for MustSee {
                     player.since = Some(at);
                 }
             }
-            _ if self.excused.contains(who) => {}
+            _ if self.excused.contains(who) || self.held.contains_key(who) => {}
             Observation::Told { code } if code == "NetStream.Play.UnpublishNotify" => {
                 return self.ends(at, who);
             }
             Observation::Stands { .. } => return self.rests(at, who),
             Observation::Received { payload, .. } if !is_servers_own(payload) => {
-                if let Some(entry) = self.hub.find(payload).cloned() {
+                if let Some(entry) = self.hub.find(payload) {
                     return self.receive(at, who, &entry);
                 }
             }
@@ -296,6 +400,7 @@ impl Checker for MustSee {
         vec![
             ("beginnings for those who waited", self.beginnings),
             ("keyframes for those who came later", self.joined),
+            ("players that held their stream and go on", self.resumptions),
             ("ends in good order", self.endings),
             ("players at rest on good links", self.at_rest),
         ]
@@ -331,7 +436,6 @@ mod tests {
                 ring_frames: RING,
                 full: true,
                 downstream: 65_536,
-                upstream: 65_536,
                 drain: Duration::from_secs(1),
             };
             history.see("world", &Observation::Climate(climate));
@@ -419,6 +523,53 @@ mod tests {
         assert_eq!(history.gets(&[0, 1, 2, 3]), Ok(()));
         history.at = history.at + Duration::from_secs(6);
         assert_eq!(history.gets(&[6, 7]), Ok(()));
+    }
+
+    #[test]
+    fn what_a_broken_connection_carried_stays_in_doubt_on_the_next_one() {
+        for how in ["sends garbage", "half-closes"] {
+            let mut history = History::new(true);
+            assert_eq!(history.gets(&ALL[..5]), Ok(()));
+            history.see("alice", &Observation::Strays { how });
+            let why = "closes its stream";
+            history.see("alice", &Observation::LetsGo { why });
+            history.see("alice", &Observation::Dials);
+            let verdict = history.ends();
+            assert_eq!(verdict.is_ok(), how == "sends garbage", "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn one_that_held_its_stream_goes_on_at_a_keyframe_and_has_no_excuse_from_there_on() {
+        let told = |code: &str| Observation::Told { code: code.into() };
+        let resumed = || {
+            let mut history = History::new(true);
+            assert_eq!(history.gets(&ALL[..4]), Ok(()));
+            history.see("bob", &Observation::Pauses);
+            history.see("bob", &told("NetStream.Pause.Notify"));
+            history.see("bob", &Observation::Pauses);
+            assert_eq!(history.gets(&[5]), Ok(()), "nobody knows yet");
+            history.see("bob", &told("NetStream.Unpause.Notify"));
+            history
+        };
+        assert_eq!(resumed().gets(&[1, 6, 7, 8, 9]), Ok(()));
+        assert!(resumed().gets(&[6, 8]).is_err());
+    }
+
+    #[test]
+    fn one_that_wants_no_video_lacks_nothing_else() {
+        let mut history = History::new(true);
+        let kind = MediaKind::Video;
+        history.see("bob", &Observation::Picks { kind });
+        assert_eq!(history.gets(&[0, 1, 2, 9]), Ok(()), "pictures");
+        let mut history = History::new(true);
+        let kind = MediaKind::Audio;
+        history.see("bob", &Observation::Picks { kind });
+        assert!(history.gets(&[0, 1, 2, 3, 5]).is_err());
+        let mut history = History::new(true);
+        let kind = MediaKind::Video;
+        history.see("bob", &Observation::Picks { kind });
+        assert!(history.gets(&[1, 2, 3]).is_err(), "metadata is not video");
     }
 
     #[test]

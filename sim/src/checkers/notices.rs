@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Checker, Library, Publication, is_servers_own};
+use super::library::Library;
+use super::{Checker, Publication, is_servers_own};
 use crate::journal::Observation;
 
 /// Invariant 7 of the reference: between the media of two publications, and never twice in a row, comes
@@ -23,6 +24,16 @@ struct Player {
     now: Option<(Publication, usize)>,
     /// It was told that nobody publishes, and has heard of no other publisher since.
     told: bool,
+}
+
+impl Notices {
+    /// With the library that it shares with the others.
+    pub(super) fn with(library: Library) -> Self {
+        Self {
+            library,
+            ..Self::default()
+        }
+    }
 }
 
 impl Checker for Notices {
@@ -56,7 +67,7 @@ impl Checker for Notices {
                 else {
                     return Ok(());
                 };
-                let sent = self.library.frames.get(&before).map_or(0, Vec::len);
+                let sent = self.library.frames(&before).len();
                 let fell_behind = self.small_rings || last + 1 < sent || entry.index > 0;
                 if fell_behind || self.excused.contains(who) {
                     return Ok(());

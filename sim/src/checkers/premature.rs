@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use millstream::time::Instant;
 
+use super::library::Library;
 use super::tap::{Heard, What};
-use super::{Checker, Library, Publication, is_servers_own};
+use super::{Checker, Publication, is_servers_own};
 use crate::journal::Observation;
 
 /// Invariant 11 of the reference. A player gets media on a message stream only behind the word that it plays there; and
@@ -25,6 +26,16 @@ pub struct Premature {
     refused_media: u64,
 }
 
+impl Premature {
+    /// With the library that it shares with the others.
+    pub(super) fn with(library: Library) -> Self {
+        Self {
+            library,
+            ..Self::default()
+        }
+    }
+}
+
 impl Checker for Premature {
     fn name(&self) -> &'static str {
         "no media before its time"
@@ -42,7 +53,7 @@ impl Checker for Premature {
             Observation::Told { code } if code == "NetStream.Publish.BadName" => {
                 if let Some(refused) = self.asked.remove(who) {
                     let was_seen = self.seen.contains(&refused);
-                    self.refused_media += u64::from(self.library.frames.contains_key(&refused));
+                    self.refused_media += u64::from(!self.library.frames(&refused).is_empty());
                     self.refused.insert(refused);
                     if was_seen {
                         return Err(format!("{who} is refused and its media was delivered"));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use millstream::time::Instant;
 
 use super::hub::Hub;
+use super::library::Library;
 use super::{Checker, is_servers_own};
 use crate::journal::Observation;
 
@@ -20,6 +21,16 @@ pub struct Promptness {
     /// Who reads slowly or not at all just now.
     slow: BTreeSet<String>,
     exercised: u64,
+}
+
+impl Promptness {
+    /// With the library that it shares with the others.
+    pub(super) fn with(library: Library) -> Self {
+        Self {
+            hub: Hub::over(library),
+            ..Self::default()
+        }
+    }
 }
 
 impl Checker for Promptness {

@@ -88,7 +88,6 @@ mod tests {
             full: true,
             ring_frames: 100,
             downstream: 65_536,
-            upstream: 65_536,
             drain: Duration::from_secs(1),
         };
         let mut see = |at, who, seen: &Observation| checker.observe_at(at, who, seen);

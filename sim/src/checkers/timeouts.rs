@@ -33,10 +33,14 @@ struct Client {
     deaf: Option<(Instant, u64)>,
     /// When more was sent of that than can be under way to it.
     blocked: Option<Instant>,
+    /// When it read again after that, too late to be borne with.
+    woke: Option<Instant>,
 }
 
 /// Timers are checked lazily, and the way is long.
 const SLACK: Duration = Duration::from_secs(4);
+
+const STALL: &str = "a stalled write";
 
 impl Client {
     fn new(at: Instant) -> Self {
@@ -47,13 +51,25 @@ impl Client {
             plays: None,
             deaf: None,
             blocked: None,
+            woke: None,
+        }
+    }
+
+    /// It reads: in time, or what was under way when the server should have closed it.
+    fn reads(&mut self, at: Instant) {
+        self.deaf = None;
+        match self.blocked {
+            Some(blocked) if at >= blocked + limits::WRITE_STALL => {
+                self.woke.get_or_insert(at);
+            }
+            _ => self.blocked = None,
         }
     }
 
     /// What should have ended it, and when.
     fn due(&self, sent: u64, last_sent: Instant) -> Option<(&'static str, Instant)> {
         if let Some(blocked) = self.blocked {
-            return Some(("a stalled write", blocked + limits::WRITE_STALL));
+            return Some((STALL, blocked + limits::WRITE_STALL));
         }
         if sent < HANDSHAKE {
             return Some(("a handshake", self.dialled + limits::HANDSHAKE_TIME));
@@ -119,21 +135,18 @@ impl Checker for Timeouts {
                 let sent = name.and_then(|name| self.bytes.get(name)).copied();
                 client.deaf = Some((at, sent.unwrap_or(0)));
             }
-            Observation::Received { .. } => {
-                client.deaf = None;
-                // What was under way comes even behind the timeout.
-                let in_time = |blocked: &mut Instant| at < *blocked + limits::WRITE_STALL;
-                client.blocked.take_if(in_time);
-            }
+            Observation::Received { .. } => client.reads(at),
             Observation::Stands { sent, last_sent } => {
-                if let Some((what, due)) = client.due(*sent, *last_sent)
+                let due = client.due(*sent, *last_sent);
+                let seen = client.woke.take().unwrap_or(at);
+                (client.deaf, client.blocked) = (None, None);
+                if let Some((what, due)) = due
                     && self.climate.is_some_and(|climate| climate.steady)
-                    && at > due + SLACK
+                    && seen > due + SLACK
                 {
-                    let late = at.since(due).as_millis();
+                    let late = seen.since(due).as_millis();
                     return Err(format!("{what} of {who} is {late} ms overdue"));
                 }
-                (client.deaf, client.blocked) = (None, None);
             }
             _ => {}
         }
@@ -150,7 +163,7 @@ impl Checker for Timeouts {
             ("handshakes timed out", count("a handshake")),
             ("idle connections timed out", count("an idle connection")),
             ("silent publishers timed out", count("a silent publisher")),
-            ("stalled writes timed out", count("a stalled write")),
+            ("stalled writes timed out", count(STALL)),
         ]
     }
 }
@@ -180,7 +193,8 @@ impl Timeouts {
         for (sent, last_sent) in kinds {
             if let Some((what, due)) = client.due(sent, last_sent)
                 && at >= due
-                && at.since(due) <= SLACK
+                // Who does not read hears of it late.
+                && (what == STALL || at.since(due) <= SLACK)
             {
                 *self.fired.entry(what).or_default() += 1;
                 return;
@@ -191,26 +205,29 @@ impl Timeouts {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{frames, name, sent};
+    use super::super::testing::{frames, name, received, sent};
     use super::*;
 
     fn at(secs: u64) -> Instant {
         Instant::ZERO + Duration::from_secs(secs)
     }
 
-    /// What `bob` did (at so many seconds), and then his connection stands, or was lost.
-    fn judge(history: &[(u64, Observation)], end: u64, sent: u64) -> (bool, u64) {
-        let mut checker = Timeouts::default();
-        let climate = Climate {
+    fn climate() -> Climate {
+        Climate {
             latency: Duration::ZERO,
             steady: true,
             gentle: true,
             full: true,
             ring_frames: 100,
             downstream: 100,
-            upstream: 100,
             drain: Duration::ZERO,
-        };
+        }
+    }
+
+    /// What `bob` did (at so many seconds), and then his connection stands, or was lost.
+    fn judge(history: &[(u64, Observation)], end: u64, sent: u64) -> (bool, u64) {
+        let mut checker = Timeouts::default();
+        let climate = climate();
         let mut see = |secs, who: &str, seen: &Observation| checker.observe_at(at(secs), who, seen);
         see(0, "world", &Observation::Climate(climate)).unwrap();
         see(0, "bob", &Observation::Dials).unwrap();
@@ -256,5 +273,54 @@ mod tests {
         assert!(!judge(&stalls, 37, HANDSHAKE).0);
         assert_eq!(judge(&stalls, 38, HANDSHAKE), (true, 1), "stalled write");
         assert_eq!(judge(&stalls[..1], 300, HANDSHAKE), (false, 0), "plays");
+    }
+
+    fn ms(ms: u64) -> Instant {
+        Instant::from_micros(ms * 1_000)
+    }
+
+    /// Bob plays and reads nothing from 0 on; more is sent than can be under way; he reads again at `woke`, and his
+    /// connection stands.
+    fn stalled(woke: u64) -> (Timeouts, Result<(), String>) {
+        let mut checker = Timeouts::default();
+        let climate = climate();
+        let mut see = |t, who: &str, seen: &Observation| checker.observe_at(ms(t), who, seen);
+        let frames = frames("alice", 0, 20);
+        see(0, "world", &Observation::Climate(climate)).unwrap();
+        see(0, "bob", &Observation::Dials).unwrap();
+        see(0, "bob", &Observation::Plays { name: name() }).unwrap();
+        see(0, "bob", &Observation::Strays { how: "is silent" }).unwrap();
+        for (index, frame) in frames.iter().enumerate() {
+            see(10, "alice", &sent(0, index, frame)).unwrap();
+        }
+        see(woke, "bob", &received(&frames[0])).unwrap();
+        let stands = Observation::Stands {
+            sent: HANDSHAKE,
+            last_sent: ms(0),
+        };
+        let verdict = see(woke + 100, "bob", &stands);
+        (checker, verdict)
+    }
+
+    #[test]
+    fn a_stall_that_is_borne_too_long_is_found_when_its_client_reads_again() {
+        assert_eq!(stalled(20_000).1, Ok(()));
+        assert_eq!(stalled(32_000).1, Ok(()), "within the slack");
+        assert!(stalled(36_000).1.is_err());
+    }
+
+    #[test]
+    fn a_stalled_client_hears_of_its_end_late() {
+        let lost = |woke| {
+            let (mut checker, _) = stalled(20_000);
+            let lost = Observation::Lost { how: "RST" };
+            let client = checker.clients.get_mut("bob").unwrap();
+            client.blocked = Some(ms(10));
+            client.reads(ms(woke));
+            checker.observe_at(ms(woke), "bob", &lost).unwrap();
+            checker.exercised()
+        };
+        assert_eq!(lost(36_000), 1);
+        assert_eq!(lost(20_000), 0, "it had read in time");
     }
 }

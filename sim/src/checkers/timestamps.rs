@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use millstream::time::Timestamp;
 
-use super::{Checker, Library, Publication, is_servers_own};
+use super::library::Library;
+use super::{Checker, Publication, is_servers_own};
 use crate::journal::Observation;
 
 /// Invariant 2 of the reference. Our publishers' timestamps never go backwards (they wrap), so a player's may
@@ -16,6 +17,16 @@ pub struct Timestamps {
     /// Per player: the newest time of the publication it gets.
     players: BTreeMap<String, (Publication, Timestamp)>,
     exercised: u64,
+}
+
+impl Timestamps {
+    /// With the library that it shares with the others.
+    pub(super) fn with(library: Library) -> Self {
+        Self {
+            library,
+            ..Self::default()
+        }
+    }
 }
 
 impl Checker for Timestamps {

@@ -7,6 +7,7 @@ use millstream::rtmp::handshake::HandshakeKind;
 use millstream::rtmp::message;
 use millstream::rtmp::session::MessageStreamId;
 use millstream::rtmp::session::client::{ClientConfig, ClientSession};
+use millstream::rtmp::wire::MediaKind;
 use millstream::runtime::Conn;
 use millstream::time::{Duration, Instant, Timestamp};
 
@@ -198,8 +199,12 @@ impl<S: Stage> Actor<S> {
                 self.note(&Observation::Pauses);
                 self.with_link(|link| link.session.pause(paused, 0.0));
             }
-            Step::ReceiveAudio(wanted) => self.picks(|link| link.session.receive_audio(wanted)),
-            Step::ReceiveVideo(wanted) => self.picks(|link| link.session.receive_video(wanted)),
+            Step::ReceiveAudio(wanted) => {
+                self.picks(MediaKind::Audio, |link| link.session.receive_audio(wanted));
+            }
+            Step::ReceiveVideo(wanted) => {
+                self.picks(MediaKind::Video, |link| link.session.receive_video(wanted));
+            }
             Step::Raw(bytes) => {
                 self.note(&Observation::Strays {
                     how: "sends raw bytes",
@@ -221,11 +226,12 @@ impl<S: Stage> Actor<S> {
         }
     }
 
-    fn picks(&mut self, act: impl FnOnce(&mut Link<S>)) {
-        self.whisper(&Observation::Picks);
+    fn picks(&mut self, kind: MediaKind, act: impl FnOnce(&mut Link<S>)) {
+        let seen = Observation::Picks { kind };
+        self.whisper(&seen);
         if let Some(beside) = &self.beside {
             let now = self.stage.now();
-            self.journal.whisper(now, beside, &Observation::Picks);
+            self.journal.whisper(now, beside, &seen);
         }
         self.with_link(act);
     }

@@ -392,7 +392,9 @@ mod tests {
             ..view(100)
         };
         assert_eq!(render(&picture, &late).lines().count(), 2);
+        // The witness at the end publishes the same name.
         let all = View {
+            who: vec!["alice".into()],
             all: true,
             ..view(100)
         };

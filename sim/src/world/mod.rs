@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::SystemTime;
 
+use millstream::limits::LATE_MAIL;
 use millstream::time::{Duration, Instant};
 use turmoil::Sim;
 
@@ -16,9 +17,10 @@ use crate::clocks::EPOCH_MICROS;
 use crate::faults::{Fault, FaultCounts};
 use crate::host::{Host, Millstream, Software};
 use crate::journal::{Event, Journal, Observation};
+use crate::memory::Memory;
 use crate::net::{Net, TCP_CAPACITY};
 use crate::runtime::Shared;
-use crate::scenario::{Expect, LinkChange, Outcome, Scenario, Script};
+use crate::scenario::{Expect, LinkChange, LinkEvent, Outcome, Scenario, Script};
 use crate::trace::Trace;
 
 mod stage;
@@ -29,6 +31,8 @@ use stage::SimStage;
 use trouble::Trouble;
 use witness::witnesses;
 
+/// The checker of what connections cost.
+const MEMORY: &str = "memory of a connection";
 /// The name of the server's host.
 const SERVER: &str = "server";
 /// The name of the witnesses' host.
@@ -43,6 +47,8 @@ const SETTLE_TIME: Duration = Duration::from_secs(40);
 const CUT_SETTLE_TIME: Duration = Duration::from_secs(75);
 /// How long the witnesses at the end may take.
 const WITNESS_TIME: Duration = Duration::from_secs(60);
+/// The server's queues are measured once in so many ticks.
+const MEASURED: u64 = 8;
 /// How long after a stop the server may take beyond its drain time.
 const STOP_SLACK: Duration = Duration::from_secs(5);
 
@@ -154,6 +160,9 @@ struct World {
     hosts: usize,
     settle_time: Duration,
     broken: bool,
+    /// Steps so far, and how often queues were measured.
+    steps: u64,
+    measured: u64,
 }
 
 impl World {
@@ -174,6 +183,7 @@ impl World {
             planted: scenario.planted,
             net,
             journal,
+            memory: Memory::default(),
         };
         let [low, high] = scenario.network.latency_ms.map(Duration::from_millis);
         let mut sim = turmoil::Builder::new()
@@ -215,6 +225,8 @@ impl World {
             hosts: scenario.network.hosts.max(1),
             settle_time: settle_time(scenario),
             broken: false,
+            steps: 0,
+            measured: 0,
         };
         let climate = Observation::Climate(Climate::of(scenario));
         world.shared.journal.whisper(world.now(), "world", &climate);
@@ -306,6 +318,7 @@ impl World {
         // It was to fall into the scripts, and they ended before.
         self.stop_at = None;
         self.shared.net.heal();
+        self.await_mail(scenario);
         self.add_host(WITNESSES, witnesses(scenario));
         if scenario.network.curve.is_some() {
             // A heavy tail is a fault, and over; through a narrow window it would take minutes.
@@ -315,6 +328,16 @@ impl World {
         let deadline = self.sim.elapsed() + WITNESS_TIME;
         while self.playing.get() > 0 && self.sim.elapsed() < deadline && self.step() {}
         self.all_must_have_ended();
+    }
+
+    /// The last publisher's word that a name is free may come late, as everything may where mail does.
+    fn await_mail(&mut self, scenario: &Scenario) {
+        if scenario.mail.is_prompt() {
+            return;
+        }
+        let late = Duration::from_millis(scenario.mail.late_ms) + LATE_MAIL * 2;
+        let arrived = self.sim.elapsed() + late;
+        while self.sim.elapsed() < arrived && self.step() {}
     }
 
     /// One tick of the world; false if it cannot go on.
@@ -330,6 +353,7 @@ impl World {
             self.fail("no panic", format!("a host ended: {said}"));
         }
         self.go_through_outages();
+        self.measure();
         if self.host.is_up() && self.stop_at.is_some_and(|at| self.sim.elapsed() >= at) {
             if self.stopped_by.is_none() && self.playing.get() > 0 {
                 self.counts.count(Fault::EarlyStop);
@@ -345,6 +369,19 @@ impl World {
             self.fail("graceful stop", "the server has not ended in time".into());
         }
         !self.broken
+    }
+
+    /// Whether the server's queues keep their bounds, now and then: they do not shrink soon.
+    fn measure(&mut self) {
+        self.steps += 1;
+        if !self.steps.is_multiple_of(MEASURED) || !self.host.is_up() || self.broken {
+            return;
+        }
+        self.measured += 1;
+        if let Some(what) = self.host.excess() {
+            self.broken = true;
+            self.fail("queues keep their bounds", what);
+        }
     }
 
     /// All clients have gone: waits until nothing is left of them, or for as long as something may be.
@@ -418,10 +455,19 @@ impl World {
         if self.shared.journal.canary_sang() {
             faults.insert(CANARY, 1);
         }
+        let costs = self.shared.memory.costs();
+        if costs.iter().any(|cost| cost.peak > cost.cap()) {
+            let what = "a connection took more memory than it may for what it sent".to_owned();
+            self.fail(MEMORY, what);
+        }
         let at = self.now();
         let (trace, mut verdict) = self.shared.journal.finish(at, &self.leftovers);
         // Each is counted against the budget of its millisecond before it is made.
+        verdict.exercised.push((MEMORY, costs.len() as u64));
         verdict.exercised.push(("polls within their budget", polls));
+        verdict
+            .exercised
+            .push(("queues keep their bounds", self.measured));
         Report {
             trace,
             violations: verdict.violations,
@@ -434,14 +480,7 @@ impl World {
 }
 
 fn settle_time(scenario: &Scenario) -> Duration {
-    let cuts = |change| {
-        matches!(
-            change,
-            LinkChange::Vanish | LinkChange::CutUp | LinkChange::CutDown
-        )
-    };
-    let mut events = scenario.network.events.iter();
-    match events.any(|event| cuts(event.change)) {
+    match scenario.network.events.iter().any(LinkEvent::cuts) {
         true => CUT_SETTLE_TIME,
         false => SETTLE_TIME,
     }
