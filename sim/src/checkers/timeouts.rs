@@ -205,7 +205,6 @@ mod tests {
             latency: Duration::ZERO,
             steady: true,
             gentle: true,
-            full: true,
             ring_frames: 100,
             downstream: 100,
             upstream: 100,
