@@ -212,9 +212,7 @@ impl MustSee {
             .hub
             .record(publication)
             .and_then(|record| record.closed);
-        let full = self.hub.climate.is_some_and(|climate| climate.full);
-        let sure = full
-            && closed.is_some()
+        let sure = closed.is_some()
             && self.hub.is_reliable(publication)
             && !self.hub.is_contested(publication);
         if !sure || self.hub.stopping {
@@ -434,7 +432,6 @@ mod tests {
                 steady: true,
                 gentle: true,
                 ring_frames: RING,
-                full: true,
                 downstream: 65_536,
                 drain: Duration::from_secs(1),
             };

@@ -217,7 +217,6 @@ mod tests {
             latency: Duration::ZERO,
             steady: true,
             gentle: true,
-            full: true,
             ring_frames: 100,
             downstream: 100,
             drain: Duration::ZERO,
