@@ -16,8 +16,10 @@ pub struct Climate {
     /// Links are never held or cut, the server never goes down, clocks run as they should: what does not come is the
     /// server's doing.
     pub steady: bool,
-    /// Steady, nothing stalls, mail is prompt, and windows are wide: what comes, comes promptly.
+    /// Steady, nothing stalls, mail is prompt, mailboxes and windows are wide: what comes, comes promptly.
     pub gentle: bool,
+    /// Mailboxes have their full size: no shard lags behind another.
+    pub full: bool,
     /// Frames that the server's rings hold at least.
     pub ring_frames: usize,
     /// Bytes that may be under way to a client at most.
@@ -34,12 +36,15 @@ impl Climate {
             && scenario.outages.is_empty()
             && scenario.clocks.are_right();
         let roomy = faults.upstream_window[0] >= ROOMY && faults.downstream_window[0] >= ROOMY;
+        // A shard that lags waits for the next batch.
+        let full = scenario.server.mailbox_backlog.is_none() && scenario.buggify <= 0.0;
         Self {
             latency: Duration::from_millis(
                 scenario.network.latency_ms[1] + scenario.network.tick_ms,
             ),
             steady,
-            gentle: steady && roomy && faults.stalls <= 0.0 && scenario.mail.is_prompt(),
+            full,
+            gentle: steady && roomy && faults.stalls <= 0.0 && scenario.mail.is_prompt() && full,
             // Of a small ring nobody outside can say what it holds: headers come into it again and again.
             ring_frames: match scenario.server.ring_frames {
                 Some(_) => 0,

@@ -302,8 +302,10 @@ impl MustSee {
             return Ok(());
         };
         let sent = self.hub.frames(publication).len();
+        // What was there before it came follows when it has come.
+        let since = self.players.get(who).and_then(|player| player.since);
         let due = |index: &usize| {
-            let sent = self.hub.sent_at(publication, *index);
+            let sent = self.hub.sent_at(publication, *index).max(since);
             sent.is_some_and(|sent| sent + settles < at)
         };
         let to = (0..sent).take_while(due).count();
@@ -432,6 +434,7 @@ mod tests {
                 steady: true,
                 gentle: true,
                 ring_frames: RING,
+                full: true,
                 downstream: 65_536,
                 drain: Duration::from_secs(1),
             };
