@@ -90,6 +90,12 @@ impl Hub {
                 let leaves = matches!(*why, "left" | "aborts" | "connects anew");
                 if leaves && !self.answered.contains(who) {
                     self.unreliable.insert(who.into());
+                    // Its next connection is another, but the end of what it closed on this one may be lost.
+                    let who: Rc<str> = Rc::from(who);
+                    let past = (who.clone(), 0)..=(who, usize::MAX);
+                    self.records
+                        .range_mut(past)
+                        .for_each(|(_, record)| record.closed = None);
                 }
                 if let Some(publication) = self.asked.remove(who)
                     && let Some(record) = self.records.get_mut(&publication)

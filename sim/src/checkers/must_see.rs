@@ -111,7 +111,7 @@ impl MustSee {
                     ));
                 }
             }
-            None if fresh && !header => {
+            None if !header => {
                 self.joined += u64::from(entry.frame.sort == Sort::Key);
                 verdict = self.begins_late(at, who, entry);
             }
@@ -257,8 +257,10 @@ impl MustSee {
             return Ok(());
         };
         let sent = self.hub.frames(publication).len();
+        let since = self.players.get(who).and_then(|player| player.since);
         let due = |index: &usize| {
-            let sent = self.hub.sent_at(publication, *index);
+            // What is older than its play comes when that begins.
+            let sent = self.hub.sent_at(publication, *index).max(since);
             sent.is_some_and(|sent| sent + settles < at)
         };
         let to = (0..sent).take_while(due).count();

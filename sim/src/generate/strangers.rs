@@ -63,12 +63,14 @@ fn sleeper(swarm: Swarm) -> BoxedStrategy<Steps> {
             Step::WaitMs(15_000),
         ]
     });
-    let idle = Just(vec![connect(), Step::WaitMs(20_500)]);
+    // Silent for a moment: from then on it may be closed.
+    let idle = Just(vec![connect(), Step::SilenceMs(1), Step::WaitMs(20_500)]);
     let publisher = media(swarm).prop_map(move |media| {
         vec![
             connect(),
             Step::Publish(named("sleepy")),
             Step::SendMedia(media),
+            Step::SilenceMs(1),
             Step::WaitMs(35_500),
         ]
     });
