@@ -66,8 +66,7 @@ impl<R: Runtime> Shard<R> {
         let stream = self.known_stream(&route.key)?;
         let fits = {
             let state = stream.state.borrow();
-            let ours = (state.subscription == Some(route.subscription)
-                || planted(Bug::RouteUnchecked) && state.subscription.is_some())
+            let ours = state.subscription == Some(route.subscription)
                 && (route.publication >= state.newest || planted(Bug::StaleMailTaken));
             ours && match state.source {
                 Source::None => !current,

@@ -218,6 +218,7 @@ mod tests {
             steady: true,
             gentle: true,
             ring_frames: 100,
+            full: true,
             downstream: 100,
             drain: Duration::ZERO,
         }

@@ -39,7 +39,7 @@ pub(super) fn strike(scenario: &mut Scenario, rng: &mut Rng) {
         };
     }
     scenario.buggify = if rng.bool() { 0.5 } else { 0.0 };
-    if happens(rng, 0.15) {
+    if happens(rng, 0.2) {
         stop(scenario, rng);
     }
 }
@@ -48,12 +48,12 @@ pub(super) fn strike(scenario: &mut Scenario, rng: &mut Rng) {
 /// a hurry that it waits for nobody.
 fn stop(scenario: &mut Scenario, rng: &mut Rng) {
     scenario.stop_ms = Some(rng.u64(50..2_500));
-    if rng.bool() {
-        scenario.stop_ms = Some(rng.u64(100..300));
-        scenario.server.drain_ms = Some(*pick(rng, &[0, 0, 0, 1, 20]));
+    if happens(rng, 0.6) {
+        scenario.stop_ms = Some(rng.u64(120..700));
+        scenario.server.drain_ms = Some(*pick(rng, &[0, 0, 0, 0, 20]));
         scenario.mail = Mail {
-            late: 0.8,
-            late_ms: 1 << rng.u32(5..9),
+            late: 0.9,
+            late_ms: 1 << rng.u32(6..9),
         };
     }
 }

@@ -140,7 +140,7 @@ fn live_through(
         world.shared.journal.keep_events();
     }
     world.live(scenario);
-    world.report()
+    world.report(scenario)
 }
 
 struct World {
@@ -436,7 +436,7 @@ impl World {
         self.shared.journal.fail(self.now(), checker, what);
     }
 
-    fn report(self) -> Report {
+    fn report(self, scenario: &Scenario) -> Report {
         let work = self.host.work();
         for (site, polls, panics) in &work {
             self.world_line(&format!("{site} took {polls} polls"));
@@ -456,7 +456,9 @@ impl World {
             faults.insert(CANARY, 1);
         }
         let costs = self.shared.memory.costs();
-        if costs.iter().any(|cost| cost.peak > cost.cap()) {
+        let chunk_size = scenario.server.chunk_size;
+        let chunk_size = chunk_size.unwrap_or(millstream::limits::CHUNK_SIZE_DEFAULT);
+        if costs.iter().any(|cost| cost.peak > cost.cap(chunk_size)) {
             let what = "a connection took more memory than it may for what it sent".to_owned();
             self.fail(MEMORY, what);
         }
