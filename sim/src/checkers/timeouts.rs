@@ -57,6 +57,14 @@ impl Client {
         }
     }
 
+    /// It reads again. What was under way when it was cut off may come still.
+    fn hears(&mut self, at: Instant) {
+        let blocked = self.blocked.take();
+        let long = |blocked: &Instant| at >= *blocked + limits::WRITE_STALL;
+        self.stalled = self.stalled.or(blocked.filter(long));
+        self.deaf = None;
+    }
+
     /// What should have ended it, and when.
     fn due(&self, sent: u64, last_sent: Instant) -> Option<(&'static str, Instant)> {
         if let Some(blocked) = self.stalled.or(self.blocked) {
@@ -135,13 +143,7 @@ impl Checker for Timeouts {
             Observation::Strays {
                 how: "reads slowly",
             } => client.slow = true,
-            Observation::Received { .. } => {
-                // What was under way when it was cut off may come still.
-                let blocked = client.blocked.take();
-                let long = |blocked: &Instant| at >= *blocked + limits::WRITE_STALL;
-                client.stalled = client.stalled.or(blocked.filter(long));
-                client.deaf = None;
-            }
+            Observation::Received { .. } => client.hears(at),
             Observation::Stands { sent, last_sent } => {
                 if let Some((what, due)) = client.due(*sent, *last_sent)
                     && self.climate.is_some_and(|climate| climate.steady)
