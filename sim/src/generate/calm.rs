@@ -46,9 +46,15 @@ fn publisher(swarm: Swarm) -> impl Strategy<Value = Role> {
         Just(Tracks::MoreKeys),
         pick(&Tracks::ALL),
     ];
-    let shape = (1_u32..12, pick(&[20, 40]), pick(&[200, 1_000]));
+    // Long enough a broadcast for many of the smaller windows.
+    let shape = (
+        1_u32..12,
+        pick(&[20, 40]),
+        pick(&[200, 1_000]),
+        pick(&[0, 2_000, 2_000, 20_000]),
+    );
     (pick(&PUBLISHERS), LASTS_MS, shape, tracks, media(swarm)).prop_map(
-        |(name, until_ms, (gop, picture_ms, picture_bytes), tracks, media)| {
+        |(name, until_ms, (gop, picture_ms, picture_bytes, window_ack_size), tracks, media)| {
             // Long enough for a viewer to be known before the GOP ends.
             let (gop, until_ms) = match tracks {
                 Tracks::ZeroPauses => (1_100 / picture_ms, until_ms + 1_000),
@@ -65,10 +71,11 @@ fn publisher(swarm: Swarm) -> impl Strategy<Value = Role> {
                 tracks,
                 ..media
             };
-            let mut steps = vec![Step::Connect(Connect {
-                window_ack_size: 20_000,
+            let connect = Connect {
+                window_ack_size,
                 ..Connect::default()
-            })];
+            };
+            let mut steps = vec![Step::Connect(connect)];
             if !media.chunking.is_sessions() {
                 // Small enough for pictures to have several.
                 steps.push(Step::ChunkSize(128));
