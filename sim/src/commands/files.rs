@@ -70,6 +70,15 @@ pub(super) fn program() -> Result<String, String> {
     Ok(format!("{:016x}", millstream_sim::seed::fnv(&bytes)))
 }
 
+/// Makes the directory that a sweep saves into, before anything is swept: what it finds may take hours to find again.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the commands' files; the server is not involved"
+)]
+pub(super) fn make_directory(dir: &Path) -> Result<(), String> {
+    fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))
+}
+
 /// The scenarios in a directory, by name.
 #[expect(
     clippy::disallowed_methods,

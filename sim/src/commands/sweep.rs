@@ -76,6 +76,9 @@ impl Sweep {
             stop_at_first: self.first,
             canary: self.canary,
         };
+        if let Some(dir) = &self.save {
+            files::make_directory(dir)?;
+        }
         let program = files::program()?;
         let done = self.resumed(&program)?;
         let (clock, cpu) = (Clock::start(), ProcessTime::now());
