@@ -78,7 +78,7 @@ bugs! {
         "changed-header-not-kept" ChangedHeaderNotKept: "A changed header does not replace the one that is kept.",
         "changed-header-keeps-key" ChangedHeaderKeepsKey: "Players begin at a keyframe that lies before a changed header.",
         "headers-outlive-publisher" HeadersOutlivePublisher: "The headers of the last publication are given to players of the next.",
-        "snapshot-without-video" SnapshotWithoutVideo: "Another shard is not told that a stream has video.",
+        "snapshot-without-headers" SnapshotWithoutHeaders: "Another shard is not given the headers.",
         "snapshot-without-lead" SnapshotWithoutLead: "Another shard is not told which track leads.",
         "prelude-times-stale" PreludeTimesStale: "Headers come with the time they were published at.",
         "gop-begins-late" GopBeginsLate: "A GOP begins behind its keyframe.",
@@ -92,13 +92,13 @@ bugs! {
         "end-told-twice" EndToldTwice: "Players are told twice that a publication is over.",
         "stale-mail-taken" StaleMailTaken: "What arrives late of an older publication is taken for the newest.",
         "missed-from-gone-ring" MissedFromGoneRing: "A shard that missed frames is sent what is left of them in the ring.",
-        "snapshot-and-batch" SnapshotAndBatch: "What a snapshot holds already is sent once more behind it.",
         "stall-never-ends" StallNeverEnds: "A peer that takes nothing any more is not cut off.",
         "cut-off-not-awaited" CutOffNotAwaited: "A stop ends before those it cut off have given back what they held.",
         "answers-not-awaited" AnswersNotAwaited: "A stop ends before the directory has answered.",
         "grant-kept-by-the-dead" GrantKeptByTheDead: "A name that is granted to a connection which has gone stays leased.",
         "media-crosses-names" MediaCrossesNames: "A stream is taken for another one.",
         "write-taken-for-write-all" WriteTakenForWriteAll: "What a short write leaves over is lost.",
+        "accept-error-ends" AcceptErrorEnds: "An error of accept ends the accepting.",
         "readiness-trusted" ReadinessTrusted: "A read that finds nothing ends the connection.",
     }
     "runtime" {

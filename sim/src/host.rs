@@ -46,6 +46,8 @@ pub struct Running {
     pub stop: Box<dyn Fn()>,
     /// What it holds.
     pub census: Box<dyn Fn() -> Leftovers>,
+    /// Of which queue it holds more than it may, if of any.
+    pub excess: Box<dyn Fn() -> Option<String>>,
     /// What it still held when it had ended after a graceful stop.
     pub estate: Box<dyn Fn() -> Leftovers>,
 }
@@ -141,6 +143,12 @@ impl Host {
             left.insert(format!("tasks on {}", site.site()), extra as u64);
         }
         left
+    }
+
+    /// Of which queue the server holds more than it may, if of any.
+    pub fn excess(&self) -> Option<String> {
+        let running = self.0.running.borrow();
+        running.as_ref().and_then(|running| (running.excess)())
     }
 
     /// What the server says it still held when it had ended.
@@ -345,7 +353,18 @@ impl Software for Millstream {
         let serve = async move { held.set(Some(serve.await)) };
         sites.control.spawn("control", serve).detach();
         let stop = plan.stop;
+        let bound = self
+            .settings
+            .ring_frames
+            .max(self.settings.gop_cache)
+            .max(1);
+        let counted = shards.clone();
         Running {
+            excess: Box::new(move || {
+                let rings = counted.iter().map(|shard| shard.census().fullest_ring);
+                let fullest = rings.max().filter(|items| *items > bound)?;
+                Some(format!("a ring of {bound} holds {fullest} frames"))
+            }),
             stop: Box::new(move || stop.stop()),
             estate: Box::new(move || {
                 let names = names.get().map(|names| names as u64);

@@ -92,7 +92,7 @@ pub enum Observation {
         /// How.
         how: &'static str,
     },
-    /// What the client now sends, on a connection that stands, no server can go on behind: it must close. The client
+    /// What the client has now sent, on a connection that stands, no server can go on behind: it must close. The client
     /// strays as well.
     Breaks {
         /// How.

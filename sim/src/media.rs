@@ -95,13 +95,15 @@ pub enum Tracks {
     LateZero,
     /// Tracks 0 and 1 of video at first; track 1 alone from the second GOP on. Some say that track 0 has ended.
     ZeroStops,
+    /// Tracks 0 and 1 of video; track 0 ends with every other GOP, and comes back with the next.
+    ZeroPauses,
     /// As `OneTrack`, and track 1 has keyframes in the middle of track 0's GOPs besides.
     MoreKeys,
 }
 
 impl Tracks {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Legacy,
         Self::Single,
         Self::OneTrack,
@@ -110,6 +112,7 @@ impl Tracks {
         Self::TrackOne,
         Self::LateZero,
         Self::ZeroStops,
+        Self::ZeroPauses,
         Self::MoreKeys,
     ];
 
@@ -166,6 +169,8 @@ const SET_DATA_FRAME: &[u8] = b"\x02\x00\x0d@setDataFrame";
 pub struct Shape {
     /// Pictures from one keyframe to the next, at least 1.
     pub gop: u32,
+    /// Pictures of the first GOP that are left out; none with [`Tracks::MoreKeys`].
+    pub phase: u32,
     /// Milliseconds between pictures, at least 1.
     pub picture_ms: u32,
     /// Milliseconds between audio frames; 0 for none.
@@ -190,6 +195,7 @@ pub struct Broadcast {
     /// Who and which publication, hashed.
     identity: u64,
     index: u32,
+    /// Pictures so far, those that were left out included.
     pictures: u32,
     sounds: u32,
     /// Headers changed since the first ones.
@@ -201,8 +207,14 @@ pub struct Broadcast {
 impl Broadcast {
     /// The `publication`th broadcast (from 0) of the client called `client`.
     pub fn new(shape: Shape, client: &str, publication: usize) -> Self {
+        let gop = shape.gop.max(1);
         let shape = Shape {
-            gop: shape.gop.max(1),
+            gop,
+            phase: match shape.tracks {
+                // Only one of its tracks would have had a keyframe.
+                Tracks::MoreKeys => 0,
+                _ => shape.phase % gop,
+            },
             picture_ms: shape.picture_ms.max(1),
             ..shape
         };
@@ -210,7 +222,7 @@ impl Broadcast {
             shape,
             identity: seed::fnv(format!("{client}/{publication}").as_bytes()),
             index: 0,
-            pictures: 0,
+            pictures: shape.phase,
             sounds: 0,
             changes: 0,
             due: VecDeque::new(),
@@ -222,7 +234,7 @@ impl Broadcast {
 
     /// Milliseconds from the broadcast's start to its next frame.
     pub fn next_offset(&self) -> u32 {
-        let picture = self.pictures.saturating_mul(self.shape.picture_ms);
+        let picture = self.picture_due();
         let sound = self.sounds.saturating_mul(self.shape.audio_ms);
         if let Some((offset, _)) = self.due.front() {
             *offset
@@ -231,6 +243,11 @@ impl Broadcast {
         } else {
             picture
         }
+    }
+
+    fn picture_due(&self) -> u32 {
+        let sent = self.pictures - self.shape.phase;
+        sent.saturating_mul(self.shape.picture_ms)
     }
 
     /// The time of the next frame.
@@ -280,8 +297,7 @@ impl Broadcast {
     }
 
     fn next_pieces(&mut self, offset: u32) -> Vec<Piece> {
-        let picture_due = self.pictures.saturating_mul(self.shape.picture_ms);
-        if self.shape.audio_ms > 0 && offset < picture_due {
+        if self.shape.audio_ms > 0 && offset < self.picture_due() {
             self.sounds += 1;
             return self.sounds();
         }
@@ -379,6 +395,7 @@ mod tests {
 
     const SHAPE: Shape = Shape {
         gop: 3,
+        phase: 0,
         picture_ms: 40,
         audio_ms: 23,
         picture_bytes: 4_000,
@@ -440,9 +457,11 @@ mod tests {
             };
             let expected = match tracks {
                 Tracks::Legacy | Tracks::Single => vec![0],
-                Tracks::OneTrack | Tracks::LateZero | Tracks::ZeroStops | Tracks::MoreKeys => {
-                    vec![0, 1]
-                }
+                Tracks::OneTrack
+                | Tracks::LateZero
+                | Tracks::ZeroStops
+                | Tracks::ZeroPauses
+                | Tracks::MoreKeys => vec![0, 1],
                 Tracks::ManyTracks | Tracks::ManyCodecs => vec![0, 1, 2],
                 Tracks::TrackOne => vec![1],
             };

@@ -33,6 +33,9 @@ pub const CONNECTION_BYTES: u64 = (2 * limits::PARTIAL_RESERVE + limits::REPLY_B
 /// What each byte that it sends may cost: in the ring of its stream, in a message that is being put together while its
 /// buffer grows, as parsed values.
 pub const COST_OF_A_BYTE: u64 = 4;
+/// What each chunk costs that its frames are laid out in for players: a header of format 3 and its extended timestamp,
+/// in a buffer that grows by doubling.
+pub const COST_OF_A_CHUNK: u64 = 10;
 
 /// Accounts that may be open at once, in all worlds of a process.
 const ACCOUNTS: usize = 16_384;
@@ -106,9 +109,10 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// What it may cost.
-    pub fn cap(self) -> u64 {
-        CONNECTION_BYTES + COST_OF_A_BYTE * self.fed
+    /// What it may cost where the server's chunks have `chunk_size` bytes.
+    pub fn cap(self, chunk_size: u32) -> u64 {
+        let chunks = self.fed.div_ceil(u64::from(chunk_size).max(1));
+        CONNECTION_BYTES + COST_OF_A_BYTE * self.fed + COST_OF_A_CHUNK * chunks
     }
 }
 

@@ -411,6 +411,10 @@ pub struct SendMedia {
     pub until_ms: u32,
     /// Pictures from one keyframe to the next.
     pub gop: u32,
+    /// Pictures of the first GOP that are left out, as by an encoder that was running when it connected. (Not with
+    /// [`Tracks::MoreKeys`], whose first keyframe would be of a track alone.)
+    #[serde(skip_serializing_if = "is_zero")]
+    pub phase: u32,
     /// Milliseconds between pictures.
     pub picture_ms: u32,
     /// Milliseconds between audio frames; 0 for none.
@@ -441,6 +445,7 @@ impl Default for SendMedia {
             frames: 100,
             until_ms: 0,
             gop: 10,
+            phase: 0,
             picture_ms: 40,
             audio_ms: 23,
             picture_bytes: 4_000,

@@ -97,7 +97,7 @@ fn the_canary_is_reported_red_by_the_right_checker() {
 
 #[test]
 fn a_sweep_finds_the_canary_shrinks_it_and_tells_the_command_that_replays_it() {
-    let room = room("sweep");
+    let room = room("sweep").join("made");
     let dir = room.to_str().unwrap();
     let args = [
         "sweep",

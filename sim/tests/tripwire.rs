@@ -68,6 +68,7 @@ impl Software for Leaky {
         sites.control.spawn("serve", serve).detach();
         Running {
             stop: Box::new(|| ()),
+            excess: Box::new(|| None),
             census: Box::new(Leftovers::new),
             estate: Box::new(Leftovers::new),
         }

@@ -49,6 +49,7 @@ impl Software for Tiny {
         sites.control.spawn("serve", serve).detach();
         Running {
             stop: Box::new(|| ()),
+            excess: Box::new(|| None),
             census: Box::new(Leftovers::new),
             estate: Box::new(Leftovers::new),
         }

@@ -195,7 +195,10 @@ impl Stream {
     /// What a shard needs that begins to carry this stream.
     pub fn snapshot(&self) -> Snapshot {
         let key = self.cached_key();
-        let mut messages = self.prelude(key);
+        let mut messages = match planted(Bug::SnapshotWithoutHeaders) {
+            true => Vec::new(),
+            false => self.prelude(key),
+        };
         if let Some(key) = key {
             messages.extend(
                 self.ring
@@ -206,7 +209,7 @@ impl Stream {
         }
         Snapshot {
             messages,
-            has_video: self.has_video && !planted(Bug::SnapshotWithoutVideo),
+            has_video: self.has_video,
             lead: match &self.lead {
                 _ if planted(Bug::SnapshotWithoutLead) => Lead::default(),
                 lead => lead.clone(),

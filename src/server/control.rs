@@ -8,6 +8,7 @@ use futures_lite::future::yield_now;
 use super::message::{ControlMessage, ControlPlan, ShardMessage};
 use crate::limits;
 use crate::media::directory::{Directory, ShardId, StreamKey, Subscriber};
+use crate::planted::{Bug, planted};
 use crate::runtime::mailbox::Sender;
 use crate::runtime::{Runtime, Task};
 
@@ -103,6 +104,7 @@ async fn accept<R: Runtime>(
                     yield_now().await; // a storm of them must not keep the directory, or a stop, waiting
                 }
             }
+            Err(_) if planted(Bug::AcceptErrorEnds) => return,
             Err(error) => {
                 // A peer that gave up in the queue, or no file descriptor left: neither may end the server.
                 tracing::warn!(%error, "accept failed; trying again in {:?}", limits::ACCEPT_BACKOFF);

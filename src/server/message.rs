@@ -248,6 +248,8 @@ pub struct Census {
     pub players: usize,
     /// Bytes in rings.
     pub ring_bytes: usize,
+    /// Frames and notices in the fullest ring.
+    pub fullest_ring: usize,
     /// Questions to the directory without an answer.
     pub requests: usize,
 }

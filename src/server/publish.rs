@@ -319,9 +319,7 @@ impl<R: Runtime> Shard<R> {
         let Some(stream) = self.known_stream(key) else {
             return; // the publisher has gone meanwhile
         };
-        if !planted(Bug::SnapshotAndBatch) {
-            self.send_batch(&stream, publication); // the snapshot holds it already: it must not come twice
-        }
+        self.send_batch(&stream, publication); // the snapshot holds it already: it must not come twice
         let state = &mut *stream.state.borrow_mut();
         let snapshot = state.media.snapshot();
         let Some(local) = state.local(publication) else {

@@ -111,10 +111,13 @@ impl<R: Runtime> Shard<R> {
     pub fn census(&self) -> Census {
         let streams = self.0.streams.borrow();
         let states = streams.values().map(|stream| stream.state.borrow());
-        let (players, ring_bytes) = states.fold((0, 0), |(players, bytes), state| {
+        let (players, ring_bytes, fullest_ring) = states.fold((0, 0, 0), |sums, state| {
+            let ring = state.media.ring();
+            let (players, bytes, fullest) = sums;
             (
                 players + state.players.len(),
-                bytes + state.media.ring().bytes(),
+                bytes + ring.bytes(),
+                fullest.max(ring.len()),
             )
         });
         Census {
@@ -122,6 +125,7 @@ impl<R: Runtime> Shard<R> {
             streams: streams.len(),
             players,
             ring_bytes,
+            fullest_ring,
             requests: self.0.requests.len(),
         }
     }

@@ -68,7 +68,7 @@ impl Checker for Acks {
         match seen {
             Observation::Stops => self.stopping = true,
             Observation::Climate(climate) => self.gentle = climate.gentle,
-            // Its next connection need not be heard.
+            // The next connection need not be tapped.
             Observation::Dials => {
                 self.connections.remove(who);
             }

@@ -36,7 +36,7 @@ impl Climate {
             && scenario.outages.is_empty()
             && scenario.clocks.are_right();
         let roomy = faults.upstream_window[0] >= ROOMY && faults.downstream_window[0] >= ROOMY;
-        // A shard that lags is not sent the end of what it missed.
+        // A shard that lags waits for the next batch.
         let full = scenario.server.mailbox_backlog.is_none() && scenario.buggify <= 0.0;
         Self {
             latency: Duration::from_millis(

@@ -12,11 +12,15 @@ use crate::journal::Observation;
 /// within bound. (That nobody else is closed with it, and that nothing panics, others judge.)
 #[derive(Default)]
 pub struct Garbage {
-    /// Tapped connections that have offended: since when, and how.
+    /// Connections that have offended: since when, and how.
     offenders: BTreeMap<String, (Instant, &'static str)>,
     steady: bool,
+    narrow: bool,
     exercised: u64,
 }
+
+/// Windows of links on which whoever reads nothing has most of its answers still waiting.
+const NARROW: usize = 128 * 1_024;
 
 /// From the offence to the close: the way there and back, stalls, and all that was under way before.
 const TIME: Duration = Duration::from_secs(5);
@@ -28,9 +32,19 @@ impl Checker for Garbage {
 
     fn observe_at(&mut self, at: Instant, who: &str, seen: &Observation) -> Result<(), String> {
         match seen {
-            Observation::Climate(climate) => self.steady = climate.steady,
+            // Of what is asked a window more is answered than waits.
+            Observation::Climate(climate) => {
+                self.steady = climate.steady;
+                self.narrow = climate.downstream <= NARROW;
+            }
+            Observation::Breaks { how } if self.narrow && how.starts_with("asks") => {
+                self.offenders.insert(who.into(), (at, how));
+            }
             Observation::Dials | Observation::Injected { .. } => {
                 self.offenders.remove(who);
+            }
+            Observation::Breaks { how } => {
+                self.offenders.entry(who.into()).or_insert((at, how));
             }
             Observation::Lost { .. } => {
                 self.exercised += u64::from(self.offenders.remove(who).is_some());
@@ -68,13 +82,21 @@ mod tests {
 
     #[test]
     fn one_that_stays_is_found() {
+        let offends = Heard {
+            sent: 0,
+            what: What::Offends("babbles"),
+        };
+        stays(|checker| checker.overhear(Instant::ZERO, "eve", &offends));
+        let breaks = Observation::Breaks { how: "babbles" };
+        stays(|checker| checker.observe_at(Instant::ZERO, "eve", &breaks));
+    }
+
+    fn stays(offend: impl Fn(&mut Garbage) -> Result<(), String>) {
         let mut checker = Garbage {
             steady: true,
             ..Garbage::default()
         };
-        let what = What::Offends("babbles");
-        let offends = Heard { sent: 0, what };
-        assert_eq!(checker.overhear(Instant::ZERO, "eve", &offends), Ok(()));
+        assert_eq!(offend(&mut checker), Ok(()));
         let stands = Observation::Stands {
             sent: 1,
             last_sent: Instant::ZERO,

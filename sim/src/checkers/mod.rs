@@ -186,6 +186,7 @@ mod testing {
     pub(crate) fn small(tracks: Tracks) -> Shape {
         Shape {
             gop: 3,
+            phase: 0,
             picture_ms: 40,
             audio_ms: 0,
             picture_bytes: 200,

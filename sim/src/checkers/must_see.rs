@@ -57,8 +57,9 @@ struct Place {
     picks: Vec<MediaKind>,
 }
 
-/// By then every shard knows of a player.
+/// By then every shard knows of a player; where all is gentle, soon.
 const KNOWN: Duration = Duration::from_secs(1);
+const SOON_KNOWN: Duration = Duration::from_millis(300);
 
 impl Place {
     fn may_lack(&self, frame: &Frame) -> bool {
@@ -157,7 +158,10 @@ impl MustSee {
                     ));
                 }
             }
-            None if entry.frame.sort == Sort::Key => self.joined += 1,
+            None if fresh && !header => {
+                self.joined += u64::from(entry.frame.sort == Sort::Key);
+                verdict = self.begins_late(at, who, entry);
+            }
             _ => {}
         }
         self.exercised += u64::from(place.next.is_some());
@@ -170,6 +174,27 @@ impl MustSee {
             player.now = Some(place);
         }
         verdict
+    }
+
+    /// One who came later begins with the first keyframe behind that at the latest.
+    fn begins_late(&self, at: Instant, who: &str, entry: &Entry) -> Result<(), String> {
+        let publication = &entry.publication;
+        let full = self.hub.climate.is_some_and(|climate| climate.full);
+        let first = self.first_keyframe(who, publication);
+        let held = |index: &usize| {
+            let sent = self.hub.sent_at(publication, *index);
+            sent.is_some_and(|sent| at.since(sent) < limits::RING_AGE)
+                && self.hub.has_room(publication, *index)
+        };
+        match first.filter(held) {
+            Some(index) if full && index < entry.index && !self.double.contains(who) => {
+                Err(format!(
+                    "{who} begins with #{} of {} and not with the keyframe #{index}",
+                    entry.index, publication.0
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The player is told that the publisher has gone.
@@ -187,9 +212,7 @@ impl MustSee {
             .hub
             .record(publication)
             .and_then(|record| record.closed);
-        let full = self.hub.climate.is_some_and(|climate| climate.full);
-        let sure = full
-            && closed.is_some()
+        let sure = closed.is_some()
             && self.hub.is_reliable(publication)
             && !self.hub.is_contested(publication);
         if !sure || self.hub.stopping {
@@ -227,15 +250,30 @@ impl MustSee {
     /// What one who came later begins with at the latest: a keyframe from then on, which of track 0 is one for sure if no
     /// other leads.
     fn first_keyframe(&self, who: &str, publication: &Publication) -> Option<usize> {
-        let since = self.players.get(who)?.since? + KNOWN;
+        let gentle = self.hub.climate.is_some_and(|climate| climate.gentle);
+        let known = if gentle { SOON_KNOWN } else { KNOWN };
+        let since = self.players.get(who)?.since? + known;
         let frames = self.hub.frames(publication);
-        let leads = |frame: &Rc<Frame>| frame.sort != Sort::Key || frame.tracks.contains(&0);
-        let later = |index: &usize| {
-            let sent = self.hub.sent_at(publication, *index);
-            frames[*index].sort == Sort::Key && sent.is_some_and(|sent| since < sent)
-        };
-        let first = (0..frames.len()).find(later)?;
-        frames.iter().all(leads).then_some(first)
+        // The tracks that lead: 0, and behind its end what comes then.
+        let mut leaders: Option<&[u8]> = Some(&[0]);
+        for (index, frame) in frames.iter().enumerate() {
+            if frame.sort == Sort::End {
+                leaders = None;
+            }
+            if frame.sort != Sort::Key {
+                continue;
+            }
+            if frame.tracks.contains(&0) {
+                leaders = Some(&[0]);
+            }
+            let leads =
+                leaders.get_or_insert(&frame.tracks) == &frame.tracks || frame.tracks.contains(&0);
+            let sent = self.hub.sent_at(publication, index);
+            if leads && sent.is_some_and(|sent| since < sent) {
+                return Some(index);
+            }
+        }
+        None
     }
 
     /// The player has read all that has come: what was sent long enough ago must be among it.
@@ -264,8 +302,10 @@ impl MustSee {
             return Ok(());
         };
         let sent = self.hub.frames(publication).len();
+        // What was there before it came follows when it has come.
+        let since = self.players.get(who).and_then(|player| player.since);
         let due = |index: &usize| {
-            let sent = self.hub.sent_at(publication, *index);
+            let sent = self.hub.sent_at(publication, *index).max(since);
             sent.is_some_and(|sent| sent + settles < at)
         };
         let to = (0..sent).take_while(due).count();

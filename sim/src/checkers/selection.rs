@@ -1,18 +1,25 @@
 //! What a player gets is an ordered selection of whole published messages, unaltered, of its own stream.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::library::{Entry, Library};
 use super::{Checker, Publication, is_servers_own};
 use crate::journal::Observation;
 
-/// Invariants 1 and 8 of the reference. Headers may come again; everything else moves forward only.
+/// Invariants 1 and 8 of the reference. Headers may come again; everything else moves forward only, publications too.
 #[derive(Default)]
 pub struct Selection {
     library: Library,
     /// Per player: the publications it has seen, the last being the current one, and the last index of media.
     players: BTreeMap<String, Player>,
+    /// Who publishes what: its present publication.
+    asked: BTreeMap<String, Publication>,
+    /// Per publication, when it was asked for and when it was over, by a clock that ticks with every such event.
+    lives: BTreeMap<Publication, (u64, Option<u64>)>,
+    clock: u64,
     exercised: u64,
+    successions: u64,
 }
 
 #[derive(Default)]
@@ -39,6 +46,23 @@ impl Checker for Selection {
     fn observe(&mut self, who: &str, seen: &Observation) -> Result<(), String> {
         self.library.learn(who, seen);
         match seen {
+            Observation::AsksToPublish { publication, .. } => {
+                self.clock += 1;
+                let publication = (Rc::from(who), *publication);
+                self.lives.insert(publication.clone(), (self.clock, None));
+                self.asked.insert(who.into(), publication);
+                Ok(())
+            }
+            // What follows on half a connection is still of it.
+            Observation::LetsGo { why } if *why != "half-closes" => {
+                self.clock += 1;
+                if let Some(publication) = self.asked.remove(who)
+                    && let Some((_, over)) = self.lives.get_mut(&publication)
+                {
+                    *over = Some(self.clock);
+                }
+                Ok(())
+            }
             Observation::AsksToPlay { .. } => {
                 self.players.insert(who.into(), Player::default());
                 Ok(())
@@ -60,10 +84,24 @@ impl Checker for Selection {
                         entry.name
                     ));
                 }
-                self.players
-                    .entry(who.into())
-                    .or_default()
-                    .take(who, &entry)
+                let player = self.players.entry(who.into()).or_default();
+                if let Some((old, _)) = &player.now
+                    && *old != entry.publication
+                {
+                    self.successions += 1;
+                    let (of, before) = (&entry.publication, &old.0);
+                    let over = self.lives.get(of).and_then(|(_, over)| *over);
+                    let asked = self.lives.get(old).map(|(asked, _)| *asked);
+                    if let (Some(over), Some(asked)) = (over, asked)
+                        && over < asked
+                    {
+                        return Err(format!(
+                            "{who} got #{} of {} behind media of {before}, who came when that was over",
+                            entry.index, of.0
+                        ));
+                    }
+                }
+                player.take(who, &entry)
             }
             _ => Ok(()),
         }
@@ -71,6 +109,10 @@ impl Checker for Selection {
 
     fn exercised(&self) -> u64 {
         self.exercised
+    }
+
+    fn special_cases(&self) -> Vec<(&'static str, u64)> {
+        vec![("publications behind others", self.successions)]
     }
 }
 

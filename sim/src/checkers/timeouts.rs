@@ -217,8 +217,8 @@ mod tests {
             latency: Duration::ZERO,
             steady: true,
             gentle: true,
-            full: true,
             ring_frames: 100,
+            full: true,
             downstream: 100,
             drain: Duration::ZERO,
         }

@@ -129,6 +129,15 @@ impl Weaver {
         open
     }
 
+    /// Between the last message of `head`'s chunk stream and `head`: of a message with this time, `head`'s header may be
+    /// the repetition (format 3). None if `head` will lean on nothing.
+    pub(super) fn half_way(&self, head: Head) -> Option<Timestamp> {
+        let last = self.last.iter().find(|last| last.head.csid == head.csid)?;
+        let elapsed = u32::try_from(head.timestamp.since(last.head.timestamp)).ok()?;
+        let leans = !self.full_headers && last.head.stream == head.stream && elapsed < EXTENDED;
+        leans.then(|| last.head.timestamp + elapsed / 2)
+    }
+
     /// The chunk stream's next message leans on nothing: its last one was taken back.
     pub(super) fn forget(&mut self, csid: u32) {
         self.last.retain(|last| last.head.csid != csid);

@@ -112,6 +112,12 @@ impl<S: Stage> Link<S> {
         self.over.as_ref()
     }
 
+    /// Whether it reads so slowly that it is as good as not at all.
+    pub(super) fn reads_nothing(&self) -> bool {
+        self.pace
+            .is_some_and(|pace| pace.bytes as u64 <= pace.every_ms / 1_000)
+    }
+
     pub(super) fn read_slowly(&mut self, pace: ReadPace) {
         self.pace = Some(pace);
     }

@@ -21,6 +21,11 @@ pub(super) fn replace(file: &Path, text: &str) -> Result<(), String> {
         .map_err(|error| format!("{}: {error}", file.display()))
 }
 
+/// Sees to it that `dir` is there: who finds out only after an hour of hunting has lost what was found.
+pub(super) fn make_dir(dir: &Path) -> Result<(), String> {
+    fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))
+}
+
 /// The text of `file`; none if there is no such file.
 #[expect(
     clippy::disallowed_methods,
@@ -68,15 +73,6 @@ pub(super) fn program() -> Result<String, String> {
     let bytes = std::env::current_exe().and_then(fs::read);
     let bytes = bytes.map_err(|error| format!("cannot read this program: {error}"))?;
     Ok(format!("{:016x}", millstream_sim::seed::fnv(&bytes)))
-}
-
-/// Makes the directory that a sweep saves into, before anything is swept: what it finds may take hours to find again.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the commands' files; the server is not involved"
-)]
-pub(super) fn make_directory(dir: &Path) -> Result<(), String> {
-    fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))
 }
 
 /// The scenarios in a directory, by name.

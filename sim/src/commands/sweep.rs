@@ -77,7 +77,7 @@ impl Sweep {
             canary: self.canary,
         };
         if let Some(dir) = &self.save {
-            files::make_directory(dir)?;
+            files::make_dir(dir)?;
         }
         let program = files::program()?;
         let done = self.resumed(&program)?;

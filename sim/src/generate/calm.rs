@@ -42,12 +42,18 @@ pub(super) fn roles(swarm: Swarm) -> BoxedStrategy<Vec<Role>> {
 fn publisher(swarm: Swarm) -> impl Strategy<Value = Role> {
     let tracks = prop_oneof![
         Just(Tracks::ZeroStops),
+        Just(Tracks::ZeroPauses),
         Just(Tracks::MoreKeys),
         pick(&Tracks::ALL),
     ];
     let shape = (1_u32..12, pick(&[20, 40]), pick(&[200, 1_000]));
     (pick(&PUBLISHERS), LASTS_MS, shape, tracks, media(swarm)).prop_map(
         |(name, until_ms, (gop, picture_ms, picture_bytes), tracks, media)| {
+            // Long enough for a viewer to be known before the GOP ends.
+            let (gop, until_ms) = match tracks {
+                Tracks::ZeroPauses => (1_100 / picture_ms, until_ms + 1_000),
+                _ => (gop, until_ms),
+            };
             let media = SendMedia {
                 frames: 100_000,
                 until_ms,

@@ -113,9 +113,10 @@ fn assemble(seed: u64, swarm: Swarm, mood: Mood, stage: Stage, roles: Vec<Role>)
         clients: cast(roles),
         expect: Expect::default(),
     };
-    trouble::strike(&mut scenario, &mut Rng::with_seed(trouble));
+    let mut rng = Rng::with_seed(trouble);
+    trouble::strike(&mut scenario, &mut rng);
     if mood != Mood::Wild {
-        trouble::spare(&mut scenario);
+        trouble::spare(&mut scenario, &mut rng);
     }
     if mood == Mood::Long {
         scenario.network.tick_ms = LONG_TICK_MS;
@@ -135,10 +136,14 @@ fn roles(swarm: Swarm, mood: Mood) -> impl Strategy<Value = Vec<Role>> {
     if swarm.has(Kind::Storms) {
         groups.push(vec(players::storm(swarm), 1..3).boxed());
         groups.push(vec(storms::publisher(swarm), 0..2).boxed());
+        groups.push(vec(storms::fickle(), 0..3).boxed());
     }
     if swarm.has(Kind::Handovers) {
         groups.push(storms::rivals(swarm));
         groups.push(vec(players::stayer(swarm), 1..3).boxed());
+    }
+    if swarm.has(Kind::Pings) && swarm.has(Kind::SlowReaders) {
+        groups.push(vec(strangers::glutton(), 0..2).boxed());
     }
     if swarm.has(Kind::Strangers) {
         groups.push(vec(strangers::stranger(), 1..3).boxed());
@@ -147,7 +152,7 @@ fn roles(swarm: Swarm, mood: Mood) -> impl Strategy<Value = Vec<Role>> {
         Mood::Wild => {}
         Mood::Calm => groups.push(calm::roles(swarm)),
         Mood::Long => {
-            groups.push(vec(strangers::sleeper(swarm), 1..4).boxed());
+            groups.push(strangers::sleepers(swarm));
             groups.push(prop_oneof![Just(Vec::new()).boxed(), strangers::stalled()].boxed());
         }
     }

@@ -97,7 +97,11 @@ pub(super) fn media(swarm: Swarm) -> impl Strategy<Value = SendMedia> {
     let [picture_bytes, aggregates] = sizes(swarm);
     let [starts, every] = times(swarm);
     (
-        (1_usize..90, prop_oneof![4 => 1_u32..16, 1 => Just(1_000)]),
+        (
+            1_usize..90,
+            prop_oneof![4 => 1_u32..16, 1 => Just(1_000)],
+            prop_oneof![3 => Just(0), 1 => 1_u32..16],
+        ),
         (pick(&[10, 16, 20, 33, 40]), pick(&[0, 10, 21, 23])),
         pick(picture_bytes),
         pick(every),
@@ -124,6 +128,8 @@ pub(super) fn media(swarm: Swarm) -> impl Strategy<Value = SendMedia> {
                 let mut media = SendMedia {
                     frames: size.0,
                     gop: size.1,
+                    // Of a GOP that never ends nobody would see the next.
+                    phase: if size.1 > 16 { 0 } else { size.2 },
                     picture_ms: pace.0,
                     audio_ms: pace.1,
                     picture_bytes,

@@ -3,16 +3,42 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::pieces::{Steps, connect, leave, media, named, start, stream};
+use super::pieces::{Steps, connect, leave, media, named, pick, start, stream, wait};
 use super::role::Role;
 use super::swarm::Swarm;
-use crate::scenario::{SendMedia, Step, Stream};
+use crate::scenario::{Connect, Cut, CutKind, SendMedia, Step, Stream};
 
 /// A publisher whose connection does not last, and who comes back at once.
 pub(super) fn publisher(swarm: Swarm) -> BoxedStrategy<Role> {
     let name = stream();
     (start(), name, vec(short(swarm, 6), 4..12))
         .prop_map(|(start_ms, stream, times)| role("returner", start_ms, &stream, times))
+        .boxed()
+}
+
+/// One who asks for a name, and is gone before it hears whether it has it.
+pub(super) fn fickle() -> BoxedStrategy<Role> {
+    let connect = Connect {
+        pipelined: true,
+        ..Connect::default()
+    };
+    // What is closed with something unread is reset, and so is what is aborted; that overtakes what was asked.
+    let leave = pick(&[Step::Abort, Step::HalfClose, Step::Close]);
+    let cut = (3_200_u64..3_700).prop_map(|after| {
+        let how = CutKind::Rst;
+        Step::CutAfter(Cut { after, how })
+    });
+    let streams = pick(&["hot", "whim", "whim", "fancy"]).prop_map(named);
+    let once = (streams, cut, any::<bool>(), wait(0..60), leave).prop_map(
+        move |(stream, cut, is_cut, wait, leave)| {
+            let mut steps = Vec::from_iter(is_cut.then_some(cut));
+            let connect = Step::Connect(connect.clone());
+            steps.extend([connect, Step::Publish(stream), wait, leave]);
+            steps
+        },
+    );
+    (start(), vec(once, 3..10))
+        .prop_map(|(start_ms, times)| Role::new("fickle", start_ms, times.concat()))
         .boxed()
 }
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::pieces::{Steps, bomb, breaking, leave, media, named, sized, start, wait};
 use super::role::Role;
 use super::swarm::Swarm;
-use crate::scenario::{Connect, Garbage, GarbageKind, SendMedia, Step};
+use crate::scenario::{Connect, Garbage, GarbageKind, ReadPace, SendMedia, Step, Tell};
 
 /// Bytes of C0, C1 and C2.
 const HANDSHAKE: u32 = 3_073;
@@ -47,9 +47,8 @@ fn nonsense() -> impl Strategy<Value = Steps> {
 }
 
 /// Somebody whom the server sends away because time is up, or asks whether it is still there.
-pub(super) fn sleeper(swarm: Swarm) -> BoxedStrategy<Role> {
+fn sleeper(swarm: Swarm) -> BoxedStrategy<Steps> {
     let connect = || Step::Connect(Connect::default());
-    let sleeps = |ms| [Step::SilenceMs(ms), Step::WaitMs(100)];
     let half = any::<u16>().prop_map(move |any| {
         let size = u32::from(any) % HANDSHAKE;
         let kind = GarbageKind::Handshake;
@@ -61,28 +60,62 @@ pub(super) fn sleeper(swarm: Swarm) -> BoxedStrategy<Role> {
         vec![
             Step::ConnectRaw,
             Step::Garbage(garbage),
-            Step::WaitMs(10_500),
+            Step::WaitMs(15_000),
         ]
     });
-    let idle = Just([vec![connect()], sleeps(15_500).to_vec()].concat());
+    // Silent first, for whoever looks for a reason why it is sent away.
+    let idle = Just(vec![connect(), Step::SilenceMs(10), Step::WaitMs(20_500)]);
     let publisher = media(swarm).prop_map(move |media| {
-        let mut steps = vec![
+        vec![
             connect(),
             Step::Publish(named("sleepy")),
             Step::SendMedia(media),
-        ];
-        steps.extend(sleeps(31_000));
-        steps
+            Step::SilenceMs(10),
+            Step::WaitMs(35_500),
+        ]
     });
     let player = Just(vec![
         connect(),
         Step::Play(named("sleepy")),
-        Step::WaitMs(31_000),
+        Step::WaitMs(35_500),
     ]);
-    (start(), prop_oneof![half, idle, publisher, player])
-        .prop_map(|(start_ms, mut steps)| {
+    prop_oneof![1 => half, 2 => idle, 1 => publisher, 1 => player]
+        .prop_map(|mut steps| {
             steps.push(Step::Abort);
-            Role::new("sleeper", start_ms, steps)
+            steps
+        })
+        .boxed()
+}
+
+/// Several of them; together or not, since timers that are due at one moment are in each other's way.
+pub(super) fn sleepers(swarm: Swarm) -> BoxedStrategy<Vec<Role>> {
+    let times = vec(start(), 6);
+    (any::<bool>(), times, vec(sleeper(swarm), 1..6))
+        .prop_map(|(together, times, sleepers)| {
+            let times = times
+                .iter()
+                .map(|time| if together { times[0] } else { *time });
+            let sleepers = times.zip(sleepers);
+            let roles = sleepers.map(|(start_ms, steps)| Role::new("sleeper", start_ms, steps));
+            roles.collect()
+        })
+        .boxed()
+}
+
+/// One who asks faster than it reads the answers: who cannot be cut off by a timeout.
+pub(super) fn glutton() -> BoxedStrategy<Role> {
+    start()
+        .prop_map(|start_ms| {
+            let pace = |bytes, every_ms| Step::ReadSlowly(ReadPace { bytes, every_ms });
+            let steps = vec![
+                Step::Connect(Connect::default()),
+                pace(1, 5_000),
+                Step::Tell(Tell::Pings(60_000)),
+                pace(16_384, 1),
+                Step::WaitMs(6_000),
+                Step::Abort,
+            ];
+            Role::new("glutton", start_ms, steps)
         })
         .boxed()
 }
@@ -109,7 +142,8 @@ pub(super) fn stalled() -> BoxedStrategy<Vec<Role>> {
     let plays = vec![
         connect(),
         Step::Play(stream),
-        Step::SilenceMs(36_500),
+        // The windows are full after a few seconds.
+        Step::SilenceMs(42_000),
         Step::WaitMs(100),
         Step::Abort,
     ];

@@ -4,6 +4,7 @@ use fastrand::Rng;
 
 use crate::clocks::{Clocks, WallJump};
 use crate::faults::FaultConfig;
+use crate::generate::Kind;
 use crate::order::OrderKind;
 use crate::scenario::{LinkChange, LinkEvent, Mail, Network, Outage, Scenario};
 use crate::seed::happens;
@@ -24,22 +25,48 @@ pub(super) fn strike(scenario: &mut Scenario, rng: &mut Rng) {
         // Then it lasts until the server's timeouts are due.
         scenario.network.tick_ms = super::LONG_TICK_MS;
     }
-    scenario.stop_ms = happens(rng, 0.15).then(|| rng.u64(50..2_500));
     if happens(rng, 0.12) {
         scenario.outages = outages(rng);
     }
     scenario.clocks = clocks(rng);
-    if happens(rng, 0.3) {
+    // Who comes and goes fast meets answers that come late.
+    let storms =
+        scenario.swarm.contains(&Kind::Storms) || scenario.swarm.contains(&Kind::Handovers);
+    if happens(rng, if storms { 0.6 } else { 0.2 }) {
         scenario.mail = Mail {
             late: round(rng.f64() * 0.3),
             late_ms: 1 << rng.u32(1..8),
         };
     }
     scenario.buggify = if rng.bool() { 0.5 } else { 0.0 };
+    if happens(rng, 0.2) {
+        stop(scenario, rng);
+    }
 }
 
-/// Takes out of `scenario` what may cost a client its connection or its frames.
-pub(super) fn spare(scenario: &mut Scenario) {
+/// The server is told to stop while there is something to do; often just when many have asked for something, and in such
+/// a hurry that it waits for nobody.
+fn stop(scenario: &mut Scenario, rng: &mut Rng) {
+    scenario.stop_ms = Some(rng.u64(50..2_500));
+    if happens(rng, 0.6) {
+        scenario.stop_ms = Some(rng.u64(120..700));
+        scenario.server.drain_ms = Some(*pick(rng, &[0, 0, 0, 0, 20]));
+        scenario.mail = Mail {
+            late: 0.9,
+            late_ms: 1 << rng.u32(6..9),
+        };
+    }
+}
+
+/// Takes out of `scenario` what may cost a client its connection or its frames; mostly all that may delay something, too,
+/// since only then can anybody say by when it must come.
+pub(super) fn spare(scenario: &mut Scenario, rng: &mut Rng) {
+    if happens(rng, 0.7) {
+        scenario.clocks = Clocks::default();
+        scenario.mail = Mail::default();
+        scenario.buggify = 0.0;
+        scenario.server.mailbox_backlog = None;
+    }
     scenario.faults = FaultConfig::default();
     scenario.network.events.clear();
     scenario.outages.clear();

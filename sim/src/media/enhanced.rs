@@ -11,7 +11,11 @@ const AUDIO_MULTITRACK: u8 = 5;
 impl Broadcast {
     fn audio_tracks(&self) -> &'static [u8] {
         match self.shape.tracks {
-            Tracks::Legacy | Tracks::Single | Tracks::LateZero | Tracks::ZeroStops => &[0],
+            Tracks::Legacy
+            | Tracks::Single
+            | Tracks::LateZero
+            | Tracks::ZeroStops
+            | Tracks::ZeroPauses => &[0],
             Tracks::OneTrack | Tracks::MoreKeys => &[0, 1],
             Tracks::ManyTracks | Tracks::ManyCodecs => &[0, 1, 2],
             Tracks::TrackOne => &[1],
@@ -22,7 +26,8 @@ impl Broadcast {
         match self.shape.tracks {
             Tracks::LateZero if self.pictures < self.shape.gop => &[1],
             Tracks::ZeroStops if self.pictures >= self.shape.gop => &[1],
-            Tracks::LateZero | Tracks::ZeroStops => &[0, 1],
+            Tracks::ZeroPauses if (self.pictures / self.shape.gop) % 2 == 1 => &[1],
+            Tracks::LateZero | Tracks::ZeroStops | Tracks::ZeroPauses => &[0, 1],
             _ => self.audio_tracks(),
         }
     }
@@ -60,6 +65,11 @@ impl Broadcast {
         if self.shape.tracks == Tracks::ZeroStops
             && self.pictures == self.shape.gop
             && self.identity.is_multiple_of(2)
+        {
+            pieces.push((Sort::End, vec![]));
+        }
+        if self.shape.tracks == Tracks::ZeroPauses
+            && self.pictures % (2 * self.shape.gop) == self.shape.gop
         {
             pieces.push((Sort::End, vec![]));
         }
@@ -201,8 +211,10 @@ impl Broadcast {
             (Tracks::ManyCodecs, false) => &[b"mp4a", b"ac-3", b".mp3"],
             (Tracks::TrackOne, true) => &[b"vp09"],
             (Tracks::TrackOne, false) => &[b"fLaC"],
-            (Tracks::LateZero | Tracks::ZeroStops, true) => &[b"av01", b"vp08"],
-            (Tracks::LateZero | Tracks::ZeroStops, false) => &[b"ec-3"],
+            (Tracks::LateZero | Tracks::ZeroStops | Tracks::ZeroPauses, true) => {
+                &[b"av01", b"vp08"]
+            }
+            (Tracks::LateZero | Tracks::ZeroStops | Tracks::ZeroPauses, false) => &[b"ec-3"],
         }
     }
 

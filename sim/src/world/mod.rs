@@ -47,6 +47,8 @@ const SETTLE_TIME: Duration = Duration::from_secs(40);
 const CUT_SETTLE_TIME: Duration = Duration::from_secs(75);
 /// How long the witnesses at the end may take.
 const WITNESS_TIME: Duration = Duration::from_secs(60);
+/// The server's queues are measured once in so many ticks.
+const MEASURED: u64 = 8;
 /// How long after a stop the server may take beyond its drain time.
 const STOP_SLACK: Duration = Duration::from_secs(5);
 
@@ -138,7 +140,7 @@ fn live_through(
         world.shared.journal.keep_events();
     }
     world.live(scenario);
-    world.report()
+    world.report(scenario)
 }
 
 struct World {
@@ -158,6 +160,9 @@ struct World {
     hosts: usize,
     settle_time: Duration,
     broken: bool,
+    /// Steps so far, and how often queues were measured.
+    steps: u64,
+    measured: u64,
 }
 
 impl World {
@@ -220,6 +225,8 @@ impl World {
             hosts: scenario.network.hosts.max(1),
             settle_time: settle_time(scenario),
             broken: false,
+            steps: 0,
+            measured: 0,
         };
         let climate = Observation::Climate(Climate::of(scenario));
         world.shared.journal.whisper(world.now(), "world", &climate);
@@ -346,6 +353,7 @@ impl World {
             self.fail("no panic", format!("a host ended: {said}"));
         }
         self.go_through_outages();
+        self.measure();
         if self.host.is_up() && self.stop_at.is_some_and(|at| self.sim.elapsed() >= at) {
             if self.stopped_by.is_none() && self.playing.get() > 0 {
                 self.counts.count(Fault::EarlyStop);
@@ -361,6 +369,19 @@ impl World {
             self.fail("graceful stop", "the server has not ended in time".into());
         }
         !self.broken
+    }
+
+    /// Whether the server's queues keep their bounds, now and then: they do not shrink soon.
+    fn measure(&mut self) {
+        self.steps += 1;
+        if !self.steps.is_multiple_of(MEASURED) || !self.host.is_up() || self.broken {
+            return;
+        }
+        self.measured += 1;
+        if let Some(what) = self.host.excess() {
+            self.broken = true;
+            self.fail("queues keep their bounds", what);
+        }
     }
 
     /// All clients have gone: waits until nothing is left of them, or for as long as something may be.
@@ -415,7 +436,7 @@ impl World {
         self.shared.journal.fail(self.now(), checker, what);
     }
 
-    fn report(self) -> Report {
+    fn report(self, scenario: &Scenario) -> Report {
         let work = self.host.work();
         for (site, polls, panics) in &work {
             self.world_line(&format!("{site} took {polls} polls"));
@@ -435,7 +456,9 @@ impl World {
             faults.insert(CANARY, 1);
         }
         let costs = self.shared.memory.costs();
-        if costs.iter().any(|cost| cost.peak > cost.cap()) {
+        let chunk_size = scenario.server.chunk_size;
+        let chunk_size = chunk_size.unwrap_or(millstream::limits::CHUNK_SIZE_DEFAULT);
+        if costs.iter().any(|cost| cost.peak > cost.cap(chunk_size)) {
             let what = "a connection took more memory than it may for what it sent".to_owned();
             self.fail(MEMORY, what);
         }
@@ -444,6 +467,9 @@ impl World {
         // Each is counted against the budget of its millisecond before it is made.
         verdict.exercised.push((MEMORY, costs.len() as u64));
         verdict.exercised.push(("polls within their budget", polls));
+        verdict
+            .exercised
+            .push(("queues keep their bounds", self.measured));
         Report {
             trace,
             violations: verdict.violations,

@@ -122,6 +122,7 @@ impl<S: Stage> Actor<S> {
 fn shape(media: &SendMedia) -> Shape {
     Shape {
         gop: media.gop,
+        phase: media.phase,
         picture_ms: media.picture_ms,
         audio_ms: media.audio_ms,
         picture_bytes: media.picture_bytes,

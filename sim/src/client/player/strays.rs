@@ -1,5 +1,6 @@
 //! What a script does that sessions do not do by themselves.
 
+use millstream::limits;
 use millstream::rtmp::amf::Value;
 use millstream::rtmp::message;
 use millstream::rtmp::session::MessageStreamId;
@@ -13,6 +14,9 @@ use crate::client::garbage;
 use crate::journal::Observation;
 use crate::media::Frame;
 use crate::scenario::{Chunking, Cut, CutKind, Ending, Garbage, Tell};
+
+/// Bytes that the answer to a ping has at least: a header of format 3, and its 6.
+const ANSWER_TO_PING: u64 = 7;
 
 impl<S: Stage> Actor<S> {
     pub(super) fn cut_after(&mut self, cut: Cut) {
@@ -48,12 +52,15 @@ impl<S: Stage> Actor<S> {
         }
         let how = "sends garbage";
         self.note(&Observation::Strays { how });
-        if self.state.connected && garbage.is_fatal() {
-            self.note(&Observation::Breaks { how });
-        }
+        let fatal = self.state.connected && garbage.is_fatal();
         let bytes = garbage::bytes(garbage, self.chunk_size);
         self.with_link(|link| link.session.send_raw(&bytes));
         self.flush().await;
+        // Only now is it on its way; the server may have been faster.
+        let stands = self.link.as_ref().is_some_and(|l| l.over().is_none());
+        if fatal && stands {
+            self.note(&Observation::Breaks { how });
+        }
     }
 
     pub(super) async fn tell(&mut self, tell: &Tell) {
@@ -88,6 +95,16 @@ impl<S: Stage> Actor<S> {
             }
         });
         self.flush().await;
+        let asked = u64::from(times) * ANSWER_TO_PING;
+        if asked > limits::REPLY_BYTES as u64
+            && self
+                .link
+                .as_ref()
+                .is_some_and(|link| link.reads_nothing() && link.is_flushed())
+        {
+            let how = "asks and does not read the answers";
+            self.note(&Observation::Breaks { how });
+        }
     }
 
     /// Takes the metadata back, in the order of its broadcast.
@@ -182,15 +199,23 @@ impl<S: Stage> Actor<S> {
         }
         let long = payload.len() > self.chunk_size as usize;
         if long && how.take_back && self.woven % 3 == 1 {
-            // Its first chunk is all of it that comes.
-            let _ = self.weaver.begin(&mut out, head, payload, self.chunk_size);
+            // Its first chunk is all of it that comes. Its header stays in force behind it: a server that has not dropped
+            // the rest takes what leans on it for that.
+            let half_way = self.weaver.half_way(head);
+            let begun = Head {
+                timestamp: half_way.unwrap_or(head.timestamp),
+                ..head
+            };
+            let _ = self.weaver.begin(&mut out, begun, payload, self.chunk_size);
             self.say(&mut out);
             let csid = head.csid.to_be_bytes();
             self.with_link(|link| {
                 link.session
                     .send_message(message::ABORT, 0, Timestamp(0), &csid);
             });
-            self.weaver.forget(head.csid);
+            if half_way.is_none() {
+                self.weaver.forget(head.csid);
+            }
         }
         let mut picture = self.weaver.begin(&mut out, head, payload, self.chunk_size);
         let mut first = true;
