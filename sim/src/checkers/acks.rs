@@ -208,4 +208,24 @@ mod tests {
         assert_eq!(judge(&[(600, 500)], 0, end), Ok(()));
         assert!(judge(&[(600, 500)], 0, end + 1).is_err(), "left out");
     }
+
+    #[test]
+    fn a_connection_that_is_not_heard_is_not_taken_for_the_one_before() {
+        let mut checker = Acks {
+            gentle: true,
+            ..Acks::default()
+        };
+        let mut hear =
+            |sent, what: What<'_>| checker.overhear(Instant::ZERO, "bob", &Heard { sent, what });
+        hear(0, What::Begins).unwrap();
+        hear(16, What::Asked(&control(5, 1_000))).unwrap();
+        hear(5_000, What::Asked(&control(1, 128))).unwrap();
+        for seen in [
+            Observation::Dials,
+            Observation::LetsGo { why: "half-closes" },
+            Observation::Lost { how: "FIN" },
+        ] {
+            assert_eq!(checker.observe("bob", &seen), Ok(()));
+        }
+    }
 }
