@@ -3,8 +3,8 @@
 //! `turmoil-net` 0.1, which has byte buffers and retransmits, was measured as a second way to carry segments and left
 //! alone: it retransmits after a count of passes and not after a time, so that with its defaults and 20 ms of latency a
 //! connection in eighty is given up on a link that loses nothing; a host cannot crash; buffers are the same for all
-//! connections; and it is not faster (4.5 ms a virtual second against 6.5, with ticks of 1 ms). What a program sees of loss on
-//! TCP is lateness, and that is here: stalls, held links, latencies, and lines given up.
+//! connections; and a virtual second costs 4.5 ms instead of 6.5 (two hosts, ticks of 1 ms), which longer ticks do better.
+//! What a program sees of loss on TCP is lateness, and that is here: stalls, held links, latencies, and lines given up.
 
 use core::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
