@@ -53,8 +53,9 @@ impl Checker for Selection {
                 self.asked.insert(who.into(), publication);
                 Ok(())
             }
-            // What follows on half a connection is still of it.
-            Observation::LetsGo { why } if *why != "half-closes" => {
+            // What follows on half a connection is still of it, and the server may close one that its client has left
+            // for another.
+            Observation::LetsGo { why } if !["half-closes", "the server closed"].contains(why) => {
                 self.clock += 1;
                 if let Some(publication) = self.asked.remove(who)
                     && let Some((_, over)) = self.lives.get_mut(&publication)

@@ -24,7 +24,7 @@ pub(super) fn witnesses(scenario: &Scenario) -> Vec<Script> {
     };
     // Keyframes come often enough for a player that gets nothing of the past.
     let media = SendMedia {
-        frames: 50,
+        frames: 100,
         gop: 5,
         ..SendMedia::default()
     };
