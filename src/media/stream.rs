@@ -195,10 +195,10 @@ impl Stream {
     /// What a shard needs that begins to carry this stream.
     pub fn snapshot(&self) -> Snapshot {
         let key = self.cached_key();
-        let mut messages = match planted(Bug::SnapshotWithoutHeaders) {
-            true => Vec::new(),
-            false => self.prelude(key),
-        };
+        let mut messages = self.prelude(key);
+        if planted(Bug::SnapshotWithoutHeaders) {
+            messages.clear();
+        }
         if let Some(key) = key {
             messages.extend(
                 self.ring

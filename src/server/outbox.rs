@@ -75,9 +75,8 @@ impl<C: Conn> Outbox<C> {
 
     /// False if the peer lets too much pile up of what it asked for.
     pub(super) fn is_within_bounds(&self) -> bool {
-        planted(Bug::ReplyBoundIgnored)
-            || self.replies.get() <= limits::REPLY_BYTES
-                && self.preludes.get() <= limits::PRELUDE_BYTES
+        let few = self.replies.get() <= limits::REPLY_BYTES;
+        (few && self.preludes.get() <= limits::PRELUDE_BYTES) || planted(Bug::ReplyBoundIgnored)
     }
 
     /// Queues bytes of whole messages.

@@ -437,9 +437,11 @@ fn headers_that_nobody_reads_are_bounded() {
     }
     let mut player = machine.player(0);
     player.stall();
-    player.session.send_raw(&plays(10));
-    player.flush();
-    machine.settle();
+    for _ in 0..10 {
+        player.session.send_raw(&plays(1)); // of several in one read, the last is answered
+        player.flush();
+        machine.settle();
+    }
     assert!(player.is_closed(), "10 sets of 1.2 MB wait for it");
 }
 

@@ -7,9 +7,9 @@
 //! What a program sees of loss on TCP is lateness, and that is here: stalls, held links, latencies, and lines given up.
 
 use core::cell::{Cell, RefCell};
+use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 

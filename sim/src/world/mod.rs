@@ -230,15 +230,15 @@ impl World {
         };
         let climate = Observation::Climate(Climate::of(scenario));
         world.shared.journal.whisper(world.now(), "world", &climate);
-        if scenario.server.ring_frames.is_some() {
-            let seen = Observation::SmallRings;
-            world.shared.journal.note(world.now(), "world", &seen);
-        }
         world.add_clients(scenario);
         world
     }
 
     fn add_clients(&mut self, scenario: &Scenario) {
+        if scenario.server.ring_frames.is_some() {
+            let seen = Observation::SmallRings;
+            self.shared.journal.note(self.now(), "world", &seen);
+        }
         let hosts = scenario.network.hosts.max(1);
         let mut scripts: Vec<Vec<Script>> = vec![Vec::new(); hosts];
         for script in &scenario.clients {

@@ -526,6 +526,9 @@ fn a_pipelined_publish_leaves_behind_connect_and_is_heard_with_it() {
     let create = up.windows(12).filter(|bytes| *bytes == b"createStream");
     assert_eq!(create.count(), 1, "no answer to `connect` was waited for");
     pair.server.handle_input(Instant::ZERO, &up).unwrap();
+    let asked = pair.server.poll_event();
+    assert!(matches!(asked, Some(Event::ConnectRequested(_))));
+    pair.server.accept_connect();
     let (at_server, at_client) = pair.settle();
     let published = |e: &Event| matches!(e, Event::PublishRequested { name, .. } if name == "test");
     assert_eq!(at_server.iter().filter(|e| published(e)).count(), 1);
