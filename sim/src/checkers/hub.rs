@@ -102,7 +102,7 @@ impl Hub {
             } => self.sends(at, (who.into(), *publication), frame),
             Observation::LetsGo { why } => {
                 // With something unread that is a RST, which overtakes what is under way.
-                let leaves = matches!(*why, "left" | "aborts" | "connects anew");
+                let leaves = matches!(*why, "left" | "aborts" | "connects anew" | "is gone");
                 if leaves && !self.answered.contains(who) {
                     self.doubt(who);
                 }
