@@ -599,7 +599,7 @@ mod tests {
         let config = toml(
             "# all of them\nlisten = [\"127.0.0.1:0\", \"[::1]:1935\"]\nshards = 3\nruntime = \"smol\"\n\
              chunk_size = 4_096\nstrict_extended_timestamps = true\ngop_cache = 0\npeer_bandwidth = 0x10000\nwindow_ack_size = 5000\n\
-             drain = \"1500ms\"\nlog = \"debug\"\n",
+             drain = \"1500ms\"\nmerge = \"350ms\"\nlog = \"debug\"\n",
         )
         .unwrap();
         assert_eq!(config.listen.len(), 2);
@@ -610,6 +610,7 @@ mod tests {
         assert_eq!(config.peer_bandwidth, 65_536);
         assert_eq!(config.window_ack_size, 5_000);
         assert_eq!(config.drain, Duration::from_millis(1_500));
+        assert_eq!(config.merge, Duration::from_millis(350));
         assert_eq!(config.log, LogLevel::Debug);
         assert_eq!(toml(""), Ok(Config::default()));
         assert_eq!(config.check(), Ok(()));
@@ -621,7 +622,7 @@ mod tests {
             (
                 "shards = 2\nchunk_sise = 1\n",
                 "m.toml:2:1: unknown key `chunk_sise`, expected one of listen, shards, runtime, chunk_size, \
-                 strict_extended_timestamps, gop_cache, peer_bandwidth, window_ack_size, drain, log",
+                 strict_extended_timestamps, gop_cache, merge, peer_bandwidth, window_ack_size, drain, log",
             ),
             (
                 "shards = 2\n  chunk_size = \"big\"\n",
@@ -656,6 +657,10 @@ mod tests {
                 "listen = []",
                 "m.toml:1:10: listen: expected an address and port such as 0.0.0.0:1935 or [::]:1935, \
                  got an empty list",
+            ),
+            (
+                "merge = \"2s\"",
+                "m.toml:1:9: merge: expected a time such as \"0ms\", \"50ms\" or \"1s\", up to 1 s, got \"2s\"",
             ),
             (
                 "drain = \"5 years\"",
