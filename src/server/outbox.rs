@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 
 use bytes::{Buf, Bytes};
+use smallvec::SmallVec;
 
 use crate::limits;
 use crate::planted::{Bug, planted};
@@ -27,6 +28,33 @@ pub(super) struct Outbox<C> {
     blocked_since: Cell<Option<Instant>>,
     failed: Cell<Option<io::ErrorKind>>,
     sent: Cell<u64>,
+}
+
+/// What one `writev` writes: at most [`limits::GATHER_SLICES`], and no more once they have
+/// [`limits::GATHER_BYTES`].
+#[derive(Default)]
+pub(super) struct Slices<'a> {
+    slices: SmallVec<[IoSlice<'a>; limits::GATHER_SLICES]>,
+    bytes: usize,
+}
+
+impl<'a> Slices<'a> {
+    /// Adds one; false if it is the last.
+    pub(super) fn add(&mut self, bytes: &'a [u8]) -> bool {
+        self.slices.push(IoSlice::new(bytes));
+        self.bytes += bytes.len();
+        self.slices.len() < limits::GATHER_SLICES && self.bytes < limits::GATHER_BYTES
+    }
+
+    /// As `writev` takes them.
+    pub(super) fn as_slice(&self) -> &[IoSlice<'a>] {
+        &self.slices
+    }
+
+    /// Bytes in all of them.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
 }
 
 /// How a write went.
@@ -144,27 +172,29 @@ impl<C: Conn> Outbox<C> {
             return Flushed::Shut(0);
         }
         let mut pending = self.pending.borrow_mut();
-        let mut slices = [IoSlice::new(&[]); limits::GATHER_SLICES];
-        let (mut used, mut wanted) = (0, 0);
-        let mut add = |bytes| {
-            slices[used] = IoSlice::new(bytes);
-            used += 1;
-            wanted += bytes.len();
-            used < limits::GATHER_SLICES && wanted < limits::GATHER_BYTES
-        };
-        let room = pending.iter().all(|bytes| add(bytes));
-        if room {
-            for bytes in more {
-                if !add(bytes) {
-                    break;
-                }
+        let (result, wanted) = {
+            let mut slices = Slices::default();
+            if pending.iter().all(|bytes| slices.add(bytes)) {
+                let _ = { more }.all(|bytes| slices.add(bytes));
             }
-        }
-        if used == 0 {
-            return Flushed::Open(0); // nothing in there that the player wants
-        }
-        let result = self.conn.try_writev(&slices[..used]);
+            if slices.as_slice().is_empty() {
+                return Flushed::Open(0); // nothing in there that the player wants
+            }
+            let result = self.conn.try_writev(slices.as_slice());
+            (result, slices.bytes())
+        };
         self.wrote(now, &mut pending, result, wanted)
+    }
+
+    /// One `writev` of `slices` alone; only for one that is open and has nothing queued.
+    pub(super) fn write_gathered(&self, now: Instant, slices: &Slices<'_>) -> Flushed {
+        match self.conn.try_writev(slices.as_slice()) {
+            Ok(taken) if taken == slices.bytes() => {
+                self.sent.set(self.sent.get() + taken as u64);
+                Flushed::Open(taken)
+            }
+            result => self.wrote(now, &mut self.pending.borrow_mut(), result, slices.bytes()),
+        }
     }
 
     fn wrote(

@@ -13,7 +13,7 @@ use std::task::Poll;
 use bytes::Bytes;
 
 use super::event::{Event, Party};
-use super::outbox::{Flushed, Outbox};
+use super::outbox::{Flushed, Outbox, Slices};
 use super::shard::Shard;
 use super::stream::{LiveStream, State};
 use crate::limits;
@@ -66,10 +66,58 @@ pub(super) enum Delivery {
     Stuck,
 }
 
+/// What players who stand at one place in the ring get next, gathered once for all of them.
+struct Gathered<'a> {
+    from: u64,
+    to: u64,
+    slices: Slices<'a>,
+}
+
+impl<'a> Gathered<'a> {
+    fn from(media: &'a Stream, from: u64) -> Self {
+        let mut slices = Slices::default();
+        let mut to = from;
+        for item in media.ring().items_from(from) {
+            to += 1;
+            if !slices.add(item.bytes()) {
+                break;
+            }
+        }
+        Self { from, to, slices }
+    }
+}
+
 /// The rewritten messages of a player on another message stream than 1 are made some at a time.
 const REBUILT_AT_ONCE: usize = limits::GATHER_SLICES / 2;
 
 impl<C: Conn> Player<C> {
+    /// Whether it gets just what every player at its place gets.
+    fn is_plain(&self, media: &Stream) -> bool {
+        let next = self.cursor.next();
+        self.stream == 1
+            && self.cursor.takes_all()
+            && !self.cursor.is_paused()
+            && (media.ring().base()..media.ring().head()).contains(&next)
+            && self.outbox.is_open()
+            && self.outbox.is_empty()
+    }
+
+    /// [`Player::deliver`] to one who [is plain](Player::is_plain): most of them, most of the time.
+    fn deliver_gathered(
+        &mut self,
+        media: &Stream,
+        gathered: &Gathered<'_>,
+        now: Instant,
+    ) -> Delivery {
+        let flushed = self.outbox.write_gathered(now, &gathered.slices);
+        if flushed == Flushed::Open(gathered.slices.bytes()) {
+            self.cursor.advance(gathered.to - gathered.from);
+        } else {
+            self.took(media, flushed);
+        }
+        self.delivery(media, flushed)
+    }
+
     /// Gives the player what one write holds.
     fn deliver(&mut self, media: &Stream, key: &str, chunk_size: u32, now: Instant) -> Delivery {
         if !self.outbox.is_open() {
@@ -96,6 +144,10 @@ impl<C: Conn> Player<C> {
         } else {
             self.write_wanted(media, now)
         };
+        self.delivery(media, flushed)
+    }
+
+    fn delivery(&self, media: &Stream, flushed: Flushed) -> Delivery {
         match flushed {
             Flushed::Shut(_) => Delivery::Stuck,
             Flushed::Open(_)
@@ -110,6 +162,12 @@ impl<C: Conn> Player<C> {
     fn write_all(&mut self, media: &Stream, now: Instant) -> Flushed {
         let items = media.ring().items_from(self.cursor.next());
         let flushed = self.outbox.write(now, items.map(Item::bytes));
+        self.took(media, flushed);
+        flushed
+    }
+
+    /// So many bytes of the ring it took: the rest of a torn message is queued.
+    fn took(&mut self, media: &Stream, flushed: Flushed) {
         let (Flushed::Open(mut taken) | Flushed::Shut(mut taken)) = flushed;
         let mut count = 0;
         for item in media.ring().items_from(self.cursor.next()) {
@@ -125,7 +183,6 @@ impl<C: Conn> Player<C> {
             taken -= len;
         }
         self.cursor.advance(count);
-        flushed
     }
 
     fn write_wanted(&mut self, media: &Stream, now: Instant) -> Flushed {
@@ -400,18 +457,7 @@ impl<C: Conn> State<C> {
 
     /// Serves the next slice of players; true if the pump is to come again.
     fn serve(&mut self, key: &StreamKey, chunk_size: u32, slice: usize, now: Instant) -> bool {
-        let mut served = 0;
-        while self.pass.at < self.slots && served < slice {
-            if let Some(player) = self.players.get_mut(self.pass.at) {
-                served += 1;
-                let delivery = player.deliver(&self.media, key.as_str(), chunk_size, now);
-                self.pass.again |= delivery == Delivery::Behind;
-                let held = player.cursor.is_paused();
-                self.pass.held |= held;
-                self.pass.laggards |= delivery != Delivery::CaughtUp && !held;
-            }
-            self.pass.at += 1;
-        }
+        self.serve_slice(key, chunk_size, slice, now);
         if self.pass.at < self.slots {
             return true;
         }
@@ -426,6 +472,32 @@ impl<C: Conn> State<C> {
             self.media.clear_if_ended(self.pass.held);
         }
         self.pass.again
+    }
+
+    fn serve_slice(&mut self, key: &StreamKey, chunk_size: u32, slice: usize, now: Instant) {
+        let media = &self.media;
+        let mut served = 0;
+        let mut gathered: Option<Gathered<'_>> = None;
+        while self.pass.at < self.slots && served < slice {
+            if let Some(player) = self.players.get_mut(self.pass.at) {
+                served += 1;
+                let delivery = if player.is_plain(media) {
+                    let next = player.cursor.next();
+                    let here = match &mut gathered {
+                        Some(here) if here.from == next => here,
+                        elsewhere => elsewhere.insert(Gathered::from(media, next)),
+                    };
+                    player.deliver_gathered(media, here, now)
+                } else {
+                    player.deliver(media, key.as_str(), chunk_size, now)
+                };
+                self.pass.again |= delivery == Delivery::Behind;
+                let held = player.cursor.is_paused();
+                self.pass.held |= held;
+                self.pass.laggards |= delivery != Delivery::CaughtUp && !held;
+            }
+            self.pass.at += 1;
+        }
     }
 }
 

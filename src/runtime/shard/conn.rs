@@ -1,7 +1,7 @@
 //! The sockets of a shard.
 
 use core::task::{Context, Poll, ready};
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Read};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::rc::Rc;
 
@@ -39,7 +39,7 @@ impl Conn for ShardConn {
     fn try_writev(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let offered = bufs.iter().map(|buf| buf.len()).sum();
         self.registration
-            .try_write(offered, || (&self.stream).write_vectored(bufs))
+            .try_write(offered, || Ok(rustix::io::writev(&self.stream, bufs)?))
     }
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
