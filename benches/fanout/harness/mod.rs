@@ -1,5 +1,7 @@
 //! The harness: starts servers and loads in turn, and makes tables of what came of it.
 
+mod columns;
+mod counts;
 mod nginx;
 mod options;
 mod probe;
@@ -7,6 +9,7 @@ mod round;
 mod scenarios;
 mod table;
 mod target;
+mod valgrind;
 
 use std::io;
 

@@ -21,8 +21,12 @@ pub(super) struct Options {
     pub(super) merges: Vec<u64>,
     /// One JSON object for each measurement, too.
     pub(super) json: bool,
+    /// How long players stall, seconds.
+    pub(super) stall: u64,
     /// A file of counts that must not grow.
     pub(super) check: Option<String>,
+    /// A file to write counts to.
+    pub(super) save: Option<String>,
     /// Started by `cargo test`: only see that it runs.
     pub(super) smoke: bool,
 }
@@ -30,21 +34,23 @@ pub(super) struct Options {
 pub(super) const HELP: &str = "\
 cargo bench --bench fanout -- [SCENARIO ...] [KEY=VALUE ...] [--json]
 
-  single     one stream to players=10,200,1000,1500,2500 (default: 200 alone)
+  (none)     a short look: one stream to 200 players, three rounds
+  single     one stream to players=10,200,1000,1500,2500
   streams    100 streams, two players each
   merge      cost against merge time, merges=0,5,10,20,50,100,350, to players=500
-  shards     one shard and two
+  shards     one shard and two, players=500
   joining    first frame to who joins in the middle
   sessions   from connect to play to close
   ingest     100 publishers of 500 kbit/s; one of 1 Gbit/s
-  stalled    20 of 50 players do not read for 30 s
+  stalled    20 of 50 players do not read for stall=30 s
   memory     of a playing player
   neighbour  what a stream with 10,000 players does to another on its shard
   counts     system calls and instructions of a delivered frame, under valgrind
   all        everything but counts
 
   rounds=5 seconds=5 servers=floor,backlog,millstream,smol,nginx
-  --check FILE   with counts: fail if one grew by more than a twentieth against FILE
+  --check FILE   with counts: fail if one of millstream's grew by more than a twentieth against FILE
+  --save FILE    with counts: write millstream's to FILE
 ";
 
 impl Options {
@@ -61,7 +67,9 @@ impl Options {
             servers: vec![Target::Floor, Target::MILLSTREAM, Target::Nginx],
             merges: vec![0, 5, 10, 20, 50, 100, 350],
             json: false,
+            stall: 30,
             check: None,
+            save: None,
             smoke: true,
         };
         let mut arguments = arguments.iter();
@@ -74,6 +82,12 @@ impl Options {
                 ("--json", _) => options.json = true,
                 ("--check", _) => {
                     options.check = Some(arguments.next().ok_or_else(wrong)?.clone());
+                }
+                ("--save", _) => {
+                    options.save = Some(arguments.next().ok_or_else(wrong)?.clone());
+                }
+                (_, Some(("stall", value))) => {
+                    options.stall = value.parse().map_err(|_| wrong())?;
                 }
                 (_, Some(("players", list))) => {
                     options.players = Some(numbers(list).ok_or_else(wrong)?);

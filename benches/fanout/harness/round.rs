@@ -48,6 +48,8 @@ pub(super) struct Measured {
     pub(super) rss_idle: u64,
     /// The same when everybody was connected and nothing was published.
     pub(super) rss_ready: u64,
+    /// The same when everybody had everything.
+    pub(super) rss_after: u64,
     /// Growth of both memories while some stalled, KiB.
     pub(super) stall: Option<Usage>,
 }
@@ -95,6 +97,7 @@ pub(super) fn measure_running(
         used: after.since(before),
         rss_idle: idle.rss,
         rss_ready: before.rss,
+        rss_after: after.rss,
         stall,
     })
 }

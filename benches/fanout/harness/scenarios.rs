@@ -2,129 +2,365 @@
 
 use std::io;
 
-use super::nginx;
+use super::columns::{
+    BUSY, CPU, CPU_IN, CUT_OFF, JOIN, JOIN_PLAY, JOIN_PLAY_99, LOST, MAX, P50, P99, RSS, RSS_READY,
+    SESSION_SWITCHES, SESSIONS, STALL_RSS, STALL_TCP, SWITCHES, WRITES,
+};
 use super::options::Options;
-use super::round::{Cores, Measured, measure};
-use super::table::{Column, Rounds};
+use super::round::Cores;
+use super::table::{Column, Entry, Rounds};
 use super::target::Target;
-use crate::load::Plan;
+use super::{counts, nginx};
+use crate::load::{Neighbour, Plan};
 use crate::schedule::Pace;
 
-/// The stream of all tables.
+/// The stream of nearly all tables.
 const NOMINAL: Pace = Pace::of(4_000_000);
 
-const CPU: Column = Column {
-    head: "CPU s/GB",
-    value: |m| m.used.cpu as f64 / m.report.bytes as f64,
-    ratio: true,
-};
-const P50: Column = Column {
-    head: "p50 ms",
-    value: |m| m.report.latency.p50 as f64 / 1e6,
-    ratio: true,
-};
-const P99: Column = Column {
-    head: "p99 ms",
-    value: |m| m.report.latency.p99 as f64 / 1e6,
-    ratio: true,
-};
-const BUSY: Column = Column {
-    head: "busy %",
-    value: |m| 100.0 * m.used.cpu as f64 / m.report.nanos as f64,
-    ratio: false,
-};
-const WRITES: Column = Column {
-    head: "writes/msg",
-    value: |m| m.used.writes as f64 / m.report.messages as f64,
-    ratio: false,
-};
-const SWITCHES: Column = Column {
-    head: "switch/pub",
-    value: |m| m.used.switches as f64 / m.report.published as f64,
-    ratio: false,
-};
-const LOST: Column = Column {
-    head: "lost",
-    value: |m| (m.report.lost_players + m.report.lost_samples) as f64,
-    ratio: false,
-};
+/// In the order of `all`.
+const ALL: [&str; 10] = [
+    "single",
+    "streams",
+    "merge",
+    "shards",
+    "joining",
+    "sessions",
+    "ingest",
+    "stalled",
+    "memory",
+    "neighbour",
+];
 
 /// Runs the scenarios that are asked for; false if a check failed.
 ///
 /// # Errors
 /// A name is not known, or a server or a load failed.
 pub(super) fn run(options: &Options) -> io::Result<bool> {
+    let mut options = options.clone();
+    if options.servers.contains(&Target::Nginx)
+        && let Some(why) = nginx::missing()
+    {
+        println!("nginx-rtmp is left out: {why}");
+        options.servers.retain(|&target| target != Target::Nginx);
+    }
     if options.smoke {
-        let options = Options {
-            rounds: 1,
-            seconds: 1,
-            players: Some(vec![4]),
-            ..options.clone()
-        };
+        (options.rounds, options.seconds) = (1, 1);
         single(&options, &[4])?;
         return Ok(true);
     }
     if options.scenarios.is_empty() {
-        let rounds = options.rounds.min(3);
-        let options = Options {
-            rounds,
-            seconds: options.seconds.min(3),
-            ..options.clone()
-        };
+        options.rounds = options.rounds.min(3);
+        options.seconds = options.seconds.min(3);
         single(&options, &[200])?;
-        println!("\nA short look. All scenarios: cargo bench --bench fanout -- all (see -- help)");
+        println!("\nA short look. Everything: cargo bench --bench fanout -- all (see -- help)");
         return Ok(true);
     }
+    let mut passed = true;
     for name in &options.scenarios {
         match name.as_str() {
-            "single" => single(options, &[10, 200, 1_000, 1_500, 2_500])?,
-            _ => {
-                return Err(io::Error::other(format!(
-                    "no scenario {name:?}; try -- help"
-                )));
-            }
+            "all" => ALL.iter().try_for_each(|name| one(name, &options))?,
+            "counts" => passed &= counts::run(&options)?,
+            name => one(name, &options)?,
         }
     }
-    Ok(true)
+    Ok(passed)
+}
+
+fn one(name: &str, options: &Options) -> io::Result<()> {
+    match name {
+        "single" => single(options, &[10, 200, 1_000, 1_500, 2_500]),
+        "streams" => streams(options),
+        "merge" => merge(options),
+        "shards" => shards(options),
+        "joining" => joining(options),
+        "sessions" => sessions(options),
+        "ingest" => ingest(options),
+        "stalled" => stalled(options),
+        "memory" => memory(options),
+        "neighbour" => neighbour(options),
+        _ => Err(io::Error::other(format!(
+            "no scenario {name:?}; try -- help"
+        ))),
+    }
+}
+
+/// A plan of the usual length.
+fn plan(options: &Options, pace: Pace, players: usize) -> Plan {
+    Plan {
+        millis: options.seconds * 1_000,
+        ..Plan::new(pace, players)
+    }
+}
+
+/// Each server with the same plan, compared to the first.
+fn beside(options: &Options, plan: &Plan) -> io::Result<Vec<Entry>> {
+    let cores = Cores::with(1)?;
+    let entry = |&target: &Target| Entry {
+        label: target.to_string(),
+        target,
+        plan: plan.clone(),
+        cores: cores.clone(),
+        against: 0,
+    };
+    Ok(options.servers.iter().map(entry).collect())
+}
+
+/// Measures and prints.
+fn tell(
+    options: &Options,
+    entries: Vec<Entry>,
+    title: &str,
+    columns: &[Column],
+) -> io::Result<Rounds> {
+    let rounds = Rounds::measure(entries, options.rounds)?;
+    rounds.print(title, columns);
+    if options.json {
+        rounds.print_json(title);
+    }
+    Ok(rounds)
 }
 
 fn single(options: &Options, players: &[usize]) -> io::Result<()> {
     for &players in options.players.as_deref().unwrap_or(players) {
-        let plan = Plan {
-            millis: options.seconds * 1_000,
-            ..Plan::new(NOMINAL, players)
-        };
-        let rounds = rounds(options, &options.servers, &plan, &Cores::with(1)?)?;
+        let entries = beside(options, &plan(options, NOMINAL, players))?;
         let title = format!("One stream of 4 Mbit/s to {players} players");
-        rounds.print(&title, &[CPU, P50, P99, BUSY, WRITES, SWITCHES, LOST]);
+        let columns = [CPU, P50, P99, BUSY, WRITES, SWITCHES, LOST];
+        tell(options, entries, &title, &columns)?;
     }
     Ok(())
 }
 
-/// Measures each target in each round. Who comes first moves on from round to round.
-pub(super) fn rounds(
-    options: &Options,
-    targets: &[Target],
-    plan: &Plan,
-    cores: &Cores,
-) -> io::Result<Rounds> {
-    let mut targets = targets.to_vec();
-    if targets.contains(&Target::Nginx)
-        && let Some(why) = nginx::missing()
-    {
-        println!("nginx-rtmp is left out: {why}");
-        targets.retain(|&target| target != Target::Nginx);
+fn streams(options: &Options) -> io::Result<()> {
+    let plan = Plan {
+        streams: 100,
+        ..plan(options, NOMINAL, 200)
+    };
+    let entries = beside(options, &plan)?;
+    let title = "100 streams of 4 Mbit/s, two players each";
+    let columns = [CPU, P50, P99, BUSY, WRITES, SWITCHES, LOST];
+    tell(options, entries, title, &columns).map(drop)
+}
+
+fn merge(options: &Options) -> io::Result<()> {
+    let can_merge = Target::merges()?;
+    if !can_merge {
+        println!("this millstream does not know `merge`: only the floors are measured");
     }
-    let mut rounds = Vec::new();
-    for round in 0..options.rounds {
-        let mut measured: Vec<Option<Measured>> = vec![None; targets.len()];
-        for turn in 0..targets.len() {
-            let index = (round + turn) % targets.len();
-            let result = measure(targets[index], plan, cores)
-                .map_err(|error| io::Error::other(format!("{}: {error}", targets[index])))?;
-            measured[index] = Some(result);
+    for &players in options.players.as_deref().unwrap_or(&[500]) {
+        let plan = plan(options, NOMINAL, players);
+        let cores = Cores::with(1)?;
+        let mut entries = Vec::new();
+        let mut add = |target: Target, against| {
+            entries.push(Entry {
+                label: target.to_string(),
+                target,
+                plan: plan.clone(),
+                cores: cores.clone(),
+                against,
+            });
+            entries.len() - 1
+        };
+        let mut twins = vec![0];
+        add(Target::Floor, 0);
+        for &merge in &options.merges {
+            let floor = match merge {
+                0 => 0,
+                _ => add(Target::FloorMerge(merge), 0),
+            };
+            twins.resize(floor + 1, 0);
+            if merge == 0 || can_merge {
+                let mine = add(Target::Millstream { shards: 1, merge }, 0);
+                twins.resize(mine, 0);
+                twins.push(floor);
+            }
         }
-        rounds.push(measured.into_iter().flatten().collect());
+        let title = format!(
+            "One stream to {players} players, merged; ratios to the floor that merges nothing"
+        );
+        let columns = [CPU, P50, P99, BUSY, WRITES, LOST];
+        let mut rounds = tell(options, entries, &title, &columns)?;
+        for (entry, twin) in rounds.entries.iter_mut().zip(twins) {
+            entry.against = twin;
+        }
+        rounds.print(
+            "The same; millstream's ratios to the floor that merges as long",
+            &[CPU, P50, P99],
+        );
     }
-    Ok(Rounds { targets, rounds })
+    Ok(())
+}
+
+fn shards(options: &Options) -> io::Result<()> {
+    let cores = Cores::with(2)?;
+    if !cores.is_apart() {
+        println!(
+            "two shards want three cores: the load shares one with the server, and latency shows it"
+        );
+    }
+    for &players in options.players.as_deref().unwrap_or(&[500]) {
+        let entry = |target: Target, cores: &Cores, players| Entry {
+            label: format!("{target}, {players}"),
+            target,
+            plan: plan(options, NOMINAL, players),
+            cores: cores.clone(),
+            against: 0,
+        };
+        let two = Target::Millstream {
+            shards: 2,
+            merge: 0,
+        };
+        let one = Cores::with(1)?;
+        let entries = vec![
+            entry(Target::MILLSTREAM, &one, players),
+            entry(two, &cores, players),
+            entry(two, &cores, players * 2),
+        ];
+        let title =
+            format!("One stream, one shard and two, to {players} players and twice as many");
+        tell(
+            options,
+            entries,
+            &title,
+            &[CPU, P50, P99, BUSY, SWITCHES, LOST],
+        )?;
+    }
+    Ok(())
+}
+
+fn joining(options: &Options) -> io::Result<()> {
+    let plan = Plan {
+        join_every_millis: 25,
+        ..plan(options, NOMINAL, 20)
+    };
+    let title = "A player joins in the middle, milliseconds; 20 others play";
+    let columns = [JOIN, JOIN_PLAY, JOIN_PLAY_99, LOST];
+    tell(options, beside(options, &plan)?, title, &columns).map(drop)
+}
+
+fn sessions(options: &Options) -> io::Result<()> {
+    let plan = Plan {
+        sessions: 3_000,
+        ..plan(options, NOMINAL, 0)
+    };
+    let title = "3,000 sessions from connect to play to close, 16 at once";
+    let columns = [SESSIONS, SESSION_SWITCHES];
+    tell(options, beside(options, &plan)?, title, &columns).map(drop)
+}
+
+fn ingest(options: &Options) -> io::Result<()> {
+    let many = Plan {
+        streams: 100,
+        ..plan(options, Pace::of(500_000), 0)
+    };
+    let title = "100 publishers of 500 kbit/s, no players";
+    tell(
+        options,
+        beside(options, &many)?,
+        title,
+        &[CPU_IN, BUSY, SWITCHES],
+    )?;
+    let fast = Pace {
+        video: 240,
+        ..Pace::of(1_000_000_000)
+    };
+    let title = "One publisher of 1 Gbit/s, one player";
+    let columns = [CPU_IN, P50, P99, BUSY, LOST];
+    tell(
+        options,
+        beside(options, &plan(options, fast, 1))?,
+        title,
+        &columns,
+    )
+    .map(drop)
+}
+
+fn stalled(options: &Options) -> io::Result<()> {
+    let stall = options.stall;
+    let usual = Plan {
+        millis: (stall + 5) * 1_000,
+        ..Plan::new(NOMINAL, 50)
+    };
+    let trouble = Plan {
+        stalled: 20,
+        stall_millis: stall * 1_000,
+        ..usual.clone()
+    };
+    let mut entries = Vec::new();
+    for target in &options.servers {
+        let against = entries.len();
+        for (plan, what) in [(&usual, "all read"), (&trouble, "20 stall")] {
+            entries.push(Entry {
+                label: format!("{target}, {what}"),
+                target: *target,
+                plan: plan.clone(),
+                cores: Cores::with(1)?,
+                against,
+            });
+        }
+    }
+    let title = format!(
+        "20 of 50 players do not read for {stall} s; ratios to the same server without them"
+    );
+    let columns = [P50, P99, MAX, STALL_RSS, STALL_TCP, CUT_OFF, LOST];
+    tell(options, entries, &title, &columns).map(drop)
+}
+
+fn memory(options: &Options) -> io::Result<()> {
+    const FEW: usize = 100;
+    const MANY: usize = 1_100;
+    let mut entries = Vec::new();
+    for target in &options.servers {
+        for players in [FEW, MANY] {
+            entries.push(Entry {
+                label: format!("{target}, {players}"),
+                target: *target,
+                plan: plan(options, NOMINAL, players),
+                cores: Cores::with(1)?,
+                against: 0,
+            });
+        }
+    }
+    let title = "Memory with 100 players and with 1,100, KiB";
+    let rounds = tell(options, entries, title, &[RSS_READY, RSS, LOST])?;
+    for (index, target) in options.servers.iter().enumerate() {
+        let slope = |column| {
+            let at = |entry| rounds.value(entry, column).median;
+            (at(index * 2 + 1) - at(index * 2)) / (MANY - FEW) as f64
+        };
+        let (connected, playing) = (slope(RSS_READY), slope(RSS));
+        println!(
+            "  {target}: {connected:.2} KiB for one more player who waits, {playing:.2} who plays"
+        );
+    }
+    Ok(())
+}
+
+fn neighbour(options: &Options) -> io::Result<()> {
+    let alone = plan(options, NOMINAL, 16);
+    let crowded = Plan {
+        neighbour: Some(Neighbour {
+            players: 10_000,
+            pace: Pace {
+                bits: 0,
+                video: 5,
+                audio: 5,
+            },
+        }),
+        ..alone.clone()
+    };
+    let mut entries = Vec::new();
+    for target in &options.servers {
+        let against = entries.len();
+        for (plan, what) in [(&alone, "alone"), (&crowded, "crowded")] {
+            entries.push(Entry {
+                label: format!("{target}, {what}"),
+                target: *target,
+                plan: plan.clone(),
+                cores: Cores::with(1)?,
+                against,
+            });
+        }
+    }
+    let title = "16 players beside a stream that sends 10 messages a second to 10,000; ratios to the same without it";
+    tell(options, entries, title, &[P50, P99, MAX, BUSY, LOST]).map(drop)
 }

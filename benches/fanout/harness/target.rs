@@ -53,6 +53,17 @@ impl Target {
         })
     }
 
+    /// Whether this millstream has the setting `merge`.
+    ///
+    /// # Errors
+    /// It does not start at all.
+    pub(super) fn merges() -> io::Result<bool> {
+        let help = Command::new(env!("CARGO_BIN_EXE_millstream"))
+            .arg("--help")
+            .output()?;
+        Ok(String::from_utf8_lossy(&help.stdout).contains("--merge"))
+    }
+
     fn command(self, port: u16) -> io::Result<Command> {
         let floor = |mode: String| -> io::Result<Command> {
             let mut command = Command::new(std::env::current_exe()?);

@@ -17,7 +17,7 @@ use std::io::{self, BufRead};
 
 use crate::system;
 use crowd::Crowd;
-pub(crate) use plan::Plan;
+pub(crate) use plan::{Neighbour, Plan};
 pub(crate) use report::Report;
 
 /// Does what the plan says.
