@@ -37,8 +37,8 @@ pub struct Shared {
     pub buggify: f64,
     /// How the clocks of its sites differ, and what the wall clock does.
     pub clocks: Rc<Clocks>,
-    /// How late mail between its sites is.
-    pub mail: Mail,
+    /// How late mail between its sites is, until the world heals.
+    pub mail: Rc<Cell<Mail>>,
     /// The bug planted in the server.
     pub planted: Option<Bug>,
     /// The network.
@@ -155,7 +155,7 @@ impl SimRuntime {
 
     /// Moves the messages of late lanes to the end; tells how many they are, and when to look again.
     fn keep_late_lanes<T>(&self, batch: &mut [(Lane, T)]) -> Option<(usize, Instant)> {
-        let Mail { late, late_ms } = self.0.shared.mail;
+        let Mail { late, late_ms } = self.0.shared.mail.get();
         if late <= 0.0 {
             return None;
         }

@@ -20,6 +20,8 @@ pub struct Climate {
     pub gentle: bool,
     /// Mailboxes have their full size: no shard lags behind another.
     pub full: bool,
+    /// How much later than at once a message between the server's threads may come.
+    pub mail: Duration,
     /// Frames that the server's rings hold at least.
     pub ring_frames: usize,
     /// Bytes that may be under way to a client at most.
@@ -45,6 +47,10 @@ impl Climate {
             steady,
             full,
             gentle: steady && roomy && faults.stalls <= 0.0 && scenario.mail.is_prompt() && full,
+            mail: match scenario.mail.is_prompt() {
+                true => Duration::ZERO,
+                false => Duration::from_millis(scenario.mail.late_ms),
+            },
             // Of a small ring nobody outside can say what it holds: headers come into it again and again.
             ring_frames: match scenario.server.ring_frames {
                 Some(_) => 0,

@@ -38,6 +38,8 @@ struct Name {
     items: u64,
     /// How often somebody asked to publish it.
     asks: u64,
+    /// How many of those that asked have not let go yet.
+    open: u64,
     bytes: u64,
     /// What was allowed last.
     current: Option<Publication>,
@@ -49,6 +51,8 @@ pub(super) struct Record {
     pub(super) asked_at: Instant,
     /// Which of the name's askings it is.
     ask: u64,
+    /// Somebody else had asked before and not let go: whose turn comes when, nobody can say.
+    crowded: bool,
     /// Per frame: when it was sent, and which of the name's items it is.
     sent: Vec<(Instant, u64)>,
     /// When it was closed, if in good order: behind its last frame.
@@ -98,7 +102,7 @@ impl Hub {
             } => self.sends(at, (who.into(), *publication), frame),
             Observation::LetsGo { why } => {
                 // With something unread that is a RST, which overtakes what is under way.
-                let leaves = matches!(*why, "left" | "aborts" | "connects anew");
+                let leaves = matches!(*why, "left" | "aborts" | "connects anew" | "is gone");
                 if leaves && !self.answered.contains(who) {
                     self.doubt(who);
                 }
@@ -107,6 +111,9 @@ impl Hub {
                 {
                     record.over = true;
                     record.closed = (*why == "closes its stream").then_some(at);
+                    if let Some(name) = self.names.get_mut(&record.name) {
+                        name.open = name.open.saturating_sub(1);
+                    }
                 }
             }
             _ => {}
@@ -117,11 +124,13 @@ impl Hub {
         let publication = (Rc::from(who), publication);
         let known = self.names.entry(name.clone()).or_default();
         known.asks += 1;
+        known.open += 1;
         known.items += 2;
         let record = Record {
             name: name.clone(),
             asked_at: at,
             ask: known.asks,
+            crowded: known.open > 1,
             sent: Vec::new(),
             closed: None,
             over: false,
@@ -130,7 +139,11 @@ impl Hub {
         self.records.insert(publication.clone(), record);
         let here = self.connections.entry(who.into()).or_default();
         here.push(publication.clone());
-        self.asked.insert(who.into(), publication);
+        let before = self.asked.insert(who.into(), publication);
+        let before = before.and_then(|before| self.records.get(&before));
+        if let Some(name) = before.and_then(|before| self.names.get_mut(&before.name)) {
+            name.open = name.open.saturating_sub(1);
+        }
     }
 
     /// What `who` has sent on its present connection, and what it still sends there, may be lost.
@@ -185,13 +198,12 @@ impl Hub {
         record.is_some_and(|record| !record.doubtful)
     }
 
-    /// Whether somebody has asked for the name since: then the end of this publication may be cut off.
+    /// Whether somebody else has asked for the name, since or just before: then the end of this publication may be cut off.
     pub(super) fn is_contested(&self, publication: &Publication) -> bool {
         let record = self.records.get(publication);
         record.is_none_or(|record| {
-            self.names
-                .get(&record.name)
-                .is_none_or(|n| n.asks != record.ask)
+            let name = self.names.get(&record.name);
+            record.crowded || name.is_none_or(|name| name.asks != record.ask)
         })
     }
 

@@ -28,6 +28,8 @@ pub struct MustSee {
     picks: BTreeMap<String, Vec<MediaKind>>,
     /// Connections that play twice.
     double: BTreeSet<String>,
+    /// Whose present connection leaves unread what has come.
+    slow: BTreeSet<String>,
     exercised: u64,
     beginnings: u64,
     endings: u64,
@@ -74,7 +76,12 @@ impl MustSee {
     /// Whether it played before anybody asked to publish that.
     fn has_waited(&self, player: &Player, publication: &Publication) -> bool {
         let asked = self.hub.record(publication).map(|record| record.asked_at);
-        matches!((player.since, asked), (Some(since), Some(asked)) if since + KNOWN < asked)
+        let known = KNOWN
+            + self
+                .hub
+                .climate
+                .map_or(Duration::ZERO, |climate| climate.mail * 2);
+        matches!((player.since, asked), (Some(since), Some(asked)) if since + known < asked)
     }
 
     fn begin(&self, who: &str, player: &Player, publication: &Publication) -> Place {
@@ -158,9 +165,11 @@ impl MustSee {
                     ));
                 }
             }
-            None if fresh && !header => {
+            None if !header => {
                 self.joined += u64::from(entry.frame.sort == Sort::Key);
-                verdict = self.begins_late(at, who, entry);
+                if !place.picks.contains(&MediaKind::Video) {
+                    verdict = self.begins_late(at, who, entry);
+                }
             }
             _ => {}
         }
@@ -238,6 +247,7 @@ impl MustSee {
         let settles = self.hub.settles(publication)?;
         let doubt = self.hub.stopping
             || self.double.contains(who)
+            || self.slow.contains(who)
             || settles >= limits::RING_AGE
             || !self.hub.is_reliable(publication)
             || self.hub.is_contested(publication);
@@ -250,8 +260,11 @@ impl MustSee {
     /// What one who came later begins with at the latest: a keyframe from then on, which of track 0 is one for sure if no
     /// other leads.
     fn first_keyframe(&self, who: &str, publication: &Publication) -> Option<usize> {
-        let gentle = self.hub.climate.is_some_and(|climate| climate.gentle);
-        let known = if gentle { SOON_KNOWN } else { KNOWN };
+        let known = match self.hub.climate {
+            Some(climate) if climate.gentle => SOON_KNOWN,
+            Some(climate) => KNOWN + climate.mail * 2,
+            None => KNOWN,
+        };
         let since = self.players.get(who)?.since? + known;
         let frames = self.hub.frames(publication);
         // The tracks that lead: 0, and behind its end what comes then.
@@ -344,6 +357,7 @@ impl Checker for MustSee {
                 self.excused.remove(who);
                 self.held.remove(who);
                 self.picks.remove(who);
+                self.slow.remove(who);
                 self.players.remove(who);
                 if let Some(first) = who.strip_suffix("/2") {
                     self.double.extend([who.to_owned(), first.to_owned()]);
@@ -359,6 +373,9 @@ impl Checker for MustSee {
             }
             Observation::Strays { how } if *how == "sends raw bytes" => {
                 self.excused.insert(who.into());
+            }
+            Observation::Strays { how } if *how == "reads slowly" => {
+                self.slow.insert(who.into());
             }
             Observation::LetsGo { .. } | Observation::Lost { .. } => {
                 if let Some(player) = self.players.get_mut(who) {
@@ -433,6 +450,7 @@ mod tests {
                 latency: Duration::from_millis(10),
                 steady: true,
                 gentle: true,
+                mail: Duration::ZERO,
                 ring_frames: RING,
                 full: true,
                 downstream: 65_536,

@@ -1,6 +1,6 @@
 //! What a player gets is an ordered selection of whole published messages, unaltered, of its own stream.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::library::{Entry, Library};
@@ -15,6 +15,8 @@ pub struct Selection {
     players: BTreeMap<String, Player>,
     /// Who publishes what: its present publication.
     asked: BTreeMap<String, Publication>,
+    /// Whose present publication the server has said to begin.
+    allowed: BTreeSet<String>,
     /// Per publication, when it was asked for and when it was over, by a clock that ticks with every such event.
     lives: BTreeMap<Publication, (u64, Option<u64>)>,
     clock: u64,
@@ -48,6 +50,7 @@ impl Checker for Selection {
         match seen {
             Observation::AsksToPublish { publication, .. } => {
                 self.clock += 1;
+                self.allowed.remove(who);
                 let publication = (Rc::from(who), *publication);
                 self.lives.insert(publication.clone(), (self.clock, None));
                 self.asked.insert(who.into(), publication);
@@ -57,11 +60,17 @@ impl Checker for Selection {
             // for another.
             Observation::LetsGo { why } if !["half-closes", "the server closed"].contains(why) => {
                 self.clock += 1;
+                // One that was never allowed while its client looked may begin behind its end: it is still under way.
+                let allowed = self.allowed.remove(who);
                 if let Some(publication) = self.asked.remove(who)
                     && let Some((_, over)) = self.lives.get_mut(&publication)
                 {
-                    *over = Some(self.clock);
+                    *over = allowed.then_some(self.clock);
                 }
+                Ok(())
+            }
+            Observation::Publishes { .. } => {
+                self.allowed.insert(who.into());
                 Ok(())
             }
             Observation::AsksToPlay { .. } => {

@@ -82,6 +82,7 @@ mod tests {
     fn judge(later: Duration, seen: &Observation) -> (Result<(), String>, [u64; 2]) {
         let mut checker = GracefulStop::default();
         let climate = Climate {
+            mail: Duration::ZERO,
             latency: Duration::from_millis(10),
             steady: true,
             gentle: true,

@@ -214,6 +214,7 @@ mod tests {
 
     fn climate() -> Climate {
         Climate {
+            mail: Duration::ZERO,
             latency: Duration::ZERO,
             steady: true,
             gentle: true,

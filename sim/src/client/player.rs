@@ -28,7 +28,9 @@ mod sends;
 mod strays;
 
 /// How long an answer to a command may take: faults, stalls and slow links included.
-const ANSWER_TIME: Duration = Duration::from_secs(20);
+const ANSWER_TIME: Duration = Duration::from_secs(60);
+/// How long one who does not insist waits.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a polite leaver waits for the server's FIN.
 const FAREWELL_TIME: Duration = Duration::from_secs(5);
 
@@ -404,7 +406,7 @@ impl<S: Stage> Actor<S> {
     }
 
     async fn flush(&mut self) {
-        let deadline = self.stage.now() + ANSWER_TIME;
+        let deadline = self.stage.now() + PATIENCE;
         self.until(deadline, |_, link| link.is_flushed()).await;
     }
 
@@ -412,7 +414,7 @@ impl<S: Stage> Actor<S> {
     async fn answer_to_publish(&mut self) {
         if self.broadcast.is_some() && self.config.pipelined {
             // It may stand behind all that the same connection plays, however slowly: no promise of its own.
-            let deadline = self.stage.now() + ANSWER_TIME;
+            let deadline = self.stage.now() + PATIENCE;
             self.until(deadline, |state, _| state.publishing || state.refused)
                 .await;
         }

@@ -11,7 +11,7 @@ use crate::scenario::{Connect, Cut, CutKind, SendMedia, Step, Stream};
 /// A publisher whose connection does not last, and who comes back at once.
 pub(super) fn publisher(swarm: Swarm) -> BoxedStrategy<Role> {
     let name = stream();
-    (start(), name, vec(short(swarm, 6), 4..12))
+    (start(), name, vec(short(connect(swarm), swarm, 6), 4..12))
         .prop_map(|(start_ms, stream, times)| role("returner", start_ms, &stream, times))
         .boxed()
 }
@@ -44,14 +44,27 @@ pub(super) fn fickle() -> BoxedStrategy<Role> {
 
 /// Publishers that take one name from one another.
 pub(super) fn rivals(swarm: Swarm) -> BoxedStrategy<Vec<Role>> {
-    let one = (start(), vec(short(swarm, 30), 2..5));
-    let rivals = one.prop_map(|(start_ms, times)| role("rival", start_ms, &named("hot"), times));
-    vec(rivals, 2..4).boxed()
+    let rival = |times: BoxedStrategy<Vec<Steps>>| {
+        let one = (start(), times);
+        one.prop_map(|(start_ms, times)| role("rival", start_ms, &named("hot"), times))
+    };
+    let steady = rival(vec(short(connect(swarm), swarm, 30), 2..5).boxed());
+    // These follow each other faster than what shards tell each other of them arrives where mail is late.
+    let at_once = Just(Connect {
+        pipelined: true,
+        ..Connect::default()
+    });
+    let hasty = rival(vec(short(at_once, swarm, 4), 5..12).boxed());
+    prop_oneof![vec(steady, 2..4), vec(hasty, 2..4)].boxed()
 }
 
 /// One connection with one short publication of fewer than `most` messages.
-fn short(swarm: Swarm, most: usize) -> impl Strategy<Value = Steps> {
-    (connect(swarm), 1..most, media(swarm), leave()).prop_map(|(connect, frames, media, leave)| {
+fn short(
+    connect: impl Strategy<Value = Connect>,
+    swarm: Swarm,
+    most: usize,
+) -> impl Strategy<Value = Steps> {
+    (connect, 1..most, media(swarm), leave()).prop_map(|(connect, frames, media, leave)| {
         let media = SendMedia { frames, ..media };
         vec![Step::Connect(connect), Step::SendMedia(media), leave]
     })

@@ -30,12 +30,20 @@ pub(super) fn strike(scenario: &mut Scenario, rng: &mut Rng) {
     }
     scenario.clocks = clocks(rng);
     // Who comes and goes fast meets answers that come late.
-    let storms =
-        scenario.swarm.contains(&Kind::Storms) || scenario.swarm.contains(&Kind::Handovers);
-    if happens(rng, if storms { 0.6 } else { 0.2 }) {
+    let handovers = scenario.swarm.contains(&Kind::Handovers);
+    let storms = scenario.swarm.contains(&Kind::Storms);
+    if happens(rng, if storms || handovers { 0.6 } else { 0.2 }) {
         scenario.mail = Mail {
             late: round(rng.f64() * 0.3),
             late_ms: 1 << rng.u32(1..8),
+        };
+    }
+    if handovers && happens(rng, 0.6) {
+        // One publication's mail comes when the next one is there already: from another shard, to a third one.
+        scenario.shards = scenario.shards.max(3);
+        scenario.mail = Mail {
+            late: round(0.1 + rng.f64() * 0.6),
+            late_ms: 1 << rng.u32(8..11),
         };
     }
     scenario.buggify = if rng.bool() { 0.5 } else { 0.0 };

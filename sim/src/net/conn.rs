@@ -79,8 +79,10 @@ struct Side {
 
 type Alarm = Pin<Box<Sleep>>;
 
-fn alarm(time: core::time::Duration) -> Alarm {
-    Box::pin(tokio::time::sleep(time))
+/// None outside of a host: it crashes, and its clock with it, while the server's tasks are dropped.
+fn alarm(time: core::time::Duration) -> Option<Alarm> {
+    tokio::runtime::Handle::try_current().ok()?;
+    Some(Box::pin(tokio::time::sleep(time)))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -237,8 +239,9 @@ impl Side {
 
     /// Something is sent that no acknowledgement will come for.
     fn wait_for_ack(&mut self, waker: &Waker) {
-        let patience = || alarm(limits::USER_TIMEOUT);
-        self.give_up.get_or_insert_with(patience);
+        if self.give_up.is_none() {
+            self.give_up = alarm(limits::USER_TIMEOUT);
+        }
         self.give_up_in_time(waker);
     }
 
@@ -291,7 +294,7 @@ impl Side {
         if self.stall.is_none()
             && let Some(ms) = self.faults.stalls()
         {
-            self.stall = Some(alarm(core::time::Duration::from_millis(ms)));
+            self.stall = alarm(core::time::Duration::from_millis(ms));
         }
     }
 
@@ -300,7 +303,7 @@ impl Side {
         if let Some((_, segments)) = &mut self.gather {
             *segments += 1;
         } else if alone && let Some(ms) = self.faults.gathers() {
-            self.gather = Some((alarm(core::time::Duration::from_millis(ms)), 1));
+            self.gather = alarm(core::time::Duration::from_millis(ms)).map(|alarm| (alarm, 1));
         }
     }
 

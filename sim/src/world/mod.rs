@@ -20,7 +20,7 @@ use crate::journal::{Event, Journal, Observation};
 use crate::memory::Memory;
 use crate::net::{Net, TCP_CAPACITY};
 use crate::runtime::Shared;
-use crate::scenario::{Expect, LinkChange, LinkEvent, Outcome, Scenario, Script};
+use crate::scenario::{Expect, LinkChange, LinkEvent, Mail, Outcome, Scenario, Script};
 use crate::trace::Trace;
 
 mod stage;
@@ -179,7 +179,7 @@ impl World {
             order: scenario.order,
             buggify: scenario.buggify,
             clocks: Rc::new(scenario.clocks.clone()),
-            mail: scenario.mail,
+            mail: Rc::new(Cell::new(scenario.mail)),
             planted: scenario.planted,
             net,
             journal,
@@ -319,6 +319,7 @@ impl World {
         self.stop_at = None;
         self.shared.net.heal();
         self.await_mail(scenario);
+        self.shared.mail.set(Mail::default());
         self.add_host(WITNESSES, witnesses(scenario));
         if scenario.network.curve.is_some() {
             // A heavy tail is a fault, and over; through a narrow window it would take minutes.

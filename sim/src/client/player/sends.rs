@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use millstream::time::{Duration, Instant};
 
-use super::{ANSWER_TIME, Actor, Stage};
+use super::{Actor, PATIENCE, Stage};
 use crate::client::link::Link;
 use crate::journal::Observation;
 use crate::media::{Broadcast, Frame, Shape};
@@ -41,7 +41,7 @@ impl<S: Stage> Actor<S> {
             if !self.send_frames(media, std::mem::take(&mut batch)) {
                 return;
             }
-            self.until(self.stage.now() + ANSWER_TIME * 10, |_, link| {
+            self.until(self.stage.now() + PATIENCE * 10, |_, link| {
                 link.is_flushed()
             })
             .await;
