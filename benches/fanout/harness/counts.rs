@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -13,10 +13,10 @@ use super::valgrind::{self, Counts};
 use crate::load::Plan;
 use crate::schedule::Pace;
 
-/// Messages of the shorter run; the difference of two runs leaves the set-up out.
-const SHORT: usize = 80;
-/// Messages of the longer run.
-const LONG: usize = 400;
+/// Messages of the two runs, whose difference leaves the set-up out.
+const MESSAGES: [usize; 2] = [80, 400];
+/// Sessions of the two runs.
+const SESSIONS: [usize; 2] = [50, 250];
 /// Players, all on one stream.
 const PLAYERS: usize = 200;
 /// Messages that leave the publisher in one write.
@@ -59,55 +59,71 @@ pub(super) fn run(options: &Options) -> io::Result<bool> {
 }
 
 /// Counts every server and prints it; returns what is to be kept of millstream.
-fn count_all(options: &Options, place: &PathBuf) -> io::Result<Value> {
+fn count_all(options: &Options, place: &Path) -> io::Result<Value> {
     println!(
-        "\nOne message to one of {PLAYERS} players ({SHORT} and {LONG} messages, differenced)"
+        "\nOne message to one of {PLAYERS} players, and one session, as the difference of two runs"
     );
-    println!(
-        "  {:<24} {:>12} {:>13} {:>13}",
-        "", "in one write", "instructions", "system calls"
-    );
+    println!("  {:<40} {:>13} {:>13}", "", "instructions", "system calls");
     let mut kept = json!({});
     let only_mine = options.check.is_some() || options.save.is_some();
     for &target in &options.servers {
         if only_mine && target != Target::MILLSTREAM {
             continue;
         }
-        for burst in BURSTS {
-            let run = |messages| {
-                let plan = Plan {
-                    lockstep: messages,
-                    burst,
-                    samples: 1,
-                    ..Plan::new(Pace::of(500_000), PLAYERS)
-                };
-                valgrind::count(target, &plan, place)
-            };
-            let (short_run, long_run) = (run(SHORT)?, run(LONG)?);
-            let messages = ((LONG - SHORT) * PLAYERS) as f64;
-            let each = short_run.difference(&long_run, messages);
-            print(target, burst, &each);
+        let mut keep = |what: &str, each: &Counts| {
+            print(target, what, each);
             if target == Target::MILLSTREAM {
-                kept[format!("{burst} in one write")] = json!({
+                kept[what] = json!({
                     "instructions": rounded(each.instructions),
-                    "system_calls": rounded(each.system_calls()),
+                    "system calls": rounded(each.system_calls()),
                 });
             }
+        };
+        for burst in BURSTS {
+            let each = message(target, burst, place)?;
+            keep(&format!("message, {burst} in one write"), &each);
         }
+        keep("session", &session(target, place)?);
     }
     Ok(kept)
+}
+
+/// What one message to one player takes.
+fn message(target: Target, burst: usize, place: &Path) -> io::Result<Counts> {
+    let [short, long] = MESSAGES.map(|messages| {
+        let plan = Plan {
+            lockstep: messages,
+            burst,
+            samples: 1,
+            ..Plan::new(Pace::of(500_000), PLAYERS)
+        };
+        valgrind::count(target, &plan, place)
+    });
+    let messages = (MESSAGES[1] - MESSAGES[0]) * PLAYERS;
+    Ok(short?.difference(&long?, messages as f64))
+}
+
+/// What a session takes, from connect to play to close.
+fn session(target: Target, place: &Path) -> io::Result<Counts> {
+    let [short, long] = SESSIONS.map(|sessions| {
+        let plan = Plan {
+            sessions,
+            at_once: 1,
+            ..Plan::new(Pace::of(500_000), 0)
+        };
+        valgrind::count(target, &plan, place)
+    });
+    Ok(short?.difference(&long?, (SESSIONS[1] - SESSIONS[0]) as f64))
 }
 
 fn rounded(value: f64) -> f64 {
     (value * 1_000.0).round() / 1_000.0
 }
 
-fn print(target: Target, burst: usize, each: &Counts) {
+fn print(target: Target, what: &str, each: &Counts) {
+    let label = format!("{target}: {what}");
     let (instructions, calls) = (each.instructions, each.system_calls());
-    println!(
-        "  {:<24} {burst:>12} {instructions:>13.1} {calls:>13.3}",
-        target.to_string()
-    );
+    println!("  {label:<40} {instructions:>13.1} {calls:>13.3}");
     let named: Vec<String> = each
         .calls
         .iter()
@@ -126,11 +142,11 @@ fn print(target: Target, burst: usize, each: &Counts) {
 fn check(found: &Value, kept: &Value) -> bool {
     let mut passed = true;
     println!();
-    for (burst, counts) in found.as_object().into_iter().flatten() {
+    for (what, counts) in found.as_object().into_iter().flatten() {
         for (name, count) in counts.as_object().into_iter().flatten() {
             let count = count.as_f64().unwrap_or(f64::NAN);
-            let Some(before) = kept[burst][name].as_f64() else {
-                println!("{burst}, {name}: not in the file");
+            let Some(before) = kept[what][name].as_f64() else {
+                println!("{what}, {name}: not in the file");
                 passed = false;
                 continue;
             };
@@ -140,7 +156,7 @@ fn check(found: &Value, kept: &Value) -> bool {
             } else {
                 "as it should be"
             };
-            println!("{burst}, {name}: {before} -> {count}, {verdict}");
+            println!("{what}, {name}: {before} -> {count}, {verdict}");
             passed &= !grew;
         }
     }

@@ -84,7 +84,7 @@ pub(super) fn measure_running(
     let before = Usage::of(server.pid())?;
     load.tell("go")?;
     let mut stall = None;
-    if plan.stalled > 0 {
+    if plan.stall_millis > 0 {
         load.expect("resumed")?;
         stall = Some(Usage::of(server.pid())?.since(before));
     }

@@ -230,6 +230,8 @@ fn shards(options: &Options) -> io::Result<()> {
 fn joining(options: &Options) -> io::Result<()> {
     let plan = Plan {
         join_every_millis: 25,
+        // A server without a GOP cache has them wait for the next keyframe.
+        millis: options.seconds.max(6) * 1_000,
         ..plan(options, NOMINAL, 20)
     };
     let title = "A player joins in the middle, milliseconds; 20 others play";
@@ -278,11 +280,11 @@ fn stalled(options: &Options) -> io::Result<()> {
     let stall = options.stall;
     let usual = Plan {
         millis: (stall + 5) * 1_000,
+        stall_millis: stall * 1_000,
         ..Plan::new(NOMINAL, 50)
     };
     let trouble = Plan {
         stalled: 20,
-        stall_millis: stall * 1_000,
         ..usual.clone()
     };
     let mut entries = Vec::new();

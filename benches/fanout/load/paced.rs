@@ -53,7 +53,7 @@ impl Crowd {
             0 => u64::MAX,
             _ => began + FIRST_JOINER,
         };
-        let mut resume = match self.plan.stalled {
+        let mut resume = match self.plan.stall_millis {
             0 => u64::MAX,
             _ => began + self.plan.stall_millis * MILLI,
         };

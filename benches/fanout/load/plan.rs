@@ -23,7 +23,7 @@ pub(crate) struct Plan {
     pub(crate) drain_millis: u64,
     /// Players who do not read while `stall_millis` last.
     pub(crate) stalled: usize,
-    /// Milliseconds.
+    /// Milliseconds; their end is told also when nobody stalls.
     pub(crate) stall_millis: u64,
     /// Milliseconds from one late joiner to the next.
     pub(crate) join_every_millis: u64,

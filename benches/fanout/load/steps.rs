@@ -7,6 +7,8 @@ use super::guest::Purpose;
 use super::report::Report;
 use crate::clock::{self, SECOND};
 
+/// Messages that begin a stream, sent without waiting: a server may keep headers back until a frame comes.
+const BEGIN: usize = 8;
 /// How long a step may take. Under valgrind a server is fifty times as slow.
 const STEP: u64 = 30 * SECOND;
 
@@ -35,8 +37,9 @@ impl Crowd {
     pub(super) fn step(&mut self) -> io::Result<Report> {
         let began = clock::now();
         let players = self.plan.players as u64;
-        for _ in 0..self.plan.lockstep / self.plan.burst {
-            let (burst, filler) = (self.plan.burst, std::mem::take(&mut self.filler));
+        let bursts = std::iter::repeat_n(self.plan.burst, self.plan.lockstep / self.plan.burst);
+        for burst in std::iter::once(BEGIN).chain(bursts) {
+            let filler = std::mem::take(&mut self.filler);
             let publisher = self.publisher(0).ok_or(io::ErrorKind::NotFound)?;
             publisher.send_burst(burst, &filler)?;
             let published = publisher.published;
