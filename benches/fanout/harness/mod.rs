@@ -4,6 +4,7 @@ mod columns;
 mod counts;
 mod nginx;
 mod options;
+mod pairs;
 mod probe;
 mod round;
 mod scenarios;

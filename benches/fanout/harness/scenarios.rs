@@ -3,19 +3,19 @@
 use std::io;
 
 use super::columns::{
-    BUSY, CPU, CPU_IN, CUT_OFF, JOIN, JOIN_PLAY, JOIN_PLAY_99, LOST, MAX, P50, P99, RSS, RSS_READY,
-    SESSION_SWITCHES, SESSIONS, STALL_RSS, STALL_TCP, SWITCHES, WRITES,
+    BUSY, CPU, CPU_IN, JOIN, JOIN_PLAY, JOIN_PLAY_99, LOST, P50, P99, SESSION_SWITCHES, SESSIONS,
+    SWITCHES, WRITES,
 };
 use super::options::Options;
 use super::round::Cores;
 use super::table::{Column, Entry, Rounds};
 use super::target::Target;
-use super::{counts, nginx};
-use crate::load::{Neighbour, Plan};
+use super::{counts, nginx, pairs};
+use crate::load::Plan;
 use crate::schedule::Pace;
 
 /// The stream of nearly all tables.
-const NOMINAL: Pace = Pace::of(4_000_000);
+pub(super) const NOMINAL: Pace = Pace::of(4_000_000);
 
 /// In the order of `all`.
 const ALL: [&str; 10] = [
@@ -75,9 +75,9 @@ fn one(name: &str, options: &Options) -> io::Result<()> {
         "joining" => joining(options),
         "sessions" => sessions(options),
         "ingest" => ingest(options),
-        "stalled" => stalled(options),
-        "memory" => memory(options),
-        "neighbour" => neighbour(options),
+        "stalled" => pairs::stalled(options),
+        "memory" => pairs::memory(options),
+        "neighbour" => pairs::neighbour(options),
         _ => Err(io::Error::other(format!(
             "no scenario {name:?}; try -- help"
         ))),
@@ -85,7 +85,7 @@ fn one(name: &str, options: &Options) -> io::Result<()> {
 }
 
 /// A plan of the usual length.
-fn plan(options: &Options, pace: Pace, players: usize) -> Plan {
+pub(super) fn plan(options: &Options, pace: Pace, players: usize) -> Plan {
     Plan {
         millis: options.seconds * 1_000,
         ..Plan::new(pace, players)
@@ -106,7 +106,10 @@ fn beside(options: &Options, plan: &Plan) -> io::Result<Vec<Entry>> {
 }
 
 /// Measures and prints.
-fn tell(
+///
+/// # Errors
+/// A server or a load failed.
+pub(super) fn tell(
     options: &Options,
     entries: Vec<Entry>,
     title: &str,
@@ -274,95 +277,4 @@ fn ingest(options: &Options) -> io::Result<()> {
         &columns,
     )
     .map(drop)
-}
-
-fn stalled(options: &Options) -> io::Result<()> {
-    let stall = options.stall;
-    let usual = Plan {
-        millis: (stall + 5) * 1_000,
-        stall_millis: stall * 1_000,
-        ..Plan::new(NOMINAL, 50)
-    };
-    let trouble = Plan {
-        stalled: 20,
-        ..usual.clone()
-    };
-    let mut entries = Vec::new();
-    for target in &options.servers {
-        let against = entries.len();
-        for (plan, what) in [(&usual, "all read"), (&trouble, "20 stall")] {
-            entries.push(Entry {
-                label: format!("{target}, {what}"),
-                target: *target,
-                plan: plan.clone(),
-                cores: Cores::with(1)?,
-                against,
-            });
-        }
-    }
-    let title = format!(
-        "20 of 50 players do not read for {stall} s; ratios to the same server without them"
-    );
-    let columns = [P50, P99, MAX, STALL_RSS, STALL_TCP, CUT_OFF, LOST];
-    tell(options, entries, &title, &columns).map(drop)
-}
-
-fn memory(options: &Options) -> io::Result<()> {
-    const FEW: usize = 100;
-    const MANY: usize = 1_100;
-    let mut entries = Vec::new();
-    for target in &options.servers {
-        for players in [FEW, MANY] {
-            entries.push(Entry {
-                label: format!("{target}, {players}"),
-                target: *target,
-                plan: plan(options, NOMINAL, players),
-                cores: Cores::with(1)?,
-                against: 0,
-            });
-        }
-    }
-    let title = "Memory with 100 players and with 1,100, KiB";
-    let rounds = tell(options, entries, title, &[RSS_READY, RSS, LOST])?;
-    for (index, target) in options.servers.iter().enumerate() {
-        let slope = |column| {
-            let at = |entry| rounds.value(entry, column).median;
-            (at(index * 2 + 1) - at(index * 2)) / (MANY - FEW) as f64
-        };
-        let (connected, playing) = (slope(RSS_READY), slope(RSS));
-        println!(
-            "  {target}: {connected:.2} KiB for one more player who waits, {playing:.2} who plays"
-        );
-    }
-    Ok(())
-}
-
-fn neighbour(options: &Options) -> io::Result<()> {
-    let alone = plan(options, NOMINAL, 16);
-    let crowded = Plan {
-        neighbour: Some(Neighbour {
-            players: 10_000,
-            pace: Pace {
-                bits: 0,
-                video: 5,
-                audio: 5,
-            },
-        }),
-        ..alone.clone()
-    };
-    let mut entries = Vec::new();
-    for target in &options.servers {
-        let against = entries.len();
-        for (plan, what) in [(&alone, "alone"), (&crowded, "crowded")] {
-            entries.push(Entry {
-                label: format!("{target}, {what}"),
-                target: *target,
-                plan: plan.clone(),
-                cores: Cores::with(1)?,
-                against,
-            });
-        }
-    }
-    let title = "16 players beside a stream that sends 10 messages a second to 10,000; ratios to the same without it";
-    tell(options, entries, title, &[P50, P99, MAX, BUSY, LOST]).map(drop)
 }

@@ -123,8 +123,8 @@ fn functions(out: &Path) -> BTreeMap<String, f64> {
             continue;
         };
         let place = place.trim().split(" [").next().unwrap_or("");
-        let name = place.trim_start_matches("???:");
-        let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
+        // A function counts as one, whichever files its inlined lines come from.
+        let name = place.split_once(':').map_or(place, |(_, name)| name);
         if let Ok(count) = count
             && name != "PROGRAM TOTALS"
         {
