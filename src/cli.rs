@@ -37,6 +37,9 @@ struct Arguments {
     /// Frames kept for players that join later; 0 means none [default: 5000]
     #[arg(long, value_name = "FRAMES", allow_hyphen_values = true)]
     gop_cache: Option<String>,
+    /// How long frames wait for others that leave in the same write, e.g. 50ms [default: 0ms]
+    #[arg(long, value_name = "TIME")]
+    merge: Option<String>,
     /// What carries connections: shard (Linux) or smol [default: the fastest here]
     #[arg(long, value_name = "NAME")]
     runtime: Option<String>,
@@ -102,6 +105,7 @@ pub fn configure(
             &arguments.strict_extended_timestamps,
         ),
         (Key::GopCache, &arguments.gop_cache),
+        (Key::Merge, &arguments.merge),
         (Key::Runtime, &arguments.runtime),
         (Key::Log, &arguments.log),
     ] {

@@ -12,6 +12,7 @@
 //! | `chunk_size` | bytes of payload in a chunk we send, 1 to 65536 | 60000 |
 //! | `strict_extended_timestamps` | whether senders must repeat extended timestamps on format 3 | false |
 //! | `gop_cache` | frames kept for players that join later; 0 means none | 5000 |
+//! | `merge` | how long frames wait for others that leave in the same write, `"0ms"` to `"1s"` | `"0ms"` |
 //! | `peer_bandwidth` | bytes, as announced to peers | 2500000 |
 //! | `window_ack_size` | bytes after which a peer acknowledges | 2500000 |
 //! | `drain` | how long a graceful stop may take, as `"500ms"`, `"5s"`, `"2m"` | `"5s"` |
@@ -100,6 +101,9 @@ pub struct Config {
     pub strict_extended_timestamps: bool,
     /// Frames a stream keeps for players that join later, at most [`limits::RING_FRAMES_MAX`]; 0 means none.
     pub gop_cache: usize,
+    /// How long a frame waits at most for others that leave with it in one write, at most [`limits::MERGE_MAX`]; zero: it
+    /// leaves at once. Latency for CPU: see the README.
+    pub merge: Duration,
     /// Bytes of Set Peer Bandwidth (RTMP 1.0 §5.4.5), from [`limits::WINDOW_MIN`] on.
     pub peer_bandwidth: u32,
     /// Bytes of Window Acknowledgement Size (RTMP 1.0 §5.4.4), from [`limits::WINDOW_MIN`] on.
@@ -120,6 +124,7 @@ impl Default for Config {
             chunk_size: limits::CHUNK_SIZE_DEFAULT,
             strict_extended_timestamps: false,
             gop_cache: limits::RING_FRAMES_DEFAULT,
+            merge: Duration::ZERO,
             peer_bandwidth: limits::PEER_BANDWIDTH_DEFAULT,
             window_ack_size: limits::WINDOW_ACK_SIZE_DEFAULT,
             drain: limits::DRAIN_DEFAULT,
@@ -143,6 +148,8 @@ pub enum Key {
     StrictExtendedTimestamps,
     /// `gop_cache`
     GopCache,
+    /// `merge`
+    Merge,
     /// `peer_bandwidth`
     PeerBandwidth,
     /// `window_ack_size`
@@ -155,13 +162,14 @@ pub enum Key {
 
 impl Key {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Listen,
         Self::Shards,
         Self::Runtime,
         Self::ChunkSize,
         Self::StrictExtendedTimestamps,
         Self::GopCache,
+        Self::Merge,
         Self::PeerBandwidth,
         Self::WindowAckSize,
         Self::Drain,
@@ -177,6 +185,7 @@ impl Key {
             Self::ChunkSize => "chunk_size",
             Self::StrictExtendedTimestamps => "strict_extended_timestamps",
             Self::GopCache => "gop_cache",
+            Self::Merge => "merge",
             Self::PeerBandwidth => "peer_bandwidth",
             Self::WindowAckSize => "window_ack_size",
             Self::Drain => "drain",
@@ -333,7 +342,8 @@ impl Config {
                 Key::PeerBandwidth => whole(self.peer_bandwidth),
                 Key::WindowAckSize => whole(self.window_ack_size),
                 Key::Runtime => Value::Text(self.runtime.to_string().into()),
-                Key::Drain => Value::Text(format!("{}ms", self.drain.as_millis()).into()),
+                Key::Drain => in_millis(self.drain),
+                Key::Merge => in_millis(self.merge),
                 Key::Listen | Key::Log => continue,
             };
             copy.set(key, &value).map_err(|fault| ConfigError {
@@ -375,7 +385,8 @@ impl Config {
             Key::WindowAckSize => {
                 self.window_ack_size = number(value, limits::WINDOW_MIN..=u32::MAX)?;
             }
-            Key::Drain => self.drain = drain(value)?,
+            Key::Drain => self.drain = time(value, limits::DRAIN_MAX)?,
+            Key::Merge => self.merge = time(value, limits::MERGE_MAX)?,
             Key::Log => self.log = log_level(value)?,
         }
         Ok(())
@@ -511,10 +522,21 @@ fn backend(value: &Value<'_>) -> Result<Backend, Fault> {
     }
 }
 
-fn drain(value: &Value<'_>) -> Result<Duration, Fault> {
-    let max = limits::DRAIN_MAX.as_secs() / 60;
+fn in_millis(time: Duration) -> Value<'static> {
+    Value::Text(format!("{}ms", time.as_millis()).into())
+}
+
+fn time(value: &Value<'_>, max: Duration) -> Result<Duration, Fault> {
     let refuse = || {
-        let what = format!("a time such as \"500ms\", \"5s\" or \"2m\", up to {max} minutes");
+        let what = match max.as_secs() {
+            seconds if seconds < 60 => {
+                format!("a time such as \"0ms\", \"50ms\" or \"1s\", up to {seconds} s")
+            }
+            seconds => {
+                let max = seconds / 60;
+                format!("a time such as \"500ms\", \"5s\" or \"2m\", up to {max} minutes")
+            }
+        };
         expected(what, value)
     };
     let Value::Text(text) = value else {
@@ -535,7 +557,7 @@ fn drain(value: &Value<'_>) -> Result<Duration, Fault> {
         .ok()
         .and_then(|count| count.checked_mul(millis))
         .map(Duration::from_millis)
-        .filter(|time| *time <= limits::DRAIN_MAX)
+        .filter(|time| *time <= max)
         .ok_or_else(refuse)
 }
 

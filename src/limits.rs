@@ -125,6 +125,8 @@ pub const HEADER_BYTES: usize = 64 * 1024;
 pub const GATHER_SLICES: usize = 64;
 /// Bytes of one `writev`: a GOP burst is sliced, so that one joiner does not delay the others.
 pub const GATHER_BYTES: usize = 256 * 1024;
+/// How long frames may be made to wait for others: far less than [`RING_AGE`], or players would fall behind by it.
+pub const MERGE_MAX: Duration = Duration::from_secs(1);
 /// Players served in one turn of the pump, about 0.7 ms.
 pub const PUMP_PLAYERS: usize = 128;
 /// Messages that may wait in one shard's mailbox before media for it is left out and sent again as a snapshot.
@@ -168,6 +170,7 @@ const _: () = {
     assert!(SESSION_EVENTS >= SCRATCH_BYTES && SESSION_EVENTS >= PRE_CONNECT_BYTES);
     assert!((MESSAGE_BYTES as usize) < RING_BYTES);
     assert!(RING_FRAMES_DEFAULT <= RING_FRAMES_MAX);
+    assert!(MERGE_MAX.as_micros() * 4 <= RING_AGE.as_micros());
     assert!(HEADER_BYTES <= STREAM_HEADERS_BYTES);
     assert!(WINDOW_MIN <= WINDOW_ACK_SIZE_DEFAULT && WINDOW_MIN <= PEER_BANDWIDTH_DEFAULT);
     assert!(DRAIN_DEFAULT.as_secs() <= DRAIN_MAX.as_secs());

@@ -92,6 +92,7 @@ bugs! {
         "end-told-twice" EndToldTwice: "Players are told twice that a publication is over.",
         "stale-mail-taken" StaleMailTaken: "What arrives late of an older publication is taken for the newest.",
         "missed-from-gone-ring" MissedFromGoneRing: "A shard that missed frames is sent what is left of them in the ring.",
+        "merge-too-long" MergeTooLong: "Merged frames wait far longer than they are told to.",
         "stall-never-ends" StallNeverEnds: "A peer that takes nothing any more is not cut off.",
         "cut-off-not-awaited" CutOffNotAwaited: "A stop ends before those it cut off have given back what they held.",
         "answers-not-awaited" AnswersNotAwaited: "A stop ends before the directory has answered.",

@@ -127,6 +127,9 @@ pub struct ServerConfig {
     /// Messages that may wait in a shard's mailbox before frames for it are left for later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mailbox_backlog: Option<usize>,
+    /// How long frames wait for others that leave with them, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merge_ms: Option<u64>,
     /// Window Acknowledgement Size it announces, bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window_ack_size: Option<u32>,

@@ -78,6 +78,7 @@ pub struct Ring {
     entries: VecDeque<Entry>,
     base: u64,
     bytes: usize,
+    pushed: u64,
     newest_key: Option<u64>,
     max_frames: usize,
 }
@@ -89,6 +90,7 @@ impl Ring {
             entries: VecDeque::new(),
             base: 0,
             bytes: 0,
+            pushed: 0,
             newest_key: None,
             max_frames: max_frames.max(1),
         }
@@ -117,6 +119,11 @@ impl Ring {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes ever pushed.
+    pub fn pushed(&self) -> u64 {
+        self.pushed
     }
 
     /// The newest keyframe a player may begin at.
@@ -149,7 +156,9 @@ impl Ring {
         if matches!(&item, Item::Frame(frame) if frame.kind == FrameKind::Keyframe) {
             self.newest_key = Some(seq + u64::from(planted(Bug::GopBeginsLate)));
         }
-        self.bytes += item.bytes().len();
+        let len = item.bytes().len();
+        self.bytes += len;
+        self.pushed += len as u64;
         self.entries.push_back(Entry { item, at: now });
         self.evict(now);
         seq

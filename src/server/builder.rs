@@ -105,6 +105,13 @@ impl Builder {
         self
     }
 
+    /// How long a frame waits at most for others that leave with it in one write; zero, the default: it leaves at once.
+    #[must_use]
+    pub fn merge(mut self, most: Duration) -> Self {
+        self.config.merge = most;
+        self
+    }
+
     /// Set Peer Bandwidth announced to every client, bytes.
     #[must_use]
     pub fn peer_bandwidth(mut self, bytes: u32) -> Self {
@@ -202,6 +209,7 @@ fn settings(config: &Config) -> Settings {
         chunk_size: config.chunk_size,
         strict_extended_timestamps: config.strict_extended_timestamps,
         gop_cache: config.gop_cache,
+        merge: config.merge,
         peer_bandwidth: config.peer_bandwidth,
         window_ack_size: config.window_ack_size,
         drain: config.drain,

@@ -50,6 +50,8 @@ pub struct Settings {
     pub ring_frames: usize,
     /// Messages that may wait in another shard's mailbox before frames for it are left for later.
     pub mailbox_backlog: usize,
+    /// How long a frame waits at most for others that leave with it, at most [`limits::MERGE_MAX`].
+    pub merge: Duration,
     /// Set Peer Bandwidth we announce, bytes.
     pub peer_bandwidth: u32,
     /// Window Acknowledgement Size we announce, bytes.
@@ -66,6 +68,7 @@ impl Default for Settings {
             gop_cache: limits::RING_FRAMES_DEFAULT,
             ring_frames: limits::RING_FRAMES_DEFAULT,
             mailbox_backlog: limits::MAILBOX_BACKLOG,
+            merge: Duration::ZERO,
             peer_bandwidth: limits::PEER_BANDWIDTH_DEFAULT,
             window_ack_size: limits::WINDOW_ACK_SIZE_DEFAULT,
             drain: limits::DRAIN_DEFAULT,

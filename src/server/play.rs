@@ -3,7 +3,8 @@
 //!
 //! A pass walks all players. Its first [`limits::PUMP_PLAYERS`] are served in the turn of whoever brought the
 //! frames, the rest in slices by the stream's pump task, so that a huge stream delays its neighbours by about a
-//! millisecond. Frames that arrive during a pass leave merged in the next.
+//! millisecond. Frames that arrive during a pass leave merged in the next. With a merge time the first frame of a pass
+//! waits that long for others, and the pump begins it.
 
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
@@ -20,11 +21,12 @@ use crate::media::cursor::Cursor;
 use crate::media::directory::StreamKey;
 use crate::media::ring::{Item, NoticeKind};
 use crate::media::stream::Stream;
+use crate::planted::{Bug, planted};
 use crate::rtmp::session::MessageStreamId;
 use crate::rtmp::session::server::{publisher_began, publisher_ended};
 use crate::rtmp::wire::WireMessage;
 use crate::runtime::{Conn, Runtime};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// One player of a stream.
 pub(super) struct Player<C> {
@@ -41,10 +43,14 @@ pub(super) struct Pass {
     at: usize,
     /// The ring's head when the pass began.
     head: u64,
+    /// And all bytes that had come by then.
+    pushed: u64,
     /// Somebody open still has something to get.
     again: bool,
     /// Somebody has not had everything, open or not.
     laggards: bool,
+    /// When frames that wait for others leave.
+    due: Option<Instant>,
     /// Somebody holds the stream (`pause`): it goes on at the last word at the latest.
     held: bool,
 }
@@ -214,7 +220,8 @@ pub(super) fn notice_for(
 impl<C: Conn> LiveStream<C> {
     /// New items are in the ring: serves the first players at once, and leaves the rest to the pump.
     pub(super) fn deliver_new<R: Runtime<Conn = C>>(self: &Rc<Self>, runtime: &R) {
-        let more = {
+        let now = runtime.now();
+        let for_pump = {
             let state = &mut *self.state.borrow_mut();
             if state.pass.active && self.has_pump() {
                 return; // the pump is at it, and will see that the head has moved
@@ -226,10 +233,19 @@ impl<C: Conn> LiveStream<C> {
                 state.media.clear_if_ended(false);
                 return;
             }
-            state.begin_pass();
-            state.serve(&self.key, self.chunk_size, slice(runtime), runtime.now())
+            match state.pass.due {
+                None if state.merges() => {
+                    state.pass.due = Some(now + state.merge_time());
+                    true
+                }
+                Some(due) if now < due && state.merges() => !self.has_pump(),
+                _ => {
+                    state.begin_pass();
+                    state.serve(&self.key, self.chunk_size, slice(runtime), now)
+                }
+            }
         };
-        if more {
+        if for_pump {
             self.wake_pump(runtime);
         }
     }
@@ -287,8 +303,10 @@ impl<C: Conn> LiveStream<C> {
     }
 }
 
-/// The pump: a slice of players each time it is woken, until the pass is over.
+/// The pump: a slice of players each time it is woken, until the pass is over; then it waits for what is woken for, and
+/// for the time when merged frames are due.
 async fn pump<R: Runtime>(stream: Weak<LiveStream<R::Conn>>, runtime: R) {
+    let mut timer = None;
     poll_fn(|cx| {
         let Some(stream) = stream.upgrade().filter(|stream| !stream.closed.get()) else {
             return Poll::Ready(());
@@ -299,16 +317,24 @@ async fn pump<R: Runtime>(stream: Weak<LiveStream<R::Conn>>, runtime: R) {
             .get_or_insert_with(|| cx.waker().clone())
             .clone_from(cx.waker());
         let state = &mut *stream.state.borrow_mut();
-        if !state.pass.active && state.pass.again {
+        let now = runtime.now();
+        let is_due = state.pass.due.is_some_and(|due| due <= now);
+        if !state.pass.active && (state.pass.again || is_due) {
             state.begin_pass();
         }
-        if state.pass.active
-            && state.serve(
-                &stream.key,
-                stream.chunk_size,
-                slice(&runtime),
-                runtime.now(),
-            )
+        let (key, chunk_size) = (&stream.key, stream.chunk_size);
+        if state.pass.active && state.serve(key, chunk_size, slice(&runtime), now) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if timer.as_ref().map(|(at, _)| *at) != state.pass.due {
+            timer = state
+                .pass
+                .due
+                .map(|due| (due, Box::pin(runtime.sleep_until(due))));
+        }
+        if let Some((_, sleep)) = &mut timer
+            && sleep.as_mut().poll(cx).is_ready()
         {
             cx.waker().wake_by_ref();
         }
@@ -340,13 +366,28 @@ impl<C: Conn> State<C> {
         !self.pass.active && !self.pass.again && self.pass.head == self.media.ring().head()
     }
 
+    /// Whether frames wait for others now: not if they fill a write already, and nobody waits for the word that a
+    /// publisher has gone.
+    fn merges(&self) -> bool {
+        let ring = self.media.ring();
+        let is_full = ring.head() - self.pass.head >= limits::GATHER_SLICES as u64
+            || ring.pushed() - self.pass.pushed >= limits::GATHER_BYTES as u64;
+        !self.merge.is_zero() && self.media.is_live() && !is_full
+    }
+
+    fn merge_time(&self) -> Duration {
+        self.merge * if planted(Bug::MergeTooLong) { 20 } else { 1 }
+    }
+
     fn begin_pass(&mut self) {
         self.pass = Pass {
             active: true,
             at: 0,
             head: self.media.ring().head(),
+            pushed: self.media.ring().pushed(),
             again: false,
             laggards: false,
+            due: None,
             held: false,
         };
     }
@@ -374,8 +415,13 @@ impl<C: Conn> State<C> {
             return true;
         }
         self.pass.active = false;
-        self.pass.again |= self.pass.head != self.media.ring().head();
-        if !self.pass.again && !self.pass.laggards {
+        let moved = self.pass.head != self.media.ring().head();
+        if moved && self.merges() {
+            self.pass.due.get_or_insert(now + self.merge_time());
+        } else {
+            self.pass.again |= moved;
+        }
+        if !moved && !self.pass.again && !self.pass.laggards {
             self.media.clear_if_ended(self.pass.held);
         }
         self.pass.again

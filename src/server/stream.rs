@@ -12,6 +12,7 @@ use crate::media::directory::{PublicationId, StreamKey, Subscriber, Subscription
 use crate::media::stream::Stream;
 use crate::rtmp::wire::WireMessage;
 use crate::runtime::Task;
+use crate::time::Duration;
 
 /// A stream that is published or played on this shard.
 pub(super) struct LiveStream<C> {
@@ -37,6 +38,8 @@ pub(super) struct State<C> {
     /// One above the highest slot ever used in `players`.
     pub(super) slots: usize,
     pub(super) pass: Pass,
+    /// How long a frame waits at most for others.
+    pub(super) merge: Duration,
 }
 
 /// Where the stream's messages come from.
@@ -81,6 +84,7 @@ impl<C> LiveStream<C> {
                 players: Slab::new(),
                 slots: 0,
                 pass: Pass::default(),
+                merge: settings.merge,
             }),
             pump: RefCell::new(None),
             pump_waker: RefCell::new(None),

@@ -21,6 +21,8 @@ use crate::runtime::timer::{SharedTimers, Sleep};
 use crate::runtime::{Conn, Rng, Runtime, SocketAddr, Task};
 use crate::time::{Duration, Instant, Timestamp, WallTime};
 
+mod merge;
+
 #[derive(Default)]
 struct Pipe {
     to_server: VecDeque<u8>,
@@ -204,6 +206,10 @@ impl Machine {
             gop_cache,
             ..Settings::default()
         };
+        Self::set(shards, alive, settings)
+    }
+
+    fn set(shards: usize, alive: usize, settings: Settings) -> Self {
         let clock = Rc::new(Cell::new(Instant::from_micros(1)));
         let World {
             control: plan,

@@ -22,6 +22,8 @@ pub struct Climate {
     pub full: bool,
     /// How much later than at once a message between the server's threads may come.
     pub mail: Duration,
+    /// How long frames may be kept for others.
+    pub merge: Duration,
     /// Frames that the server's rings hold at least.
     pub ring_frames: usize,
     /// Bytes that may be under way to a client at most.
@@ -51,6 +53,7 @@ impl Climate {
                 true => Duration::ZERO,
                 false => Duration::from_millis(scenario.mail.late_ms),
             },
+            merge: Duration::from_millis(scenario.server.merge_ms.unwrap_or(0)),
             // Of a small ring nobody outside can say what it holds: headers come into it again and again.
             ring_frames: match scenario.server.ring_frames {
                 Some(_) => 0,
@@ -69,6 +72,6 @@ impl Climate {
         // A window goes out a round trip at most, first up and then down.
         let round_trip = self.latency * 2 + Duration::from_millis(20);
         let trips = 2 * (bytes / ROOMY as u64 + 1);
-        round_trip * u32::try_from(trips).unwrap_or(u32::MAX)
+        round_trip * u32::try_from(trips).unwrap_or(u32::MAX) + self.merge
     }
 }

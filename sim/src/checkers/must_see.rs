@@ -451,6 +451,7 @@ mod tests {
                 steady: true,
                 gentle: true,
                 mail: Duration::ZERO,
+                merge: Duration::ZERO,
                 ring_frames: RING,
                 full: true,
                 downstream: 65_536,

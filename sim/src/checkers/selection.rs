@@ -38,6 +38,25 @@ impl Selection {
             ..Self::default()
         }
     }
+
+    /// What follows another publication had not ended before somebody asked for that.
+    fn follows(&mut self, who: &str, entry: &Entry) -> Result<(), String> {
+        let now = self.players.get(who).and_then(|player| player.now.as_ref());
+        let Some((old, _)) = now.filter(|(old, _)| *old != entry.publication) else {
+            return Ok(());
+        };
+        self.successions += 1;
+        let over = self.lives.get(&entry.publication);
+        let over = over.and_then(|(_, over)| *over);
+        let asked = self.lives.get(old).map(|(asked, _)| *asked);
+        match (over, asked) {
+            (Some(over), Some(asked)) if over < asked => Err(format!(
+                "{who} got #{} of {} behind media of {}, who came when that was over",
+                entry.index, entry.publication.0, old.0
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Checker for Selection {
@@ -94,23 +113,8 @@ impl Checker for Selection {
                         entry.name
                     ));
                 }
+                self.follows(who, &entry)?;
                 let player = self.players.entry(who.into()).or_default();
-                if let Some((old, _)) = &player.now
-                    && *old != entry.publication
-                {
-                    self.successions += 1;
-                    let (of, before) = (&entry.publication, &old.0);
-                    let over = self.lives.get(of).and_then(|(_, over)| *over);
-                    let asked = self.lives.get(old).map(|(asked, _)| *asked);
-                    if let (Some(over), Some(asked)) = (over, asked)
-                        && over < asked
-                    {
-                        return Err(format!(
-                            "{who} got #{} of {} behind media of {before}, who came when that was over",
-                            entry.index, of.0
-                        ));
-                    }
-                }
                 player.take(who, &entry)
             }
             _ => Ok(()),

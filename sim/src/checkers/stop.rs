@@ -83,6 +83,7 @@ mod tests {
         let mut checker = GracefulStop::default();
         let climate = Climate {
             mail: Duration::ZERO,
+            merge: Duration::ZERO,
             latency: Duration::from_millis(10),
             steady: true,
             gentle: true,

@@ -215,6 +215,7 @@ mod tests {
     fn climate() -> Climate {
         Climate {
             mail: Duration::ZERO,
+            merge: Duration::ZERO,
             latency: Duration::ZERO,
             steady: true,
             gentle: true,

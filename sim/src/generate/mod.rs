@@ -202,6 +202,7 @@ fn server(mood: Mood) -> impl Strategy<Value = ServerConfig> {
                     gop_cache,
                     ring_frames,
                     mailbox_backlog,
+                    merge_ms: None,
                     window_ack_size,
                     drain_ms,
                 }

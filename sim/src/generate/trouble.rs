@@ -17,6 +17,7 @@ pub(super) fn strike(scenario: &mut Scenario, rng: &mut Rng) {
         ..latencies(rng)
     };
     if rng.u8(..5) == 0 {
+        scenario.server.merge_ms = merge(rng);
         return;
     }
     scenario.faults = faults(rng);
@@ -50,6 +51,12 @@ pub(super) fn strike(scenario: &mut Scenario, rng: &mut Rng) {
     if happens(rng, 0.2) {
         stop(scenario, rng);
     }
+    scenario.server.merge_ms = merge(rng);
+}
+
+/// Whether frames leave in company.
+fn merge(rng: &mut Rng) -> Option<u64> {
+    happens(rng, 0.15).then(|| *pick(rng, &[5, 40, 350]))
 }
 
 /// The server is told to stop while there is something to do; often just when many have asked for something, and in such

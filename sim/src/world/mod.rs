@@ -109,6 +109,9 @@ pub fn run_with(scenario: &Scenario, keep_events: bool) -> Report {
     if let Some(mailbox_backlog) = config.mailbox_backlog {
         settings.mailbox_backlog = mailbox_backlog;
     }
+    if let Some(merge) = config.merge_ms {
+        settings.merge = Duration::from_millis(merge);
+    }
     if let Some(window_ack_size) = config.window_ack_size {
         settings.window_ack_size = window_ack_size;
     }
