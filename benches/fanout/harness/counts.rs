@@ -14,7 +14,7 @@ use crate::load::Plan;
 use crate::schedule::Pace;
 
 /// Messages of the two runs, whose difference leaves the set-up out.
-const MESSAGES: [usize; 2] = [80, 400];
+const MESSAGES: [usize; 2] = [80, 880];
 /// Sessions of the two runs.
 const SESSIONS: [usize; 2] = [50, 250];
 /// Players, all on one stream.
@@ -132,7 +132,7 @@ fn print(target: Target, what: &str, each: &Counts) {
         .collect();
     println!("      {}", named.join(", "));
     let mut functions: Vec<_> = each.functions.iter().collect();
-    functions.sort_by(|a, b| b.1.total_cmp(a.1));
+    functions.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
     for (name, count) in functions.into_iter().take(PROFILE) {
         println!("      {:>9}  {name}", short(*count));
     }

@@ -54,6 +54,14 @@ impl Usage {
     }
 }
 
+/// Open descriptors of a process.
+///
+/// # Errors
+/// The process is gone.
+pub(super) fn descriptors(pid: u32) -> io::Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}
+
 /// The first number behind `name` in a file of lines.
 fn field(path: &str, name: &str) -> io::Result<u64> {
     let text = fs::read_to_string(path)?;

@@ -8,10 +8,18 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use super::probe;
 use super::round::{Cores, measure_running};
 use super::target::{Running, Target};
+use crate::clock::{self, MILLI, SECOND};
 use crate::load::Plan;
+
+/// How long it may take until a server has closed what its clients have left.
+const LEAVE: u64 = 5 * SECOND;
+/// After so long without a close, it has.
+const SETTLED: u64 = 300 * MILLI;
 
 /// What a run, or a delivered message, took.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +80,7 @@ pub(super) fn count(target: Target, plan: &Plan, place: &Path) -> io::Result<Cou
     let cores = Cores::with(1)?;
     let server = Running::start(target, &cores.server, &cores.all, &wrap)?;
     measure_running(&server, plan, &cores)?;
+    settle(server.pid())?;
     server.end()?;
     let mut counts = Counts::default();
     for line in String::from_utf8_lossy(&fs::read(&log)?).lines() {
@@ -82,6 +91,21 @@ pub(super) fn count(target: Target, plan: &Plan, place: &Path) -> io::Result<Cou
     }
     counts.functions = functions(&out);
     Ok(counts)
+}
+
+/// Waits until a server has closed what its clients have left: its end is then no race with theirs, and costs the same
+/// each time.
+fn settle(pid: u32) -> io::Result<()> {
+    let deadline = clock::now() + LEAVE;
+    let (mut open, mut since) = (probe::descriptors(pid)?, clock::now());
+    while clock::now() < since + SETTLED && clock::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+        let now = probe::descriptors(pid)?;
+        if now != open {
+            (open, since) = (now, clock::now());
+        }
+    }
+    Ok(())
 }
 
 /// `SYSCALL[7,1](1) sys_write ( …` is a call; its result may follow on a line without a name.
