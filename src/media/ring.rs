@@ -106,6 +106,11 @@ impl Ring {
         self.base + self.entries.len() as u64
     }
 
+    /// Items it holds at most.
+    pub fn max_frames(&self) -> usize {
+        self.max_frames
+    }
+
     /// Items held.
     pub fn len(&self) -> usize {
         self.entries.len()

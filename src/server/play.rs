@@ -366,17 +366,18 @@ impl<C: Conn> State<C> {
         !self.pass.active && !self.pass.again && self.pass.head == self.media.ring().head()
     }
 
-    /// Whether frames wait for others now: not if they fill a write already, and nobody waits for the word that a
-    /// publisher has gone.
+    /// Whether frames wait for others now: not if they fill a write already, or half a small ring, and nobody waits for
+    /// the word that a publisher has gone.
     fn merges(&self) -> bool {
         let ring = self.media.ring();
-        let is_full = ring.head() - self.pass.head >= limits::GATHER_SLICES as u64
+        let enough = limits::GATHER_SLICES.min(ring.max_frames() / 2) as u64;
+        let is_full = ring.head() - self.pass.head >= enough
             || ring.pushed() - self.pass.pushed >= limits::GATHER_BYTES as u64;
         !self.merge.is_zero() && self.media.is_live() && !is_full
     }
 
     fn merge_time(&self) -> Duration {
-        self.merge * if planted(Bug::MergeTooLong) { 20 } else { 1 }
+        self.merge * if planted(Bug::MergeTooLong) { 200 } else { 1 }
     }
 
     fn begin_pass(&mut self) {

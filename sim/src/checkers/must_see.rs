@@ -520,7 +520,7 @@ mod tests {
         assert_eq!(history.rests(Duration::from_secs(5)), Ok(()));
         assert_eq!(history.ends(), Ok(()));
         let mut history = History::new(false);
-        assert_eq!(history.gets(&[0, 1, 2, 6, 7, 8, 9]), Ok(()));
+        assert_eq!(history.gets(&ALL), Ok(()));
         assert_eq!(history.ends(), Ok(()));
         let counts = history.checker.special_cases();
         assert!(counts.contains(&("ends in good order", 1)), "{counts:?}");
@@ -534,6 +534,8 @@ mod tests {
         let mut history = History::new(true);
         assert_eq!(history.gets(&ALL[..9]), Ok(()));
         assert!(history.ends().is_err());
+        let late = History::new(false).gets(&[0, 1, 2, 6, 7, 8, 9]);
+        assert!(late.is_err(), "the first keyframe behind its coming");
     }
 
     #[test]

@@ -50,12 +50,17 @@ pub(super) fn rivals(swarm: Swarm) -> BoxedStrategy<Vec<Role>> {
     };
     let steady = rival(vec(short(connect(swarm), swarm, 30), 2..5).boxed());
     // These follow each other faster than what shards tell each other of them arrives where mail is late.
-    let at_once = Just(Connect {
-        pipelined: true,
-        ..Connect::default()
-    });
-    let hasty = rival(vec(short(at_once, swarm, 4), 5..12).boxed());
-    prop_oneof![vec(steady, 2..4), vec(hasty, 2..4)].boxed()
+    let at_once = |pipelined| {
+        let connect = Connect {
+            pipelined,
+            ..Connect::default()
+        };
+        vec(
+            rival(vec(short(Just(connect), swarm, 4), 5..12).boxed()),
+            2..4,
+        )
+    };
+    prop_oneof![3 => vec(steady, 2..4), 2 => at_once(false), 1 => at_once(true)].boxed()
 }
 
 /// One connection with one short publication of fewer than `most` messages.

@@ -39,7 +39,7 @@ pub(super) fn strike(scenario: &mut Scenario, rng: &mut Rng) {
             late_ms: 1 << rng.u32(1..8),
         };
     }
-    if handovers && happens(rng, 0.6) {
+    if handovers && happens(rng, 0.8) {
         // One publication's mail comes when the next one is there already: from another shard, to a third one.
         scenario.shards = scenario.shards.max(3);
         scenario.mail = Mail {
@@ -56,7 +56,7 @@ pub(super) fn strike(scenario: &mut Scenario, rng: &mut Rng) {
 
 /// Whether frames leave in company.
 fn merge(rng: &mut Rng) -> Option<u64> {
-    happens(rng, 0.15).then(|| *pick(rng, &[5, 40, 350]))
+    happens(rng, 0.25).then(|| *pick(rng, &[5, 20, 350]))
 }
 
 /// The server is told to stop while there is something to do; often just when many have asked for something, and in such
