@@ -1,7 +1,7 @@
 //! The floor: what delivery costs a program that does nothing else.
 //!
-//! One thread, one epoll. Connections are set up by the library's session; from there on the bytes of a publisher's
-//! chunks go to the players as they came. It knows what the load sends (every message one chunk with a format 0 header),
+//! One thread, one epoll. Connections are set up with replies made once; from there on the bytes of a publisher's chunks
+//! go to the players as they came. It knows what the load sends (every message one chunk with a format 0 header),
 //! has no timeouts, and drops whom it cannot serve: it is a yardstick, no server.
 
 mod guest;
@@ -12,13 +12,15 @@ use std::net::{TcpListener, TcpStream};
 
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::net::sockopt::set_tcp_nodelay;
+use rustix::net::{SocketFlags, accept_with};
 use slab::Slab;
 use std::os::fd::OwnedFd;
 
 use crate::clock::{self, MILLI, SECOND};
 use crate::schedule::HEADER;
 use crate::system;
-use guest::{Guest, Wish};
+use guest::{Guest, Replies, Wish};
 use stream::{Mode, Stream};
 
 /// The listener's key.
@@ -48,6 +50,7 @@ struct Floor {
     peers: Slab<Peer>,
     streams: Vec<Stream>,
     mode: Mode,
+    replies: Replies,
     scratch: Vec<u8>,
 }
 
@@ -80,7 +83,9 @@ impl Floor {
     fn new(port: u16, mode: Mode) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", port))?;
         listener.set_nonblocking(true)?;
-        // Two more connections at once than the standard library's 128 would drop SYNs.
+        // Whom it accepts inherits it.
+        set_tcp_nodelay(&listener, true)?;
+        // A larger backlog than the standard library's 128.
         rustix::net::listen(&listener, 4_096)?;
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let data = EventData::new_u64(LISTENER);
@@ -91,6 +96,7 @@ impl Floor {
             peers: Slab::new(),
             streams: Vec::new(),
             mode,
+            replies: Replies::new(),
             scratch: vec![0; READ_BYTES],
         })
     }
@@ -135,20 +141,17 @@ impl Floor {
         })
     }
 
+    /// One connection; the listener tells of the next by itself.
     fn accept(&mut self) -> io::Result<()> {
-        while let Ok((socket, _)) = self.listener.accept() {
-            socket.set_nonblocking(true)?;
-            socket.set_nodelay(true)?;
-            let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-            let entry = self.peers.vacant_entry();
-            epoll::add(
-                &self.epoll,
-                &socket,
-                EventData::new_u64(entry.key() as u64),
-                interest,
-            )?;
-            entry.insert(Peer::Guest(Box::new(Guest::new(socket))));
-        }
+        let Ok(socket) = accept_with(&self.listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)
+        else {
+            return Ok(());
+        };
+        let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        let entry = self.peers.vacant_entry();
+        let data = EventData::new_u64(entry.key() as u64);
+        epoll::add(&self.epoll, &socket, data, interest)?;
+        entry.insert(Peer::Guest(Box::new(Guest::new(socket.into()))));
         Ok(())
     }
 
@@ -167,7 +170,10 @@ impl Floor {
                 !readable || stream.discard_input(*place, &mut self.scratch)
             }
         };
-        if !alive && let Peer::Player { stream, place } = self.peers.remove(key) {
+        // What came before the end has been read by now.
+        if (!alive || flags.intersects(ended))
+            && let Peer::Player { stream, place } = self.peers.remove(key)
+        {
             self.streams[stream].players.remove(place);
         }
     }
@@ -177,7 +183,7 @@ impl Floor {
         let Some(Peer::Guest(guest)) = self.peers.get_mut(key) else {
             return false;
         };
-        let wish = match guest.read(&mut self.scratch) {
+        let wish = match guest.read(&mut self.scratch, &mut self.replies) {
             Ok(None) => return true,
             Ok(Some(wish)) => wish,
             Err(_) => return false,

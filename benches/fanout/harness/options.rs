@@ -46,7 +46,7 @@ cargo bench --bench fanout -- [SCENARIO ...] [KEY=VALUE ...] [--json]
   memory     of a playing player
   neighbour  what a stream with 10,000 players does to another on its shard
   counts     system calls and instructions of a delivered frame, under valgrind
-  all        everything but counts
+  all        everything but counts: about 50 minutes
 
   rounds=5 seconds=5 servers=floor,backlog,millstream,smol,nginx
   --check FILE   with counts: fail if one of millstream's grew by more than a twentieth against FILE
