@@ -234,6 +234,7 @@ impl Floor {
             while !bytes.is_empty() {
                 let wanted = missing(partial, bytes);
                 let (mine, rest) = bytes.split_at(wanted.min(bytes.len()));
+                partial.reserve_exact(wanted);
                 partial.extend_from_slice(mine);
                 bytes = rest;
                 if missing(partial, &[]) == 0 {

@@ -9,8 +9,8 @@ use slab::Slab;
 use crate::clock;
 use crate::schedule::is_keyframe;
 
-/// Frames that are kept; who is further behind is cut off.
-const FRAMES: usize = 8_192;
+/// Bytes of frames that are kept; who is further behind is cut off.
+const BYTES: usize = 32 << 20;
 /// Slices of one `writev`.
 const SLICES: usize = 512;
 
@@ -28,6 +28,8 @@ pub(super) enum Mode {
 pub(super) struct Stream {
     pub(super) name: String,
     frames: VecDeque<Vec<u8>>,
+    /// Their bytes.
+    bytes: usize,
     /// Number of the first frame.
     base: u64,
     /// Number of the newest keyframe.
@@ -52,6 +54,7 @@ impl Stream {
         Self {
             name,
             frames: VecDeque::new(),
+            bytes: 0,
             base: 0,
             key: None,
             players: Slab::new(),
@@ -80,13 +83,16 @@ impl Stream {
         if is_keyframe(&frame) {
             self.key = Some(self.head());
         }
+        self.bytes += frame.len();
         self.frames.push_back(frame);
-        if self.frames.len() > FRAMES {
-            self.frames.pop_front();
+        while self.bytes > BYTES
+            && let Some(oldest) = self.frames.pop_front()
+        {
+            self.bytes -= oldest.len();
             self.base += 1;
-            if self.key.is_some_and(|key| key < self.base) {
-                self.key = None;
-            }
+        }
+        if self.key.is_some_and(|key| key < self.base) {
+            self.key = None;
         }
         match mode {
             Mode::Each => self.hand_out(1),
