@@ -21,6 +21,8 @@ const SESSIONS: [usize; 2] = [50, 250];
 const PLAYERS: usize = 200;
 /// Messages that leave the publisher in one write.
 const BURSTS: [usize; 2] = [1, 8];
+/// The name of a session's counts.
+const SESSION: &str = "session";
 /// Counts may grow so much.
 const GROWTH: f64 = 1.05;
 /// Lines of a profile.
@@ -73,17 +75,18 @@ fn count_all(options: &Options, place: &Path) -> io::Result<Value> {
         let mut keep = |what: &str, each: &Counts| {
             print(target, what, each);
             if target == Target::MILLSTREAM {
-                kept[what] = json!({
-                    "instructions": rounded(each.instructions),
-                    "system calls": rounded(each.system_calls()),
-                });
+                kept[what]["instructions"] = rounded(each.instructions).into();
+                // How many a session takes hangs on how its steps meet the server's turns: a twentieth more or less.
+                if what != SESSION {
+                    kept[what]["system calls"] = rounded(each.system_calls()).into();
+                }
             }
         };
         for burst in BURSTS {
             let each = message(target, burst, place)?;
             keep(&format!("message, {burst} in one write"), &each);
         }
-        keep("session", &session(target, place)?);
+        keep(SESSION, &session(target, place)?);
     }
     Ok(kept)
 }
