@@ -77,10 +77,10 @@ enum Wake {
     Behind,
 }
 
-/// What a message stream does.
+/// What a message stream does. Boxed: a map's node has room for eleven, and most connections have one.
 enum Role<R: Runtime> {
-    Publish(Publication<R>),
-    Play(Play<R>),
+    Publish(Box<Publication<R>>),
+    Play(Box<Play<R>>),
 }
 
 /// A timer, and what it was armed for.
@@ -147,7 +147,8 @@ pub(super) async fn serve<R: Runtime>(
         Ok(never) => match never {},
         Err(close) => close,
     };
-    connection.finish(close).await;
+    // Boxed: what a connection needs at its end is not to be kept for its whole life.
+    Box::pin(connection.finish(close)).await;
 }
 
 impl<R: Runtime> Connection<R> {

@@ -36,7 +36,10 @@ impl<R: Runtime> Connection<R> {
                     self.app.clone_from(&request.app);
                     self.session.accept_connect();
                 }
-                Event::PublishRequested { stream, name, .. } => self.publish(stream, &name).await?,
+                Event::PublishRequested { stream, name, .. } => {
+                    // Boxed: every player's future would have room for what a publisher waits for.
+                    Box::pin(self.publish(stream, &name)).await?;
+                }
                 Event::PlayRequested { stream, name, .. } => {
                     self.play(stream, &name)?;
                     self.session.complete_transition(stream); // behind the headers of what plays now
@@ -107,6 +110,7 @@ impl<R: Runtime> Connection<R> {
         match Publication::claim(&self.shard, self.party(key.clone())).await {
             Some(publication) => {
                 self.session.accept_publish(stream);
+                let publication = Box::new(publication);
                 self.roles.insert(stream, Role::Publish(publication));
                 Ok(())
             }
@@ -136,7 +140,7 @@ impl<R: Runtime> Connection<R> {
             Rc::clone(&self.outbox),
             stream,
         );
-        self.roles.insert(stream, Role::Play(play)); // the GOP follows in the same write as the replies
+        self.roles.insert(stream, Role::Play(Box::new(play))); // the GOP follows in the same write as the replies
         Ok(())
     }
 
