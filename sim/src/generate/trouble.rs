@@ -140,7 +140,7 @@ fn latencies(rng: &mut Rng) -> Network {
     Network {
         latency_ms: [low, low + spread],
         // Half of what a sweep costs is ticks.
-        tick_ms: *pick(rng, &[1, 2, 5, 5, 10, 10, 10, 10, 20, 20, 20, 20]),
+        tick_ms: *pick(rng, &[1, 5, 10, 10, 10, 20, 20, 20, 20, 20, 20, 20]),
         // From nearly uniform to most messages fast and few very slow.
         curve: tail.then(|| *pick(rng, &[1.0, 3.0, 10.0, 20.0])),
         ..Network::default()
