@@ -118,22 +118,54 @@ fn a_bad_file_is_refused_with_line_and_column() {
     let path = file.to_str().unwrap();
     for (text, place, what) in [
         (
-            "shards = 1\n  chunk_sise = 5\n",
+            "[server]\n  chunk_sise = 5\n",
             "2:3",
-            "unknown key `chunk_sise`",
+            "unknown key `chunk_sise`; did you mean `chunk_size`?",
         ),
         (
-            "shards = 1\nchunk_size = 0\n",
+            "[server]\nchunk_size = 0\n",
             "2:14",
             "expected a whole number from 1 to 65536, got 0",
         ),
-        ("shards = 1\nlog = loud\n", "2:7", "not TOML"),
+        ("[logging]\nlevel = loud\n", "2:9", "not TOML"),
     ] {
         fs::write(&file, text).unwrap();
         let said = refused(&["--config", path]);
         assert!(said.contains(&format!("{path}:{place}: ")), "{said}");
         assert!(said.contains(what), "{said}");
     }
+}
+
+#[test]
+fn check_explains_every_mistake_and_says_by_its_exit_code_whether_there_is_one() {
+    let file = scratch("cli").join("millstream.toml");
+    let path = file.to_str().unwrap();
+    fs::write(&file, "[server]\nshards = 65\n[loging]\nlevel = 1\n").unwrap();
+    let ended = run(&["check", path]);
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    for said in [
+        ":2:10: shards: expected a whole number from 0 to 64, got 65\n  2 | shards = 65\n    |          ^\n",
+        ":3:2: unknown section `loging`; did you mean `logging`?",
+        ": 2 mistakes\n",
+    ] {
+        assert!(ended.out.contains(said), "{said} in {}", ended.out);
+    }
+    let said = refused(&["--config", path]);
+    assert!(said.contains("(and 1 more; millstream check "), "{said}");
+    fs::write(&file, "[server]\nshards = 1\n").unwrap();
+    let ended = run(&["check", path]);
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    refused(&["check", scratch("cli").join("missing").to_str().unwrap()]);
+}
+
+#[test]
+fn the_printed_default_is_a_file_that_is_accepted() {
+    let printed = run(&["config", "--default"]);
+    assert!(printed.status.success(), "{printed:?}");
+    let file = scratch("cli").join("millstream.toml");
+    fs::write(&file, printed.out).unwrap();
+    let ended = run(&["check", file.to_str().unwrap()]);
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
 }
 
 #[test]

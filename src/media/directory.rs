@@ -22,6 +22,11 @@ impl StreamKey {
         }
     }
 
+    /// The application a stream belongs to: everything before its last part, wherever its client split the URL.
+    pub fn application(&self) -> &str {
+        self.0.rsplit_once('/').map_or("", |(path, _)| path)
+    }
+
     /// `app/name`.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -214,5 +219,14 @@ mod tests {
     fn the_url_may_be_split_anywhere() {
         assert_eq!(StreamKey::new("live", "a/b"), StreamKey::new("live/a", "b"));
         assert_eq!(StreamKey::new("", "live/a"), StreamKey::new("live", "a"));
+        for (app, name, application) in [
+            ("live", "a", "live"),
+            ("live", "a/b", "live/a"),
+            ("live/a", "b", "live/a"),
+            ("", "live/a", "live"),
+            ("", "a", ""),
+        ] {
+            assert_eq!(StreamKey::new(app, name).application(), application);
+        }
     }
 }

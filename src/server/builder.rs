@@ -98,17 +98,19 @@ impl Builder {
         self
     }
 
-    /// Frames of the past that a new player may be given; 0: it begins at the next keyframe.
+    /// Frames of the past that a new player may be given, in every application that has no section of its own; 0: it
+    /// begins at the next keyframe.
     #[must_use]
     pub fn gop_cache(mut self, frames: usize) -> Self {
-        self.config.gop_cache = frames;
+        self.config.applications.every.gop_cache = frames;
         self
     }
 
-    /// How long a frame waits at most for others that leave with it in one write; zero, the default: it leaves at once.
+    /// How long a frame waits at most for others that leave with it in one write, in every application that has no section
+    /// of its own; zero, the default: it leaves at once.
     #[must_use]
     pub fn merge(mut self, most: Duration) -> Self {
-        self.config.merge = most;
+        self.config.applications.every.merge = most;
         self
     }
 
@@ -208,8 +210,7 @@ fn settings(config: &Config) -> Settings {
     Settings {
         chunk_size: config.chunk_size,
         strict_extended_timestamps: config.strict_extended_timestamps,
-        gop_cache: config.gop_cache,
-        merge: config.merge,
+        applications: config.applications.table(),
         peer_bandwidth: config.peer_bandwidth,
         window_ack_size: config.window_ack_size,
         drain: config.drain,

@@ -12,6 +12,7 @@ use super::event::EventSink;
 use super::message::{Census, ShardMessage, StopHandle, World, world};
 use super::shard::Shard;
 use super::{Settings, control};
+use crate::config::{AppSettings, AppTable};
 use crate::limits;
 use crate::rtmp::session::client::{ClientConfig, ClientEvent, ClientSession};
 use crate::rtmp::wire::MediaKind::{self, Audio, Video};
@@ -203,7 +204,10 @@ impl Machine {
     /// `alive` of `shards` run; the others' threads could not.
     fn with(shards: usize, alive: usize, gop_cache: usize) -> Self {
         let settings = Settings {
-            gop_cache,
+            applications: AppTable::of_every(AppSettings {
+                gop_cache,
+                ..AppSettings::default()
+            }),
             ..Settings::default()
         };
         Self::set(shards, alive, settings)

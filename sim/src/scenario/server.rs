@@ -1,0 +1,57 @@
+//! The server's settings in a scenario.
+
+use millstream::config::{AppSettings, AppTable};
+use millstream::server::Settings;
+use millstream::time::Duration;
+use serde::{Deserialize, Serialize};
+
+/// Settings of the server; `None` leaves its default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Chunk size of everything it sends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunk_size: Option<u32>,
+    /// Frames of the past a new player may be given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gop_cache: Option<usize>,
+    /// Frames a stream's ring holds, should the cache not need more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ring_frames: Option<usize>,
+    /// Messages that may wait in a shard's mailbox before frames for it are left for later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mailbox_backlog: Option<usize>,
+    /// How long frames wait for others that leave with them, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merge_ms: Option<u64>,
+    /// Window Acknowledgement Size it announces, bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_ack_size: Option<u32>,
+    /// How long a graceful stop waits, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain_ms: Option<u64>,
+}
+
+impl ServerConfig {
+    /// As the server takes them.
+    pub fn settings(&self) -> Settings {
+        let mut settings = Settings::default();
+        let mut every = AppSettings::default();
+        let millis = |time: u64| Duration::from_millis(time);
+        set(&mut settings.chunk_size, self.chunk_size);
+        set(&mut every.gop_cache, self.gop_cache);
+        set(&mut settings.ring_frames, self.ring_frames);
+        set(&mut settings.mailbox_backlog, self.mailbox_backlog);
+        set(&mut every.merge, self.merge_ms.map(millis));
+        set(&mut settings.window_ack_size, self.window_ack_size);
+        set(&mut settings.drain, self.drain_ms.map(millis));
+        settings.applications = AppTable::of_every(every);
+        settings
+    }
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
