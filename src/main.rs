@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use millstream::cli::{self, Command};
+use millstream::cli::{self, Command, Sources};
 use millstream::config::{self, Config, LogLevel};
 use millstream::{Server, runtime};
 use tracing_subscriber::filter::LevelFilter;
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     };
     match command {
         Command::Serve(sources) => match sources.configure(read) {
-            Ok(config) => serve(config),
+            Ok(config) => serve(config, sources),
             Err(error) => refuse(&error),
         },
         Command::Check { file } => check(&file),
@@ -57,10 +57,11 @@ fn check(file: &str) -> ExitCode {
     }
 }
 
-fn serve(config: Config) -> ExitCode {
+fn serve(config: Config, sources: Sources) -> ExitCode {
     log(config.log);
     let builder = Server::builder().config(config.clone());
-    let server = match builder.stop_on_signals().start() {
+    let reread = move || sources.configure(read).map_err(|error| error.to_string());
+    let server = match builder.stop_on_signals().reload_on_hangup(reread).start() {
         Ok(server) => server,
         Err(error) => return refuse(&error),
     };

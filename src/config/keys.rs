@@ -179,6 +179,11 @@ impl Key {
         }
     }
 
+    /// Gives `to` the value that it has in `from`.
+    pub fn copy(&self, from: &Config, to: &mut Config) {
+        self.set(to, self.value(from));
+    }
+
     /// Sets its value in `config`; that of an application's key for every application.
     pub(super) fn set(&self, config: &mut Config, setting: Setting) {
         match self.slot {
@@ -213,6 +218,9 @@ const fn whole(min: u64, max: u64) -> Kind {
 const fn time(min: Duration, max: Duration) -> Kind {
     Kind::Time { min, max }
 }
+
+/// As many connections as all shards may have.
+const CONNECTIONS_MAX: u64 = (limits::SHARDS_MAX * limits::CONNECTIONS_PER_SHARD) as u64;
 
 /// Every key, section by section, in the order of the printed default.
 pub static KEYS: &[Key] = &[
@@ -284,6 +292,78 @@ pub static KEYS: &[Key] = &[
         time(Duration::ZERO, limits::DRAIN_MAX),
         server!(drain),
         "How long a graceful stop may take.",
+    ),
+    Key::new(
+        Section::Limits,
+        "connections",
+        "N",
+        whole(0, CONNECTIONS_MAX),
+        server!(limits.connections),
+        "Connections in all; 0 means no limit. Whoever is one too many is closed at once.",
+    ),
+    Key::new(
+        Section::Limits,
+        "connections_per_address",
+        "N",
+        whole(0, CONNECTIONS_MAX),
+        server!(limits.connections_per_address),
+        "Connections from one address (IPv6: from one /64); 0 means no limit. Many may share an address behind a NAT.",
+    ),
+    Key::new(
+        Section::Limits,
+        "connects_per_second",
+        "N",
+        whole(0, limits::CONNECTS_PER_SECOND_MAX as u64),
+        server!(limits.connects_per_second),
+        "Connections a second from one address (IPv6: from one /64), of which as many may come at once; 0 means no limit.",
+    ),
+    Key::new(
+        Section::Limits,
+        "handshakes",
+        "N",
+        whole(0, CONNECTIONS_MAX),
+        server!(limits.handshakes),
+        "Connections whose handshake is not complete yet; 0 means no limit.",
+    ),
+    Key::new(
+        Section::Limits,
+        "handshake_time",
+        "TIME",
+        time(limits::PATIENCE_MIN, limits::PATIENCE_MAX),
+        server!(limits.handshake_time),
+        "How long a handshake may take.",
+    ),
+    Key::new(
+        Section::Limits,
+        "connect_time",
+        "TIME",
+        time(limits::PATIENCE_MIN, limits::PATIENCE_MAX),
+        server!(limits.connect_time),
+        "How long a peer may take from the handshake to its connect command.",
+    ),
+    Key::new(
+        Section::Limits,
+        "command_time",
+        "TIME",
+        time(limits::PATIENCE_MIN, limits::PATIENCE_MAX),
+        server!(limits.command_time),
+        "How long a peer may take from the handshake to its first publish or play.",
+    ),
+    Key::new(
+        Section::Limits,
+        "publisher_idle",
+        "TIME",
+        time(limits::PATIENCE_MIN, limits::PATIENCE_MAX),
+        server!(limits.publisher_idle),
+        "How long a publisher may be silent before it is taken for dead.",
+    ),
+    Key::new(
+        Section::Limits,
+        "write_stall",
+        "TIME",
+        time(limits::PATIENCE_MIN, limits::PATIENCE_MAX),
+        server!(limits.write_stall),
+        "How long a peer may take nothing while we have something for it.",
     ),
     Key::new(
         Section::Logging,

@@ -10,6 +10,7 @@
 
 mod application;
 mod choice;
+mod connections;
 mod default;
 mod file;
 mod keys;
@@ -20,6 +21,7 @@ use core::net::{Ipv4Addr, SocketAddr};
 
 pub use application::{AppSettings, AppTable, Applications};
 pub use choice::{Backend, LogLevel, Missing};
+pub use connections::ConnectionLimits;
 pub use default::default_file;
 pub use keys::{KEYS, Key, Section};
 pub use place::{ConfigError, Place};
@@ -53,6 +55,8 @@ pub struct Config {
     pub window_ack_size: u32,
     /// How long a graceful stop may take, at most [`limits::DRAIN_MAX`].
     pub drain: Duration,
+    /// What connections may cost.
+    pub limits: ConnectionLimits,
     /// How much the log says.
     pub log: LogLevel,
     /// What streams may have of their own.
@@ -71,6 +75,7 @@ impl Default for Config {
             peer_bandwidth: limits::PEER_BANDWIDTH_DEFAULT,
             window_ack_size: limits::WINDOW_ACK_SIZE_DEFAULT,
             drain: limits::DRAIN_DEFAULT,
+            limits: ConnectionLimits::default(),
             log: LogLevel::Info,
             applications: Applications::default(),
         }

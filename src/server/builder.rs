@@ -1,13 +1,14 @@
 //! The library's face: build a server, start it, stop it.
 
 use std::io;
+use std::sync::Arc;
 
 use super::control;
 use super::event::{Event, EventSink};
-use super::message::{ControlPlan, ShardPlan, StopHandle, World, world};
+use super::message::{ControlPlan, ReloadHandle, ShardPlan, StopHandle, World, world};
 use super::shard::Shard;
 use super::{RawSocket, Settings};
-use crate::config::{Backend, Config, ConfigError};
+use crate::config::{Backend, Config, ConfigError, KEYS, Key};
 use crate::runtime::launch::{self, Thread};
 use crate::runtime::signals::{Signal, Signals};
 use crate::runtime::{self, Runtime as _, SocketAddr};
@@ -52,7 +53,11 @@ pub struct Builder {
     listen: Vec<SocketAddr>,
     events: EventSink,
     signals: bool,
+    reread: Option<Reread>,
 }
+
+/// Where a running server has its configuration from.
+type Reread = Box<dyn Fn() -> Result<Config, String> + Send>;
 
 impl Builder {
     /// Takes over a whole configuration; what was set before is forgotten, events excepted.
@@ -149,6 +154,17 @@ impl Builder {
         self
     }
 
+    /// Has SIGHUP call `reread` for the configuration (on the control thread), and [reloads](Server::reload) it. Where it
+    /// has none to give, it says why, and everything stays as it is. Only with [`Builder::stop_on_signals`].
+    #[must_use]
+    pub fn reload_on_hangup(
+        mut self,
+        reread: impl Fn() -> Result<Config, String> + Send + 'static,
+    ) -> Self {
+        self.reread = Some(Box::new(reread));
+        self
+    }
+
     /// Opens the ports and starts the threads; when it returns, clients can connect.
     ///
     /// # Errors
@@ -159,6 +175,7 @@ impl Builder {
             listen,
             events,
             signals,
+            reread,
         } = self;
         if !listen.is_empty() {
             config.listen = listen;
@@ -184,9 +201,23 @@ impl Builder {
             control,
             shards,
             stop,
+            reload,
+            attendance: _,
         } = world::<RawSocket>(shards, settings(&config), events);
-        let signals = if signals { Some(Signals::new()?) } else { None };
-        let signals = signals.map(|signals| (signals, stop.clone()));
+        let reloader = Reloader {
+            started: Arc::new(config.clone()),
+            handle: reload,
+        };
+        let signals = if signals {
+            Some(Ear {
+                signals: Signals::new(reread.is_some())?,
+                stop: stop.clone(),
+                reloader: reloader.clone(),
+                reread,
+            })
+        } else {
+            None
+        };
         // Control first: should a shard not start, a stop ends those that have.
         let mut threads = vec![control_thread(control, listeners, signals)?];
         for plan in shards {
@@ -201,15 +232,25 @@ impl Builder {
         Ok(Server {
             addresses,
             stop,
+            reloader,
             threads,
         })
     }
+}
+
+/// Who heeds the signals.
+struct Ear {
+    signals: Signals,
+    stop: StopHandle,
+    reloader: Reloader,
+    reread: Option<Reread>,
 }
 
 fn settings(config: &Config) -> Settings {
     Settings {
         chunk_size: config.chunk_size,
         strict_extended_timestamps: config.strict_extended_timestamps,
+        limits: config.limits.clone(),
         applications: config.applications.table(),
         peer_bandwidth: config.peer_bandwidth,
         window_ack_size: config.window_ack_size,
@@ -234,7 +275,7 @@ fn shard_thread(
 fn control_thread(
     plan: ControlPlan<RawSocket>,
     listeners: Vec<launch::RawListener>,
-    signals: Option<(Signals, StopHandle)>,
+    ear: Option<Ear>,
 ) -> io::Result<Thread<io::Result<()>>> {
     launch::spawn_thread("control", move || {
         runtime::smol::run(|runtime| async move {
@@ -245,7 +286,7 @@ fn control_thread(
                     Err(error) => tracing::error!(%error, "a listening socket was lost"),
                 }
             }
-            let ear = signals.map(|(signals, stop)| runtime.spawn("signals", heed(signals, stop)));
+            let ear = ear.map(|ear| runtime.spawn("signals", ear.heed()));
             let names = control::run(runtime, plan, registered).await;
             if names > 0 {
                 tracing::warn!(names, "a shard failed and did not give back its names");
@@ -255,22 +296,76 @@ fn control_thread(
     })
 }
 
-/// The first signal stops gracefully, the second at once.
-async fn heed(mut signals: Signals, stop: StopHandle) {
-    match signals.next().await {
-        Ok(signal) => tracing::info!(?signal, "stopping; a second signal ends at once"),
-        Err(error) => {
-            tracing::error!(%error, "signals cannot be heard any more");
-            return;
+impl Ear {
+    /// The first signal to end stops gracefully, the second at once; a hangup reloads.
+    async fn heed(mut self) {
+        let mut stopping = false;
+        loop {
+            match self.signals.next().await {
+                Ok(Signal::Hangup) if stopping => {}
+                Ok(Signal::Hangup) => self.reload(),
+                // By the shell's convention: 128 and the signal's number.
+                Ok(Signal::Interrupt) if stopping => launch::exit_now(130),
+                Ok(Signal::Terminate) if stopping => launch::exit_now(143),
+                Ok(signal) => {
+                    tracing::info!(?signal, "stopping; a second signal ends at once");
+                    stopping = true;
+                    self.stop.stop();
+                }
+                Err(error) => {
+                    tracing::error!(%error, "signals cannot be heard any more");
+                    return;
+                }
+            }
         }
     }
-    stop.stop();
-    if let Ok(signal) = signals.next().await {
-        // By the shell's convention: 128 and the signal's number.
-        launch::exit_now(match signal {
-            Signal::Interrupt => 130,
-            Signal::Terminate => 143,
+
+    fn reload(&self) {
+        let Some(reread) = &self.reread else {
+            return;
+        };
+        let reloaded = reread().and_then(|config| {
+            let reloaded = self.reloader.reload(config);
+            reloaded.map_err(|error| error.to_string())
         });
+        match reloaded {
+            Ok(_) => tracing::info!("the configuration is reloaded"),
+            Err(error) => {
+                tracing::error!(
+                    error,
+                    "the configuration is not reloaded; all stays as it is"
+                );
+            }
+        }
+    }
+}
+
+/// Gives a running server another configuration; clone freely, use from any thread.
+#[derive(Clone)]
+pub struct Reloader {
+    /// What does not change without a restart is as it was then.
+    started: Arc<Config>,
+    handle: ReloadHandle,
+}
+
+impl Reloader {
+    /// Does what [`Server::reload`] does.
+    ///
+    /// # Errors
+    /// A setting is out of its bounds; nothing has changed then.
+    pub fn reload(&self, mut config: Config) -> Result<Vec<&'static Key>, ConfigError> {
+        config.check()?;
+        let mut kept = Vec::new();
+        for key in KEYS.iter().filter(|key| key.needs_restart) {
+            let (wanted, has) = (key.value(&config), key.value(&self.started));
+            if wanted != has {
+                tracing::warn!(%key, %wanted, %has, "changes with a restart only");
+                key.copy(&self.started, &mut config);
+                kept.push(key);
+            }
+        }
+        self.handle.reload(settings(&config));
+        Ok(kept)
     }
 }
 
@@ -300,6 +395,7 @@ async fn heed(mut signals: Signals, stop: StopHandle) {
 pub struct Server {
     addresses: Vec<SocketAddr>,
     stop: StopHandle,
+    reloader: Reloader,
     threads: Vec<Thread<io::Result<()>>>,
 }
 
@@ -317,6 +413,21 @@ impl Server {
     /// Stops it from elsewhere.
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
+    }
+
+    /// Takes another configuration as a whole, without disturbing a stream: bounds on connections are in force at once,
+    /// what applications have of their own from the next publication or play on. Returns the keys whose new values need a
+    /// restart; they keep their old ones.
+    ///
+    /// # Errors
+    /// A setting is out of its bounds; nothing has changed then.
+    pub fn reload(&self, config: Config) -> Result<Vec<&'static Key>, ConfigError> {
+        self.reloader.reload(config)
+    }
+
+    /// Reloads it from elsewhere.
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// Stops accepting, tells publishers and players, drains within the configured bound, and waits for the end.

@@ -20,7 +20,8 @@ impl<R: Runtime> Shard<R> {
                 socket,
                 peer,
                 connection,
-            } => self.accepted(socket, peer, connection),
+                ticket,
+            } => self.accepted(socket, peer, connection, ticket),
             ShardMessage::Granted {
                 request,
                 key,
@@ -56,6 +57,7 @@ impl<R: Runtime> Shard<R> {
                 }
             }
             ShardMessage::Ended { route } => self.ended(&route),
+            ShardMessage::Reload { settings } => self.reload(settings),
             ShardMessage::Drain { deadline } => self.drain(deadline),
         }
     }
@@ -88,6 +90,7 @@ impl<R: Runtime> Shard<R> {
             let known = matches!(state.source, Source::Remote { publication } if publication == route.publication);
             if !known {
                 self.end_remote(&stream.key, state);
+                state.configure(&stream.key, &self.settings());
             }
             state.source = Source::Remote {
                 publication: route.publication,

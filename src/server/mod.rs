@@ -13,6 +13,7 @@ mod connection;
 pub mod control;
 mod deadline;
 pub mod event;
+pub mod gate;
 mod inbox;
 pub mod message;
 mod outbox;
@@ -26,11 +27,11 @@ mod tests;
 #[cfg(feature = "production")]
 mod builder;
 #[cfg(feature = "production")]
-pub use builder::{Builder, Server, StartError};
+pub use builder::{Builder, Reloader, Server, StartError};
 pub use event::{Event, EventSink};
-pub use message::{World, world};
+pub use message::{ReloadHandle, World, world};
 
-use crate::config::AppTable;
+use crate::config::{AppTable, ConnectionLimits};
 use crate::limits;
 use crate::time::Duration;
 
@@ -45,6 +46,8 @@ pub struct Settings {
     pub chunk_size: u32,
     /// Whether extended timestamps are demanded on every format 3 chunk: see [`crate::config::Config`].
     pub strict_extended_timestamps: bool,
+    /// What connections may cost.
+    pub limits: ConnectionLimits,
     /// What streams have of their own, by application.
     pub applications: AppTable,
     /// Frames a stream's ring holds at most, should its `gop_cache` not ask for more.
@@ -64,6 +67,7 @@ impl Default for Settings {
         Self {
             chunk_size: limits::CHUNK_SIZE_DEFAULT,
             strict_extended_timestamps: false,
+            limits: ConnectionLimits::default(),
             applications: AppTable::default(),
             ring_frames: limits::RING_FRAMES_DEFAULT,
             mailbox_backlog: limits::MAILBOX_BACKLOG,

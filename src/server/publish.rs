@@ -268,6 +268,7 @@ impl<R: Runtime> Shard<R> {
             let state = &mut *stream.state.borrow_mut();
             // A lease elsewhere has ended, or this one would not be granted: its last word may still be on its way.
             self.end_remote(&stream.key, state);
+            state.configure(key, &self.settings());
             let audience = audience
                 .into_iter()
                 .filter(|subscriber| subscriber.shard != self.id())

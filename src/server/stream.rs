@@ -97,6 +97,14 @@ impl<C> LiveStream<C> {
 }
 
 impl<C> State<C> {
+    /// A publication begins: its application's settings may have changed since the last one.
+    pub(super) fn configure(&mut self, key: &StreamKey, settings: &Settings) {
+        let application = settings.applications.of(key.application());
+        self.media
+            .set_gop_cache(application.gop_cache, settings.ring_frames);
+        self.merge = application.merge;
+    }
+
     /// Whether nobody needs the stream here any more.
     pub(super) fn is_unused(&self) -> bool {
         self.players.is_empty() && !matches!(self.source, Source::Local(_))
