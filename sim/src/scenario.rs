@@ -347,6 +347,9 @@ pub struct Connect {
     /// The Window Acknowledgement Size it announces, bytes; 0 leaves the session's. (Not where `pipelined`.)
     #[serde(skip_serializing_if = "is_zero")]
     pub window_ack_size: u32,
+    /// One too many: it may be turned away.
+    #[serde(skip_serializing_if = "is_false")]
+    pub may_be_refused: bool,
     /// Acknowledges nothing, as OBS does while it publishes.
     #[serde(skip_serializing_if = "is_false")]
     pub never_acks: bool,
@@ -362,6 +365,7 @@ impl Default for Connect {
             amf3: false,
             schema0: false,
             window_ack_size: 0,
+            may_be_refused: false,
             never_acks: false,
         }
     }

@@ -164,7 +164,7 @@ impl Gate {
     ) -> Result<Ticket, Refusal> {
         let full = |count: &AtomicUsize, most| most > 0 && count.load(Relaxed) >= most;
         let attendance = Arc::clone(&self.attendance);
-        if full(&attendance.connections, limits.connections) && !planted(Bug::GateAjar) {
+        if full(&attendance.connections, limits.connections) {
             return Err(Refusal::Connections);
         }
         if full(&attendance.handshakes, limits.handshakes) {
@@ -172,7 +172,7 @@ impl Gate {
         }
         let neighbours = match self.visitor(peer, now) {
             Some(visitor) => {
-                if full(&visitor.open, limits.connections_per_address) {
+                if full(&visitor.open, limits.connections_per_address) && !planted(Bug::GateAjar) {
                     return Err(Refusal::Address);
                 }
                 if limits.connects_per_second > 0 {

@@ -26,6 +26,8 @@ pub struct Climate {
     pub merge: Duration,
     /// Frames that the server's rings hold at least.
     pub ring_frames: usize,
+    /// Connections that one address may have.
+    pub per_address: Option<usize>,
     /// Bytes that may be under way to a client at most.
     pub downstream: usize,
     /// How long a graceful stop waits for connections.
@@ -59,6 +61,7 @@ impl Climate {
                 Some(_) => 0,
                 None => limits::RING_FRAMES_DEFAULT,
             },
+            per_address: scenario.server.connections_per_address,
             downstream: faults.downstream_window[1],
             drain: scenario
                 .server

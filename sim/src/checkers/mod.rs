@@ -16,6 +16,7 @@ use library::Library;
 
 mod acks;
 mod answers;
+mod bounds;
 mod chunk_size;
 pub mod chunks;
 pub mod climate;
@@ -41,6 +42,7 @@ mod timestamps;
 
 pub use acks::Acks;
 pub use answers::Answers;
+pub use bounds::Bounds;
 pub use chunk_size::ChunkSize;
 pub use emptiness::Emptiness;
 pub use fragmentation::Fragmentation;
@@ -141,6 +143,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(Fragmentation::with(library.clone())),
         Box::new(Garbage::default()),
         Box::new(Timeouts::default()),
+        Box::new(Bounds::default()),
         Box::new(GracefulStop::default()),
         Box::new(Liveness::default()),
         Box::new(Emptiness::default()),

@@ -24,6 +24,15 @@ pub struct ServerConfig {
     /// How long frames wait for others that leave with them, milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merge_ms: Option<u64>,
+    /// Connections it serves at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections: Option<usize>,
+    /// Connections from one address that it serves at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections_per_address: Option<usize>,
+    /// Connections a second that it lets in from one address at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connects_per_second: Option<u32>,
     /// Window Acknowledgement Size it announces, bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window_ack_size: Option<u32>,
@@ -43,6 +52,13 @@ impl ServerConfig {
         set(&mut settings.ring_frames, self.ring_frames);
         set(&mut settings.mailbox_backlog, self.mailbox_backlog);
         set(&mut every.merge, self.merge_ms.map(millis));
+        let limits = &mut settings.limits;
+        set(&mut limits.connections, self.connections);
+        set(
+            &mut limits.connections_per_address,
+            self.connections_per_address,
+        );
+        set(&mut limits.connects_per_second, self.connects_per_second);
         set(&mut settings.window_ack_size, self.window_ack_size);
         set(&mut settings.drain, self.drain_ms.map(millis));
         settings.applications = AppTable::of_every(every);
