@@ -16,7 +16,8 @@ pub enum Signal {
     Hangup,
 }
 
-/// SIGINT and SIGTERM, and perhaps SIGHUP, as a sequence; for as long as it lives they do nothing else. For [`super::smol`]'s runtime.
+/// SIGINT and SIGTERM, and perhaps SIGHUP, as a sequence; for as long as it lives they do nothing else. async-io's thread
+/// hears them, on either backend.
 ///
 /// SIGPIPE needs no care: Rust's start-up ignores it, and a write to a closed socket is an error.
 pub struct Signals {

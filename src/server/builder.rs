@@ -1,17 +1,17 @@
 //! The library's face: build a server, start it, stop it.
 
 use std::io;
-use std::sync::Arc;
 
 use super::control;
+use super::ear::{Ear, Reloader, Reread};
 use super::event::{Event, EventSink};
-use super::message::{ControlPlan, ReloadHandle, ShardPlan, StopHandle, World, world};
+use super::message::{ControlPlan, ShardPlan, StopHandle, World, world};
 use super::shard::Shard;
 use super::{RawSocket, Settings};
-use crate::config::{Backend, Config, ConfigError, KEYS, Key};
+use crate::config::{Backend, Config, ConfigError, Key};
 use crate::runtime::launch::{self, Thread};
-use crate::runtime::signals::{Signal, Signals};
-use crate::runtime::{self, Runtime as _, SocketAddr};
+use crate::runtime::signals::Signals;
+use crate::runtime::{self, Runtime, SocketAddr};
 use crate::time::Duration;
 
 /// Why a server did not start. Each says what to do about it.
@@ -55,9 +55,6 @@ pub struct Builder {
     signals: bool,
     reread: Option<Reread>,
 }
-
-/// Where a running server has its configuration from.
-type Reread = Box<dyn Fn() -> Result<Config, String> + Send>;
 
 impl Builder {
     /// Takes over a whole configuration; what was set before is forgotten, events excepted.
@@ -204,10 +201,7 @@ impl Builder {
             reload,
             attendance: _,
         } = world::<RawSocket>(shards, settings(&config), events);
-        let reloader = Reloader {
-            started: Arc::new(config.clone()),
-            handle: reload,
-        };
+        let reloader = Reloader::new(config.clone(), reload);
         let signals = if signals {
             Some(Ear {
                 signals: Signals::new(reread.is_some())?,
@@ -219,7 +213,7 @@ impl Builder {
             None
         };
         // Control first: should a shard not start, a stop ends those that have.
-        let mut threads = vec![control_thread(control, listeners, signals)?];
+        let mut threads = vec![control_thread(config.runtime, control, listeners, signals)?];
         for plan in shards {
             match shard_thread(config.runtime, plan) {
                 Ok(thread) => threads.push(thread),
@@ -238,15 +232,7 @@ impl Builder {
     }
 }
 
-/// Who heeds the signals.
-struct Ear {
-    signals: Signals,
-    stop: StopHandle,
-    reloader: Reloader,
-    reread: Option<Reread>,
-}
-
-fn settings(config: &Config) -> Settings {
+pub(super) fn settings(config: &Config) -> Settings {
     Settings {
         chunk_size: config.chunk_size,
         strict_extended_timestamps: config.strict_extended_timestamps,
@@ -272,101 +258,53 @@ fn shard_thread(
     })
 }
 
+/// Accepting goes by the shards' reactor where there is one: async-io takes 20 system calls and two threads to accept a
+/// connection, a quarter of what a session costs. Signals come from async-io everywhere.
 fn control_thread(
+    backend: Backend,
     plan: ControlPlan<RawSocket>,
     listeners: Vec<launch::RawListener>,
     ear: Option<Ear>,
 ) -> io::Result<Thread<io::Result<()>>> {
-    launch::spawn_thread("control", move || {
-        runtime::smol::run(|runtime| async move {
-            let mut registered = Vec::new();
-            for listener in listeners {
-                match runtime.listen(listener) {
-                    Ok(listener) => registered.push(listener),
-                    Err(error) => tracing::error!(%error, "a listening socket was lost"),
-                }
-            }
-            let ear = ear.map(|ear| runtime.spawn("signals", ear.heed()));
-            let names = control::run(runtime, plan, registered).await;
-            if names > 0 {
-                tracing::warn!(names, "a shard failed and did not give back its names");
-            }
-            drop(ear);
-        })
+    launch::spawn_thread("control", move || match backend {
+        #[cfg(target_os = "linux")]
+        Backend::Shard => runtime::shard::run(|runtime| {
+            let registered = registered(listeners, |listener| runtime.listen(listener));
+            control_side(runtime, plan, registered, ear)
+        }),
+        _ => runtime::smol::run(|runtime| {
+            let registered = registered(listeners, |listener| runtime.listen(listener));
+            control_side(runtime, plan, registered, ear)
+        }),
     })
 }
 
-impl Ear {
-    /// The first signal to end stops gracefully, the second at once; a hangup reloads.
-    async fn heed(mut self) {
-        let mut stopping = false;
-        loop {
-            match self.signals.next().await {
-                Ok(Signal::Hangup) if stopping => {}
-                Ok(Signal::Hangup) => self.reload(),
-                // By the shell's convention: 128 and the signal's number.
-                Ok(Signal::Interrupt) if stopping => launch::exit_now(130),
-                Ok(Signal::Terminate) if stopping => launch::exit_now(143),
-                Ok(signal) => {
-                    tracing::info!(?signal, "stopping; a second signal ends at once");
-                    stopping = true;
-                    self.stop.stop();
-                }
-                Err(error) => {
-                    tracing::error!(%error, "signals cannot be heard any more");
-                    return;
-                }
-            }
+fn registered<L>(
+    listeners: Vec<launch::RawListener>,
+    register: impl Fn(launch::RawListener) -> io::Result<L>,
+) -> Vec<L> {
+    let mut registered = Vec::new();
+    for listener in listeners {
+        match register(listener) {
+            Ok(listener) => registered.push(listener),
+            Err(error) => tracing::error!(%error, "a listening socket was lost"),
         }
     }
-
-    fn reload(&self) {
-        let Some(reread) = &self.reread else {
-            return;
-        };
-        let reloaded = reread().and_then(|config| {
-            let reloaded = self.reloader.reload(config);
-            reloaded.map_err(|error| error.to_string())
-        });
-        match reloaded {
-            Ok(_) => tracing::info!("the configuration is reloaded"),
-            Err(error) => {
-                tracing::error!(
-                    error,
-                    "the configuration is not reloaded; all stays as it is"
-                );
-            }
-        }
-    }
+    registered
 }
 
-/// Gives a running server another configuration; clone freely, use from any thread.
-#[derive(Clone)]
-pub struct Reloader {
-    /// What does not change without a restart is as it was then.
-    started: Arc<Config>,
-    handle: ReloadHandle,
-}
-
-impl Reloader {
-    /// Does what [`Server::reload`] does.
-    ///
-    /// # Errors
-    /// A setting is out of its bounds; nothing has changed then.
-    pub fn reload(&self, mut config: Config) -> Result<Vec<&'static Key>, ConfigError> {
-        config.check()?;
-        let mut kept = Vec::new();
-        for key in KEYS.iter().filter(|key| key.needs_restart) {
-            let (wanted, has) = (key.value(&config), key.value(&self.started));
-            if wanted != has {
-                tracing::warn!(%key, %wanted, %has, "changes with a restart only");
-                key.copy(&self.started, &mut config);
-                kept.push(key);
-            }
-        }
-        self.handle.reload(settings(&config));
-        Ok(kept)
+async fn control_side<R: Runtime<Socket = RawSocket>>(
+    runtime: R,
+    plan: ControlPlan<RawSocket>,
+    listeners: Vec<R::Listener>,
+    ear: Option<Ear>,
+) {
+    let ear = ear.map(|ear| runtime.spawn("signals", ear.heed()));
+    let names = control::run(runtime, plan, listeners).await;
+    if names > 0 {
+        tracing::warn!(names, "a shard failed and did not give back its names");
     }
+    drop(ear);
 }
 
 /// A running server. Dropping it stops it gracefully, without waiting.

@@ -27,17 +27,19 @@ mod tests;
 #[cfg(feature = "production")]
 mod builder;
 #[cfg(feature = "production")]
-pub use builder::{Builder, Reloader, Server, StartError};
+mod ear;
+#[cfg(feature = "production")]
+pub use builder::{Builder, Server, StartError};
+#[cfg(feature = "production")]
+pub use ear::Reloader;
 pub use event::{Event, EventSink};
 pub use message::{ReloadHandle, World, world};
 
 use crate::config::{AppTable, ConnectionLimits};
 use crate::limits;
-use crate::time::Duration;
-
-/// An accepted socket in production.
 #[cfg(feature = "production")]
-type RawSocket = <crate::runtime::smol::SmolRuntime as crate::runtime::Runtime>::Socket;
+use crate::runtime::RawSocket;
+use crate::time::Duration;
 
 /// What the server needs to know of its configuration, already valid.
 #[derive(Clone, Debug)]

@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use super::World;
 use super::reactor::Registration;
-use crate::runtime::{Conn, SocketAddr, real};
+use crate::runtime::real::{self, Socket};
+use crate::runtime::{Conn, SocketAddr};
 
 /// A connection registered with its shard's reactor. Dropping it closes the socket.
 pub struct ShardConn {
@@ -18,8 +19,8 @@ pub struct ShardConn {
 }
 
 impl ShardConn {
-    pub(super) fn new(world: &Rc<World>, stream: TcpStream) -> io::Result<Self> {
-        let peer = stream.peer_addr()?;
+    pub(super) fn new(world: &Rc<World>, socket: Socket) -> io::Result<Self> {
+        let Socket { stream, peer } = socket;
         let registration = world.reactor.register(&stream)?;
         Ok(Self {
             world: Rc::clone(world),
@@ -88,8 +89,9 @@ impl ShardListener {
         })
     }
 
-    pub(super) fn try_accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        self.registration.try_accept(|| self.listener.accept())
+    pub(super) fn try_accept(&self) -> io::Result<(Socket, SocketAddr)> {
+        self.registration
+            .try_accept(|| real::accept(&self.listener))
     }
 
     pub(super) fn poll_acceptable(&self, cx: &mut Context<'_>) -> Poll<()> {
