@@ -163,6 +163,8 @@ pub const PARK_MAX: Duration = Duration::from_secs(3_600);
 pub const FILE_BYTES: usize = 1024 * 1024;
 /// Data shards of one server.
 pub const SHARDS_MAX: usize = 64;
+/// Streams of one application, should an operator bound them: as many as there may be connections on a shard.
+pub const STREAMS_MAX: usize = CONNECTIONS_PER_SHARD;
 /// Addresses that are told apart for limits per address; beyond it newcomers count only among all. Some megabytes.
 pub const ADDRESSES: usize = 65_536;
 /// At how many addresses those are forgotten first whose connections have gone.

@@ -11,7 +11,7 @@
 mod support;
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -220,6 +220,45 @@ fn a_second_signal_ends_it_at_once() {
         "took {:?}",
         begin.elapsed()
     );
+}
+
+/// Whether a connection is served: the server answers the first byte of a handshake that is complete.
+fn is_served(address: &str) -> bool {
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(SOON)).unwrap();
+    // One who is not let in may find its connection reset at any moment.
+    let _ = socket.write_all(&[&[3][..], &[0; 1_536]].concat());
+    matches!(socket.read(&mut [0]), Ok(1))
+}
+
+#[test]
+#[cfg(unix)]
+fn a_hangup_reloads_the_file_and_says_what_needs_a_restart() {
+    let file = scratch("cli").join("millstream.toml");
+    fs::write(&file, "[server]\nshards = 1\n").unwrap();
+    let server = Server::start(&["--config", file.to_str().unwrap()]);
+    let said = |what: &str| {
+        wait_for(what, SOON, || {
+            server.program.err().contains(what).then_some(())
+        });
+    };
+    let held = TcpStream::connect(&server.address).unwrap();
+    assert!(is_served(&server.address));
+    fs::write(&file, "[server]\nshards = 2\n[limits]\nconnections = 1\n").unwrap();
+    server.program.signal(&["HUP"]);
+    said("the configuration is reloaded");
+    said("key=[server] shards wanted=2 has=1");
+    // The one that is held has the only place; the one before may still have to go.
+    wait_for("a refusal", SOON, || {
+        (!is_served(&server.address)).then_some(())
+    });
+    said("limit=\"connections\"");
+    fs::write(&file, "[limits]\nconnections = -1\n").unwrap();
+    server.program.signal(&["HUP"]);
+    said("millstream.toml:2:15: connections: expected a whole number");
+    assert!(!is_served(&server.address), "as it was");
+    drop(held);
+    wait_for("a place", SOON, || is_served(&server.address).then_some(()));
 }
 
 #[test]

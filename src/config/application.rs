@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::choice::Missing;
 use super::keys::{Key, Slot};
 use super::value::Setting;
 use crate::limits;
@@ -22,6 +23,12 @@ pub struct AppSettings {
     /// How long a frame waits at most for others that leave with it in one write, at most [`limits::MERGE_MAX`]; zero:
     /// it leaves at once. Latency for CPU: see the README.
     pub merge: Duration,
+    /// What becomes of a player that comes when nobody publishes its stream.
+    pub missing: Missing,
+    /// How long it waits at most, up to [`limits::PATIENCE_MAX`]; zero: for as long as it likes.
+    pub wait_max: Duration,
+    /// Streams published at a time in one application, at most [`limits::STREAMS_MAX`]; 0 means no limit.
+    pub streams: usize,
 }
 
 impl Default for AppSettings {
@@ -29,6 +36,9 @@ impl Default for AppSettings {
         Self {
             gop_cache: limits::RING_FRAMES_DEFAULT,
             merge: Duration::ZERO,
+            missing: Missing::Wait,
+            wait_max: Duration::ZERO,
+            streams: 0,
         }
     }
 }

@@ -5,7 +5,7 @@ use core::fmt;
 
 use super::Config;
 use super::application::AppSettings;
-use super::choice::{Backend, LogLevel};
+use super::choice::{Backend, LogLevel, Missing};
 use super::value::{Field, Kind, Setting};
 use crate::limits;
 use crate::time::Duration;
@@ -390,5 +390,29 @@ pub static KEYS: &[Key] = &[
         time(Duration::ZERO, limits::MERGE_MAX),
         application!(merge),
         "How long frames wait for others that leave in the same write: latency for CPU.",
+    ),
+    Key::new(
+        Section::Application,
+        "missing",
+        "WORD",
+        Kind::Word(Missing::WORDS),
+        application!(missing),
+        "What becomes of a player that comes when nobody publishes its stream: it waits, or it is refused.",
+    ),
+    Key::new(
+        Section::Application,
+        "wait_max",
+        "TIME",
+        time(Duration::ZERO, limits::PATIENCE_MAX),
+        application!(wait_max),
+        "How long such a player waits until it is refused after all; \"0s\" means as long as it likes.",
+    ),
+    Key::new(
+        Section::Application,
+        "streams",
+        "N",
+        whole(0, limits::STREAMS_MAX as u64),
+        application!(streams),
+        "Streams published at a time in one application (one name, also of a pattern); 0 means no limit.",
     ),
 ];

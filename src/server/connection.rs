@@ -105,6 +105,8 @@ struct Connection<R: Runtime> {
     app: String,
     roles: BTreeMap<MessageStreamId, Role<R>>,
     deadlines: Deadlines,
+    /// Plays whose stream nobody published when they began, and until when they may wait for it.
+    waits: Vec<(Instant, MessageStreamId)>,
     timer: Option<Timer>,
     behind: bool,
 }
@@ -155,6 +157,7 @@ pub(super) async fn serve<R: Runtime>(shard: Shard<R>, guest: Guest<R::Conn>) {
         deadlines: Deadlines::new(runtime.now()),
         app: String::new(),
         roles: BTreeMap::new(),
+        waits: Vec::new(),
         timer: None,
         behind: false,
         shard,
@@ -193,6 +196,7 @@ impl<R: Runtime> Connection<R> {
                     self.session.ping(now);
                     self.deadlines.last_ping = now;
                 }
+                Wake::Due(Due::Wait) => self.end_waits(),
                 Wake::Due(Due::Close(rule)) => return Err(Close::Late(rule)),
             }
             self.reply()?;
@@ -247,7 +251,11 @@ impl<R: Runtime> Connection<R> {
     }
 
     fn next_due(&self) -> (Instant, Due) {
-        self.deadlines.next(&self.shard.settings().limits)
+        let next = self.deadlines.next(&self.shard.settings().limits);
+        match self.waits.iter().map(|(until, _)| *until).min() {
+            Some(until) if until < next.0 && !planted(Bug::WaitsForEver) => (until, Due::Wait),
+            _ => next,
+        }
     }
 
     /// Waits for the next deadline.

@@ -48,6 +48,7 @@ pub async fn run<R: Runtime>(
     let mut control = Control {
         directory: Directory::default(),
         shards,
+        door: Rc::clone(&door),
     };
     let mut running = control.shards.len();
     let mut stopping = false;
@@ -160,6 +161,7 @@ async fn accept<R: Runtime>(
 struct Control<S> {
     directory: Directory,
     shards: Vec<Sender<ShardMessage<S>>>,
+    door: Rc<Door>,
 }
 
 impl<S: Send + 'static> Control<S> {
@@ -170,6 +172,14 @@ impl<S: Send + 'static> Control<S> {
                 key,
                 shard,
             } => self.publish(request, key, shard),
+            ControlMessage::Look {
+                request,
+                key,
+                shard,
+            } => {
+                let published = self.directory.is_published(&key);
+                self.shards[shard].post(ShardMessage::Seen { request, published });
+            }
             ControlMessage::Unpublish { key, publication } => {
                 self.directory.unpublish(&key, publication)
             }
@@ -179,7 +189,26 @@ impl<S: Send + 'static> Control<S> {
         }
     }
 
+    /// Whether the application of `key` has as many streams as it may.
+    fn is_full(&self, key: &StreamKey) -> bool {
+        let application = key.application();
+        let most = self
+            .door
+            .settings
+            .borrow()
+            .applications
+            .of(application)
+            .streams;
+        most > 0
+            && !planted(Bug::StreamsUncounted)
+            && !self.directory.is_published(key)
+            && self.directory.published_in(application, most) >= most
+    }
+
     fn publish(&mut self, request: u64, key: StreamKey, shard: ShardId) {
+        if self.is_full(&key) {
+            return self.shards[shard].post(ShardMessage::Full { request });
+        }
         let answer = match self.directory.publish(&key, shard) {
             Ok((lease, audience)) => ShardMessage::Granted {
                 request,

@@ -26,6 +26,8 @@ pub(super) enum Stage {
 pub(super) enum Due {
     /// A ping, to find out whether the peer's host is still there.
     Ping,
+    /// A play's end, whose stream nobody has published.
+    Wait,
     /// The connection's end, with the rule that was broken.
     Close(&'static str),
 }

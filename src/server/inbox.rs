@@ -31,6 +31,8 @@ impl<R: Runtime> Shard<R> {
                 self.granted(request, &key, lease, audience);
             }
             ShardMessage::Refused { request } => self.refused(request),
+            ShardMessage::Full { request } => self.full(request),
+            ShardMessage::Seen { request, published } => self.seen(request, published),
             ShardMessage::Subscribed {
                 key,
                 publication,

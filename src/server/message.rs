@@ -46,6 +46,18 @@ pub enum ShardMessage<S> {
         /// The question.
         request: RequestId,
     },
+    /// From control: the stream's application has as many streams as it may.
+    Full {
+        /// The question.
+        request: RequestId,
+    },
+    /// From control: whether the stream is published.
+    Seen {
+        /// The question.
+        request: RequestId,
+        /// The answer.
+        published: bool,
+    },
     /// From control to the publisher's shard: a shard has players now.
     Subscribed {
         /// The stream.
@@ -115,6 +127,15 @@ pub struct Route {
 pub enum ControlMessage {
     /// A connection wants to publish.
     Publish {
+        /// To be repeated in the answer.
+        request: RequestId,
+        /// The stream.
+        key: StreamKey,
+        /// Who asks.
+        shard: ShardId,
+    },
+    /// A connection wants to know whether a stream is published.
+    Look {
         /// To be repeated in the answer.
         request: RequestId,
         /// The stream.
