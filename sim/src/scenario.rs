@@ -15,7 +15,7 @@ mod acts;
 mod server;
 
 pub use acts::{Chunking, Cut, CutKind, Ending, Garbage, GarbageKind, Tell};
-pub use server::ServerConfig;
+pub use server::{Few, ServerConfig};
 
 /// The version of the file's format.
 pub const FORMAT: u32 = 1;

@@ -148,6 +148,12 @@ impl AppTable {
         }
     }
 
+    /// Gives one application settings of its own.
+    pub fn insert(&mut self, application: &str, settings: AppSettings) {
+        self.exact
+            .insert(application.to_owned(), Arc::new(settings));
+    }
+
     /// What `application` does. Once a publish or play, never per frame.
     pub fn of(&self, application: &str) -> &Arc<AppSettings> {
         self.exact.get(application).unwrap_or_else(|| {

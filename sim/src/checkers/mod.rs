@@ -21,6 +21,7 @@ mod chunk_size;
 pub mod chunks;
 pub mod climate;
 mod emptiness;
+mod few;
 pub mod fragmentation;
 mod garbage;
 mod headers;
@@ -45,6 +46,7 @@ pub use answers::Answers;
 pub use bounds::Bounds;
 pub use chunk_size::ChunkSize;
 pub use emptiness::Emptiness;
+pub use few::FewStreams;
 pub use fragmentation::Fragmentation;
 pub use garbage::Garbage;
 pub use headers::Headers;
@@ -144,6 +146,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(Garbage::default()),
         Box::new(Timeouts::default()),
         Box::new(Bounds::default()),
+        Box::new(FewStreams::default()),
         Box::new(GracefulStop::default()),
         Box::new(Liveness::default()),
         Box::new(Emptiness::default()),

@@ -16,6 +16,7 @@ use crate::scenario::{Expect, FORMAT, Mail, Network, Scenario, ServerConfig};
 
 mod audit;
 mod calm;
+mod few;
 mod flood;
 mod pieces;
 mod players;
@@ -120,6 +121,7 @@ fn assemble(seed: u64, swarm: Swarm, mood: Mood, stage: Stage, roles: Vec<Role>)
         trouble::spare(&mut scenario, &mut rng);
     }
     if mood == Mood::Calm {
+        few::come(&mut scenario, &mut rng);
         flood::come(&mut scenario, &mut rng);
     }
     if mood == Mood::Long {
@@ -207,6 +209,7 @@ fn server(mood: Mood) -> impl Strategy<Value = ServerConfig> {
                     ring_frames,
                     mailbox_backlog,
                     merge_ms: None,
+                    few: None,
                     connections: None,
                     connections_per_address: None,
                     connects_per_second: None,

@@ -1,6 +1,6 @@
 //! The server's settings in a scenario.
 
-use millstream::config::{AppSettings, AppTable};
+use millstream::config::{AppSettings, AppTable, Missing};
 use millstream::server::Settings;
 use millstream::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ pub struct ServerConfig {
     /// How long frames wait for others that leave with them, milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merge_ms: Option<u64>,
+    /// The application `few`, if it has something of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub few: Option<Few>,
     /// Connections it serves at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections: Option<usize>,
@@ -39,6 +42,16 @@ pub struct ServerConfig {
     /// How long a graceful stop waits, milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain_ms: Option<u64>,
+}
+
+/// What the application `few` has of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Few {
+    /// Streams it may have.
+    pub streams: usize,
+    /// How long a player waits for a publisher, milliseconds; `None`: it is refused at once.
+    pub wait_max_ms: Option<u64>,
 }
 
 impl ServerConfig {
@@ -61,7 +74,19 @@ impl ServerConfig {
         set(&mut limits.connects_per_second, self.connects_per_second);
         set(&mut settings.window_ack_size, self.window_ack_size);
         set(&mut settings.drain, self.drain_ms.map(millis));
+        let few = self.few.map(|few| AppSettings {
+            streams: few.streams,
+            missing: match few.wait_max_ms {
+                Some(_) => Missing::Wait,
+                None => Missing::Refuse,
+            },
+            wait_max: millis(few.wait_max_ms.unwrap_or(0)),
+            ..every.clone()
+        });
         settings.applications = AppTable::of_every(every);
+        if let Some(few) = few {
+            settings.applications.insert("few", few);
+        }
         settings
     }
 }

@@ -115,3 +115,74 @@ fn tickets_come_back() {
     machine.pass_time(limits::DRAIN_DEFAULT);
     assert_eq!(count(&machine), (0, 0));
 }
+
+const NOT_FOUND: &str = "NetStream.Play.StreamNotFound";
+
+/// One who asks to play `name`.
+fn asker(machine: &mut Machine, shard: usize, name: &str) -> Client {
+    let mut client = machine.client(shard);
+    client.session.play(name);
+    client.talk(machine);
+    client
+}
+
+#[test]
+fn a_player_of_a_missing_stream_may_be_refused() {
+    let text = "[[application]]\nname = \"live\"\nmissing = \"refuse\"";
+    let mut machine = Machine::set(2, 2, settings(text));
+    let refused = asker(&mut machine, 1, "s");
+    assert!(refused.told(NOT_FOUND) && !refused.told("NetStream.Play.Start"));
+    assert_eq!(machine.census(1).players, 0);
+    assert_eq!(machine.census(1).requests, 0);
+    let _publisher = machine.publisher(0);
+    let player = asker(&mut machine, 1, "s");
+    assert!(player.told("NetStream.Play.Start"));
+    assert!(asker(&mut machine, 0, "t").told(NOT_FOUND), "another one");
+    assert!(!refused.is_closed(), "it may ask for something else");
+    machine.pass_time(limits::COMMAND_TIME);
+    assert!(refused.is_closed());
+}
+
+#[test]
+fn a_player_waits_for_as_long_as_it_may() {
+    let text = "[[application]]\nname = \"*\"\nwait_max = \"5s\"";
+    let mut machine = Machine::set(2, 2, settings(text));
+    let mut early = asker(&mut machine, 1, "s");
+    let mut vain = asker(&mut machine, 0, "t");
+    machine.pass_time(Duration::from_secs(3));
+    let mut later = asker(&mut machine, 0, "t");
+    let _publisher = machine.publisher(0);
+    machine.pass_time(Duration::from_secs(2));
+    for client in [&mut early, &mut vain, &mut later] {
+        client.read();
+    }
+    assert!(!early.told(NOT_FOUND), "its publisher has come");
+    assert!(vain.told(NOT_FOUND));
+    assert!(!later.told(NOT_FOUND), "it has 3 s left");
+    machine.pass_time(Duration::from_secs(3));
+    later.read();
+    assert!(later.told(NOT_FOUND));
+    assert_eq!(machine.census(0).players, 0);
+    assert_eq!(machine.census(1).players, 1);
+}
+
+#[test]
+fn an_application_has_as_many_streams_as_it_may() {
+    let text = "[[application]]\nname = \"li*\"\nstreams = 1";
+    let mut machine = Machine::set(2, 2, settings(text));
+    let mut first = machine.publisher(0);
+    let publish = |machine: &mut Machine, name: &str| {
+        let mut client = machine.client(1);
+        client.session.publish(name);
+        client.talk(machine);
+        client
+    };
+    let refused = publish(&mut machine, "t");
+    assert!(refused.told("NetStream.Publish.BadName"));
+    first.session.close_stream();
+    first.talk(&machine);
+    let second = publish(&mut machine, "t");
+    assert!(second.told("NetStream.Publish.Start"));
+    let third = publish(&mut machine, "u");
+    assert!(!third.told("NetStream.Publish.Start"));
+}
