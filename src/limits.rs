@@ -92,6 +92,15 @@ pub const LINGER: Duration = Duration::from_secs(2);
 pub const DRAIN_DEFAULT: Duration = Duration::from_secs(5);
 /// The longest drain that may be configured: service managers kill a stopping program much earlier (systemd: 90 s).
 pub const DRAIN_MAX: Duration = Duration::from_secs(600);
+/// How far a publisher's time may step back and be passed on as it is. Encoders that interleave badly step back by some
+/// hundred milliseconds; whatever starts anew does by all the time it ran.
+pub const CLOCK_BACK: Duration = Duration::from_secs(1);
+/// How far a publisher's time may run ahead of what the time that passed and its other tracks explain, and be passed on
+/// as it is. Frames that an encoder dropped are explained; a player that had to wait for more would show nothing.
+pub const CLOCK_AHEAD: Duration = Duration::from_secs(5);
+/// What lies between the last frame before a jump of a publisher's time and the first behind it: a picture of 25 a second.
+/// The other tracks begin there, too, some a little earlier than the one that jumped first.
+pub const CLOCK_SEAM: Duration = Duration::from_millis(40);
 /// The pause after a failed accept (out of file descriptors): long enough not to spin, short enough not to be felt.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
@@ -178,5 +187,7 @@ const _: () = {
     assert!(GATHER_SLICES <= 1_024);
     assert!(MESSAGE_BYTES < 0x0100_0000);
     assert!(USER_TIMEOUT.as_secs() <= WRITE_STALL.as_secs());
+    assert!(CLOCK_SEAM.as_millis() < CLOCK_BACK.as_millis());
+    assert!(CLOCK_BACK.as_millis() <= CLOCK_AHEAD.as_millis());
     assert!(PARK_MAX.as_millis() < i32::MAX as u128);
 };

@@ -83,6 +83,8 @@ bugs! {
         "prelude-times-stale" PreludeTimesStale: "Headers come with the time they were published at.",
         "gop-begins-late" GopBeginsLate: "A GOP begins behind its keyframe.",
         "video-end-ignored" VideoEndIgnored: "A track whose video has ended goes on leading.",
+        "clock-repaired-apart" ClockRepairedApart: "Where a publisher's time jumps, each track finds an offset of its own.",
+        "offset-forgotten-on-takeover" OffsetForgottenOnTakeover: "The next publication's time does not go on where the last one's ended.",
         "two-claims" TwoClaims: "A name is leased to whoever asks.",
     }
     "server" {
