@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::clocks::Clocks;
 use crate::faults::FaultConfig;
 use crate::generate::Kind;
-use crate::media::Tracks;
+use crate::media::{TimeJump, Tracks};
 use crate::order::OrderKind;
 
 mod acts;
@@ -432,6 +432,12 @@ pub struct SendMedia {
     pub tracks: Tracks,
     /// The first timestamp.
     pub first_timestamp: u32,
+    /// Where its time jumps: [`crate::media::JUMPS`] at most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub jumps: Vec<TimeJump>,
+    /// Headers in the middle of it come with time 0.
+    #[serde(skip_serializing_if = "is_false")]
+    pub zero_headers: bool,
     /// At the pace of its timestamps; otherwise as fast as the connection takes it.
     pub paced: bool,
     /// So many messages in one (type 22); 0 for each alone.
@@ -455,6 +461,8 @@ impl Default for SendMedia {
             headers_every: 0,
             tracks: Tracks::Legacy,
             first_timestamp: 0,
+            jumps: Vec::new(),
+            zero_headers: false,
             paced: true,
             aggregate: 0,
             chunking: Chunking::default(),

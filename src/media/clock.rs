@@ -109,8 +109,7 @@ impl Clock {
         let near = |offset: u32| {
             let place = nearest(time, offset, newest);
             let ahead = place - newest;
-            let fits =
-                -millis(limits::CLOCK_BACK) <= ahead && ahead <= millis(limits::CLOCK_AHEAD);
+            let fits = -millis(limits::CLOCK_BACK) <= ahead && ahead <= millis(limits::CLOCK_AHEAD);
             fits.then_some(place)
         };
         let place = offsets.into_iter().flatten().find_map(near);
@@ -175,7 +174,10 @@ impl Clock {
             };
             return self.advance(kind, place, now, track);
         };
-        let mut candidates = [Some(track.offset).filter(|_| !track.stale), Some(self.offset)];
+        let mut candidates = [
+            Some(track.offset).filter(|_| !track.stale),
+            Some(self.offset),
+        ];
         if planted(Bug::ClockRepairedApart) {
             candidates[1] = candidates[0]; // each track finds an offset of its own
         }
@@ -226,7 +228,13 @@ impl Clock {
     }
 
     #[inline]
-    fn advance(&mut self, kind: MediaKind, place: i64, now: Instant, mut track: Track) -> Timestamp {
+    fn advance(
+        &mut self,
+        kind: MediaKind,
+        place: i64,
+        now: Instant,
+        mut track: Track,
+    ) -> Timestamp {
         track.newest = track.newest.max(place);
         track.at = now;
         let reached = track.newest - track.lead;

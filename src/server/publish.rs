@@ -147,11 +147,13 @@ impl<R: Runtime> Publication<R> {
         let listened = state
             .local(*publication)
             .is_some_and(|local| !local.audience.is_empty());
-        let copy = listened.then(|| message.clone());
-        if state.media.push(message, self.shard.runtime().now())
-            && let (Some(copy), Some(local)) = (copy, state.local(*publication))
+        let taken = state.media.publish(message, self.shard.runtime().now());
+        if taken
+            && listened
+            && let Some(copy) = state.media.ring().newest().and_then(Item::frame)
+            && let Source::Local(local) = &mut state.source
         {
-            local.batch.push(copy);
+            local.batch.push(copy.message.clone());
         }
     }
 
@@ -199,6 +201,7 @@ impl<R: Runtime> Publication<R> {
             codecs = %media.codecs(),
             pictures_before_a_keyframe = media.orphans(),
             headers_left_out = media.headers_left_out(),
+            clock_jumps = media.clock_jumps(),
             "published"
         );
     }

@@ -114,6 +114,10 @@ fn of_media(media: &SendMedia, found: &mut Found) {
         "start near 2^32",
     );
     note(found, media.picture_ms > 0x00ff_ffff, "leaping time");
+    note(found, !media.jumps.is_empty(), "jumping time");
+    let late = media.jumps.iter().any(|jump| jump.lag_ms > 0);
+    note(found, late, "time that jumps for pictures later");
+    note(found, media.zero_headers, "headers with time 0");
     note(found, media.aggregate > 0, "aggregates");
     note(found, media.headers_every > 0, "changing headers");
     note(found, !media.paced, "burst");
@@ -229,7 +233,7 @@ mod tests {
         }
         let mean = scripts as f64 / SEEDS as f64;
         println!("{mean} scripts a seed, drawn in {} us", cost.as_micros());
-        assert_eq!(counts.len(), 63, "as many as are named above");
+        assert_eq!(counts.len(), 66, "as many as are named above");
         for (what, count) in counts {
             assert!(
                 (2.0..60.0).contains(&percent(count)),

@@ -228,13 +228,21 @@ fn the_next_publication_goes_on_where_the_last_one_ended() {
         let mut run = Run::default();
         run.goes_on(5_000, 3_000, 0);
         run.clock.next_publication();
-        assert_eq!(run.header(MediaKind::Data, 0), 7_980, "not before the others");
+        assert_eq!(
+            run.header(MediaKind::Data, 0),
+            7_980,
+            "not before the others"
+        );
         assert_eq!(run.header(VIDEO, first), 7_960);
         let picture = run.media(VIDEO, first);
         assert_eq!(picture, 7_980 + SEAM);
         assert_eq!(run.media(AUDIO, first.wrapping_add(3)), picture + 3);
         run.goes_on(first.wrapping_add(40), 1_000, picture.wrapping_sub(first));
-        assert_eq!(run.clock.jumps(), 0, "not counted: nobody's clock is broken");
+        assert_eq!(
+            run.clock.jumps(),
+            0,
+            "not counted: nobody's clock is broken"
+        );
     }
     let mut fresh = Run::default();
     fresh.clock.next_publication();
