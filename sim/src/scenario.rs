@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
+use millstream::limits;
 use millstream::planted::{self, Bug};
+use millstream::server::OnConflict;
+use millstream::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clocks::Clocks;
@@ -136,6 +139,46 @@ pub struct ServerConfig {
     /// How long a graceful stop waits, milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain_ms: Option<u64>,
+    /// What becomes of the second publisher of a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_conflict: Option<Conflict>,
+    /// How long a stream waits for a publisher that vanished, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace_ms: Option<u64>,
+}
+
+/// The server's [`OnConflict`], as a file has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conflict {
+    /// It is refused.
+    Refuse,
+    /// It takes the name over.
+    Takeover,
+    /// The same, and one that vanished may come back.
+    Resume,
+}
+
+impl ServerConfig {
+    /// The policy.
+    pub fn on_conflict(&self) -> OnConflict {
+        match self.on_conflict {
+            None => OnConflict::default(),
+            Some(Conflict::Refuse) => OnConflict::Refuse,
+            Some(Conflict::Takeover) => OnConflict::Takeover,
+            Some(Conflict::Resume) => OnConflict::Resume,
+        }
+    }
+
+    /// How long a stream waits for its publisher: not at all, unless it may come back.
+    pub fn grace(&self) -> Duration {
+        match self.on_conflict() {
+            OnConflict::Resume => self
+                .grace_ms
+                .map_or(limits::GRACE_DEFAULT, Duration::from_millis),
+            _ => Duration::ZERO,
+        }
+    }
 }
 
 /// The links between server and clients.
@@ -562,7 +605,7 @@ impl Scenario {
         if self.format != FORMAT {
             return Err(format!("format {} is not {FORMAT}", self.format));
         }
-        if !(1..=millstream::limits::SHARDS_MAX).contains(&self.shards) {
+        if !(1..=limits::SHARDS_MAX).contains(&self.shards) {
             return Err(format!("shards = {} is not 1 to 64", self.shards));
         }
         if !(1..=4).contains(&self.network.hosts) {

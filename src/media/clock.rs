@@ -31,6 +31,8 @@ pub struct Clock {
     offset: u32,
     /// The newest time of all tracks, each counted from where it began beside the others.
     head: Option<i64>,
+    /// The newest time that headers and data had.
+    shown: Option<i64>,
     /// The present publication has begun: its offset is known.
     anchored: bool,
     jumps: u64,
@@ -92,28 +94,51 @@ impl Clock {
         self.judge(kind, time, now, track)
     }
 
-    /// The time that players get for a header, metadata, other data, and what nobody has heard of.
-    pub fn follower(&self, kind: MediaKind, time: Timestamp) -> Timestamp {
+    /// The time that players get for other data, and for what nobody has heard of.
+    pub fn follower(&mut self, kind: MediaKind, time: Timestamp) -> Timestamp {
+        self.follow(kind, time, millis(limits::CLOCK_BACK))
+    }
+
+    /// The same for headers and metadata, which are never older than what came before them.
+    pub fn header(&mut self, kind: MediaKind, time: Timestamp) -> Timestamp {
+        self.follow(kind, time, 0)
+    }
+
+    fn follow(&mut self, kind: MediaKind, time: Timestamp, back: i64) -> Timestamp {
+        let place = self.place_of_follower(kind, time, back);
+        self.shown = Some(self.shown.map_or(place, |shown| shown.max(place)));
+        wire(place)
+    }
+
+    fn place_of_follower(&self, kind: MediaKind, time: Timestamp, back: i64) -> i64 {
         let Some(head) = self.head else {
-            return time + self.offset;
+            return nearest(time, self.offset, self.shown.unwrap_or(i64::from(time.0)));
         };
         let track = self.track(kind).flatten();
         let newest = track.map_or(head, |track| track.newest);
+        let reached = newest.max(track.map_or(head, |track| head + track.lead));
         if !self.anchored {
-            return wire(newest);
+            return reached; // behind all of the publication before, and before anything of this one
         }
+        let most = millis(limits::CLOCK_BACK);
         let offsets = [
             track.filter(|track| !track.stale).map(|track| track.offset),
             Some(self.offset),
         ];
         let near = |offset: u32| {
             let place = nearest(time, offset, newest);
-            let ahead = place - newest;
-            let fits = -millis(limits::CLOCK_BACK) <= ahead && ahead <= millis(limits::CLOCK_AHEAD);
-            fits.then_some(place)
+            (newest - back..=reached + most)
+                .contains(&place)
+                .then_some(place)
         };
         let place = offsets.into_iter().flatten().find_map(near);
-        wire(place.unwrap_or(newest))
+        // Its track is silent while others go on: it is about what comes now.
+        let now = if reached - newest <= most {
+            newest
+        } else {
+            reached
+        };
+        place.unwrap_or(now)
     }
 
     /// Another publication goes on where this one ends, whatever its publisher's time is.
@@ -123,6 +148,7 @@ impl Clock {
             *self = Self::default();
         }
         self.jumps = 0;
+        self.head = self.head.max(self.shown);
         for track in [&mut self.audio, &mut self.video].into_iter().flatten() {
             track.stale = true;
         }
@@ -159,7 +185,8 @@ impl Clock {
         let head = self.head.unwrap_or_default();
         let Some(mut track) = track else {
             // It begins: where it stands beside the others is its publisher's affair.
-            let place = nearest(time, self.offset, head);
+            let low = i64::from(time.0.wrapping_add(self.offset));
+            let place = nearest(time, self.offset, self.head.or(self.shown).unwrap_or(low));
             let lead = self.head.map_or(0, |head| place - head);
             let track = Track {
                 offset: self.offset,
@@ -212,10 +239,15 @@ impl Clock {
 
     /// A new offset, and where `time` is under it.
     fn jump(&mut self, track: &Track, time: Timestamp, head: i64, now: Instant) -> (u32, i64) {
-        for width in NARROW {
+        // (What it was, to be compared with what it is: a clock that had more bits has not gone round.)
+        let last = wire(track.newest).0.wrapping_sub(track.offset);
+        for width in NARROW
+            .into_iter()
+            .filter(|width| time.0 < last && last < *width)
+        {
             let offset = track.offset.wrapping_add(width);
             let place = track.place(time, offset);
-            if !track.stale && track.distance(place, head, now).1 {
+            if !track.stale && place >= track.newest && track.distance(place, head, now).1 {
                 self.offset = offset; // it has only gone round
                 return (offset, place);
             }

@@ -133,6 +133,17 @@ impl Stream {
         );
     }
 
+    /// Goes on with the time that players had of the publication before, whose clock this was.
+    pub fn inherit(&mut self, clock: Clock) {
+        self.clock = clock;
+        self.clock.next_publication();
+    }
+
+    /// The clock, for the next publication; this one is over.
+    pub fn bequeath(&mut self) -> Clock {
+        std::mem::take(&mut self.clock)
+    }
+
     /// The stream of another shard, as it is there by now. With a notice, the players are told of a publisher.
     pub fn begin_from(&mut self, snapshot: Snapshot, notice: Option<Bytes>, now: Instant) {
         self.begin(notice, now);
@@ -153,6 +164,7 @@ impl Stream {
         let (kind, time) = (message.kind(), message.timestamp());
         let time = match class {
             Class::Picture { .. } | Class::Sound(_) => self.clock.media(kind, time, now),
+            Class::Header(..) | Class::Metadata => self.clock.header(kind, time),
             _ => self.clock.follower(kind, time),
         };
         self.take(class, message.moved_to(time), now)

@@ -33,6 +33,8 @@ use crate::time::Instant;
 #[derive(Default)]
 pub(super) struct Handle {
     drain: Cell<bool>,
+    /// A name it publishes has another publisher now.
+    taken_over: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     task: RefCell<Option<Task<()>>>,
 }
@@ -60,6 +62,16 @@ impl Handle {
     /// Asks the task to say goodbye.
     pub(super) fn drain(&self) {
         self.drain.set(true);
+        self.wake();
+    }
+
+    /// Asks the task to look which of its names somebody else publishes now.
+    pub(super) fn look_at_names(&self) {
+        self.taken_over.set(true);
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }
@@ -69,6 +81,7 @@ impl Handle {
 /// What woke the task.
 enum Wake {
     Drain,
+    TakenOver,
     Readable,
     Writable,
     Failed(io::ErrorKind),
@@ -162,6 +175,7 @@ impl<R: Runtime> Connection<R> {
                     self.say_goodbye().await;
                     return Err(Close::Drained);
                 }
+                Wake::TakenOver => self.leave_taken_over()?,
                 Wake::Failed(kind) => return Err(Close::Io(kind)),
                 Wake::Readable => self.read().await?,
                 Wake::Writable => self.outbox.unblock(),
@@ -169,7 +183,7 @@ impl<R: Runtime> Connection<R> {
                 Wake::Due(Due::Ping) => {
                     let now = self.now();
                     self.session.ping(now);
-                    self.deadlines.last_ping = now;
+                    self.deadlines.ping(now);
                 }
                 Wake::Due(Due::Close(rule)) => return Err(Close::Late(rule)),
             }
@@ -196,6 +210,9 @@ impl<R: Runtime> Connection<R> {
             .clone_from(cx.waker());
         if self.handle.drain.replace(false) {
             return Poll::Ready(Wake::Drain);
+        }
+        if self.handle.taken_over.replace(false) {
+            return Poll::Ready(Wake::TakenOver);
         }
         if let Some(kind) = self.outbox.failed() {
             return Poll::Ready(Wake::Failed(kind));
@@ -280,10 +297,14 @@ impl<R: Runtime> Connection<R> {
         match self.conn.try_read(scratch) {
             Ok(0) => Err(Close::PeerLeft),
             Ok(len) => {
-                self.deadlines.last_input = now;
-                Ok(self
+                let before = self.session.messages();
+                let parsed = self
                     .session
-                    .handle_input(now, &scratch[..len.min(scratch.len())]))
+                    .handle_input(now, &scratch[..len.min(scratch.len())]);
+                let whole = self.session.messages() != before;
+                let answers = self.session.round_trip().is_some();
+                self.deadlines.hear(now, whole, answers);
+                Ok(parsed)
             }
             Err(error) => Err(Close::Io(error.kind())),
         }

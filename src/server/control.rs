@@ -5,9 +5,11 @@ use std::rc::Rc;
 
 use futures_lite::future::yield_now;
 
-use super::message::{ControlMessage, ControlPlan, ShardMessage};
+use super::message::{ControlMessage, ControlPlan, Heritage, ShardMessage};
 use crate::limits;
-use crate::media::directory::{Directory, ShardId, StreamKey, Subscriber};
+use crate::media::directory::{
+    Claim, Claimant, Directory, Grant, OnConflict, ShardId, StreamKey, Subscriber,
+};
 use crate::planted::{Bug, planted};
 use crate::runtime::mailbox::Sender;
 use crate::runtime::{Runtime, Task};
@@ -36,6 +38,7 @@ pub async fn run<R: Runtime>(
         .collect();
     let mut control = Control {
         directory: Directory::default(),
+        on_conflict: settings.on_conflict,
         shards,
     };
     let mut running = control.shards.len();
@@ -118,6 +121,7 @@ async fn accept<R: Runtime>(
 
 struct Control<S> {
     directory: Directory,
+    on_conflict: OnConflict,
     shards: Vec<Sender<ShardMessage<S>>>,
 }
 
@@ -128,9 +132,15 @@ impl<S: Send + 'static> Control<S> {
                 request,
                 key,
                 shard,
-            } => self.publish(request, key, shard),
-            ControlMessage::Unpublish { key, publication } => {
-                self.directory.unpublish(&key, publication)
+            } => self.publish(key, Claimant { shard, request }),
+            ControlMessage::Unpublish {
+                key,
+                publication,
+                heritage,
+            } => {
+                if let Some(grant) = self.directory.unpublish(&key, publication) {
+                    self.grant(key, grant, heritage);
+                }
             }
             ControlMessage::Subscribe { key, subscriber } => self.subscribe(key, subscriber),
             ControlMessage::Unsubscribe { key, subscriber } => self.unsubscribe(key, subscriber),
@@ -138,17 +148,35 @@ impl<S: Send + 'static> Control<S> {
         }
     }
 
-    fn publish(&mut self, request: u64, key: StreamKey, shard: ShardId) {
-        let answer = match self.directory.publish(&key, shard) {
-            Ok((lease, audience)) => ShardMessage::Granted {
-                request,
-                key,
-                lease,
-                audience,
-            },
-            Err(_) => ShardMessage::Refused { request },
-        };
-        self.shards[shard].post(answer);
+    fn publish(&mut self, key: StreamKey, claimant: Claimant) {
+        match self.directory.publish(&key, claimant, self.on_conflict) {
+            Claim::Granted(grant) => self.grant(key, grant, None),
+            Claim::Taken => self.refuse(claimant),
+            Claim::Waits { holder, displaced } => {
+                if let Some(displaced) = displaced {
+                    self.refuse(displaced);
+                }
+                if let Some(holder) = holder {
+                    let publication = holder.publication;
+                    self.shards[holder.shard].post(ShardMessage::Yield { key, publication });
+                }
+            }
+        }
+    }
+
+    fn grant(&self, key: StreamKey, grant: Grant, heritage: Option<Box<Heritage>>) {
+        self.shards[grant.lease.shard].post(ShardMessage::Granted {
+            request: grant.claimant.request,
+            key,
+            lease: grant.lease,
+            audience: grant.audience,
+            heritage,
+        });
+    }
+
+    fn refuse(&self, claimant: Claimant) {
+        let request = claimant.request;
+        self.shards[claimant.shard].post(ShardMessage::Refused { request });
     }
 
     fn subscribe(&mut self, key: StreamKey, subscriber: Subscriber) {

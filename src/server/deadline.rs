@@ -34,8 +34,14 @@ pub(super) struct Deadlines {
     pub(super) stage: Stage,
     pub(super) since: Instant,
     /// The last byte from the peer.
-    pub(super) last_input: Instant,
-    pub(super) last_ping: Instant,
+    last_input: Instant,
+    /// The last whole message that was more than an answer of the protocol.
+    last_message: Instant,
+    last_ping: Instant,
+    /// It was pinged in this stage.
+    pinged: bool,
+    /// It has answered a ping before.
+    answers: bool,
     /// Since when the socket has taken nothing.
     pub(super) blocked_since: Option<Instant>,
 }
@@ -46,7 +52,10 @@ impl Deadlines {
             stage: Stage::Handshake,
             since: now,
             last_input: now,
+            last_message: now,
             last_ping: now,
+            pinged: false,
+            answers: false,
             blocked_since: None,
         }
     }
@@ -56,6 +65,45 @@ impl Deadlines {
         if self.stage != stage {
             self.stage = stage;
             self.since = now;
+            self.pinged = false;
+        }
+    }
+
+    /// Bytes have come, perhaps the end of a message. `answers` tells whether the peer has ever answered a ping.
+    pub(super) fn hear(&mut self, now: Instant, message: bool, answers: bool) {
+        self.last_input = now;
+        if message || planted(Bug::DribbleKeepsName) {
+            self.last_message = now;
+        }
+        self.answers = answers;
+    }
+
+    /// It is pinged.
+    pub(super) fn ping(&mut self, now: Instant) {
+        self.last_ping = now;
+        self.pinged = true;
+    }
+
+    fn next_of_publisher(&self) -> (Instant, Due) {
+        let idle = (
+            self.last_message.max(self.since) + limits::PUBLISHER_IDLE,
+            Due::Close("the publisher has been silent for the idle time"),
+        );
+        let ping = match self.pinged {
+            true => self.last_input.max(self.last_ping),
+            false => self.since,
+        };
+        let ping = (ping + limits::PUBLISHER_PING, Due::Ping);
+        let answer = (
+            self.last_ping + limits::PUBLISHER_ANSWER,
+            Due::Close("the publisher has always answered pings and does not any more"),
+        );
+        let waits = self.pinged && self.answers && self.last_input < self.last_ping;
+        let soonest = if ping.0 < idle.0 { ping } else { idle };
+        match waits && answer.0 < idle.0 {
+            // Another ping would only be one more that nobody answers, and put the end off.
+            true => answer,
+            false => soonest,
         }
     }
 
@@ -70,10 +118,7 @@ impl Deadlines {
                 self.since + limits::COMMAND_TIME,
                 Due::Close("neither publish nor play within the command time"),
             ),
-            Stage::Publish => (
-                self.last_input.max(self.since) + limits::PUBLISHER_IDLE,
-                Due::Close("the publisher has been silent for the idle time"),
-            ),
+            Stage::Publish => self.next_of_publisher(),
             Stage::Play => (
                 self.last_input.max(self.last_ping) + limits::PING_INTERVAL,
                 Due::Ping,
@@ -102,32 +147,79 @@ mod tests {
     fn a_stage_counts_from_its_beginning() {
         let mut deadlines = Deadlines::new(at(100));
         assert_eq!(deadlines.next().0, at(100) + limits::HANDSHAKE_TIME);
-        deadlines.last_input = at(109); // trickling bytes buys no time
+        deadlines.hear(at(109), true, true); // trickling bytes buys no time
         assert_eq!(deadlines.next().0, at(100) + limits::HANDSHAKE_TIME);
         deadlines.enter(Stage::Command, at(101));
         deadlines.enter(Stage::Command, at(110));
         assert_eq!(deadlines.next().0, at(101) + limits::COMMAND_TIME);
     }
 
+    const IDLE: Due = Due::Close("the publisher has been silent for the idle time");
+
     #[test]
-    fn a_publisher_lives_by_its_bytes_and_a_player_is_pinged() {
+    fn a_player_is_pinged() {
         let mut deadlines = Deadlines::new(at(0));
-        deadlines.enter(Stage::Publish, at(1));
-        deadlines.last_input = at(50);
-        assert_eq!(deadlines.next().0, at(50) + limits::PUBLISHER_IDLE);
+        deadlines.hear(at(50), true, false);
         deadlines.enter(Stage::Play, at(51));
-        assert_eq!(
-            deadlines.next(),
-            (at(50) + limits::PING_INTERVAL, Due::Ping)
-        );
-        deadlines.last_ping = at(80);
-        assert_eq!(
-            deadlines.next(),
-            (at(80) + limits::PING_INTERVAL, Due::Ping)
-        );
+        let interval = limits::PING_INTERVAL;
+        assert_eq!(deadlines.next(), (at(50) + interval, Due::Ping));
+        deadlines.ping(at(80));
+        assert_eq!(deadlines.next(), (at(80) + interval, Due::Ping));
         deadlines.blocked_since = Some(at(60));
         assert!(
             matches!(deadlines.next(), (due, Due::Close(_)) if due == at(60) + limits::WRITE_STALL)
         );
+    }
+
+    /// What happens from `now` on to one that says nothing more: pings, and when it is closed and why.
+    fn silent(mut deadlines: Deadlines) -> (Vec<Instant>, Instant, Due) {
+        let mut pings = Vec::new();
+        loop {
+            match deadlines.next() {
+                (at, Due::Ping) => {
+                    pings.push(at);
+                    deadlines.ping(at);
+                }
+                (at, due) => return (pings, at, due),
+            }
+        }
+    }
+
+    #[test]
+    fn a_publisher_lives_by_its_messages_and_not_by_its_bytes() {
+        let mut deadlines = Deadlines::new(at(0));
+        deadlines.enter(Stage::Publish, at(1));
+        deadlines.hear(at(4), true, false);
+        let (pings, closed, why) = silent(deadlines);
+        assert_eq!((closed, why), (at(4) + limits::PUBLISHER_IDLE, IDLE));
+        assert_eq!(pings, [at(6), at(11), at(16), at(21), at(26), at(31)]);
+        for secs in 5..30 {
+            deadlines.hear(at(secs), false, false);
+        }
+        assert_eq!(silent(deadlines).1, at(4) + limits::PUBLISHER_IDLE);
+        // Not even if it answers: the name is for those who publish.
+        for secs in 5..30 {
+            deadlines.ping(at(secs));
+            deadlines.hear(at(secs), false, true);
+        }
+        let (_, closed, why) = silent(deadlines);
+        assert_eq!((closed, why), (at(4) + limits::PUBLISHER_IDLE, IDLE));
+    }
+
+    #[test]
+    fn one_that_has_answered_and_does_not_any_more_is_closed_earlier() {
+        let mut deadlines = Deadlines::new(at(0));
+        deadlines.enter(Stage::Publish, at(1));
+        assert_eq!(deadlines.next(), (at(6), Due::Ping), "to learn");
+        deadlines.ping(at(6));
+        deadlines.hear(at(6), false, true);
+        deadlines.hear(at(100), true, true);
+        let (pings, closed, why) = silent(deadlines);
+        assert_eq!(pings, [at(105)]);
+        assert_eq!(closed, at(105) + limits::PUBLISHER_ANSWER);
+        assert_ne!(why, IDLE);
+        deadlines.ping(at(105));
+        deadlines.hear(at(119), true, true);
+        assert_eq!(deadlines.next(), (at(124), Due::Ping), "it lives");
     }
 }

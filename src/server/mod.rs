@@ -13,6 +13,7 @@ mod connection;
 pub mod control;
 mod deadline;
 pub mod event;
+mod handover;
 mod inbox;
 pub mod message;
 mod outbox;
@@ -31,6 +32,7 @@ pub use event::{Event, EventSink};
 pub use message::{World, world};
 
 use crate::limits;
+pub use crate::media::directory::OnConflict;
 use crate::time::Duration;
 
 /// An accepted socket in production.
@@ -58,6 +60,11 @@ pub struct Settings {
     pub window_ack_size: u32,
     /// How long a graceful stop waits for connections to drain.
     pub drain: Duration,
+    /// What becomes of a publisher that asks for a name which somebody publishes already.
+    pub on_conflict: OnConflict,
+    /// With [`OnConflict::Resume`]: how long a stream waits for a publisher that vanished without a goodbye, at most
+    /// [`limits::GRACE_MAX`]; zero: not at all. It counts as a stream meanwhile.
+    pub grace: Duration,
 }
 
 impl Default for Settings {
@@ -72,6 +79,8 @@ impl Default for Settings {
             peer_bandwidth: limits::PEER_BANDWIDTH_DEFAULT,
             window_ack_size: limits::WINDOW_ACK_SIZE_DEFAULT,
             drain: limits::DRAIN_DEFAULT,
+            on_conflict: OnConflict::default(),
+            grace: limits::GRACE_DEFAULT,
         }
     }
 }

@@ -9,12 +9,13 @@ use std::task::{Poll, Waker};
 
 use futures_lite::future::yield_now;
 
-use super::Settings;
 use super::connection::{self, Handle};
 use super::event::{ConnectionId, Event, EventSink};
+use super::handover::Graces;
 use super::message::{Census, ControlMessage, Farewell, RequestId, ShardMessage, ShardPlan};
 use super::publish::Requests;
 use super::stream::LiveStream;
+use super::{OnConflict, Settings};
 use crate::limits;
 use crate::media::directory::{ShardId, StreamKey, Subscriber, SubscriptionId};
 use crate::planted::{Bug, planted};
@@ -44,6 +45,7 @@ struct Inner<R: Runtime> {
     streams: RefCell<BTreeMap<StreamKey, Rc<LiveStream<R::Conn>>>>,
     connections: RefCell<BTreeMap<ConnectionId, Rc<Handle>>>,
     requests: Requests,
+    graces: Graces,
     scratch: RefCell<Vec<u8>>,
     next_request: Cell<RequestId>,
     next_subscription: Cell<SubscriptionId>,
@@ -68,6 +70,7 @@ impl<R: Runtime> Shard<R> {
             streams: RefCell::default(),
             connections: RefCell::default(),
             requests: Requests::default(),
+            graces: Graces::default(),
             scratch: RefCell::new(vec![0; limits::SCRATCH_BYTES]),
             next_request: Cell::new(0),
             next_subscription: Cell::new(0),
@@ -97,8 +100,11 @@ impl<R: Runtime> Shard<R> {
                 }
             })
         };
+        let resumes = self.settings().on_conflict == OnConflict::Resume;
+        let graces = resumes.then(|| (self.0.runtime).spawn("graces", self.clone().keep_graces()));
         self.drained().await;
         self.close_all().await;
+        drop(graces);
         // The directory may have granted what nobody waits for any more: it goes back before we go.
         if !planted(Bug::AnswersNotAwaited) {
             poll_fn(|cx| self.0.requests.poll_answered(cx)).await;
@@ -173,6 +179,7 @@ impl<R: Runtime> Shard<R> {
     /// Tells every connection that the server stops; patience ends at `deadline`.
     pub(super) fn drain(&self, deadline: Instant) {
         self.0.draining.set(Some(deadline));
+        self.end_graces();
         for handle in self.0.connections.borrow().values() {
             handle.drain();
         }
@@ -302,6 +309,17 @@ impl<R: Runtime> Shard<R> {
 
     pub(super) fn requests(&self) -> &Requests {
         &self.0.requests
+    }
+
+    pub(super) fn graces(&self) -> &Graces {
+        &self.0.graces
+    }
+
+    /// Somebody else publishes what this connection did: it is to look.
+    pub(super) fn wake_taken_over(&self, connection: ConnectionId) {
+        if let Some(handle) = self.0.connections.borrow().get(&connection) {
+            handle.look_at_names();
+        }
     }
 
     pub(super) fn next_request(&self) -> RequestId {

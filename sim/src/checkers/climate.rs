@@ -1,6 +1,7 @@
 //! What a world is like: how late things may come in it without anybody being to blame.
 
 use millstream::limits;
+use millstream::server::OnConflict;
 use millstream::time::Duration;
 
 use crate::scenario::Scenario;
@@ -30,6 +31,10 @@ pub struct Climate {
     pub downstream: usize,
     /// How long a graceful stop waits for connections.
     pub drain: Duration,
+    /// What becomes of the second publisher of a name.
+    pub on_conflict: OnConflict,
+    /// How long a stream waits for a publisher that vanished.
+    pub grace: Duration,
 }
 
 impl Climate {
@@ -60,6 +65,8 @@ impl Climate {
                 None => limits::RING_FRAMES_DEFAULT,
             },
             downstream: faults.downstream_window[1],
+            on_conflict: scenario.server.on_conflict(),
+            grace: scenario.server.grace(),
             drain: scenario
                 .server
                 .drain_ms

@@ -456,6 +456,8 @@ mod tests {
                 full: true,
                 downstream: 65_536,
                 drain: Duration::from_secs(1),
+                on_conflict: millstream::server::OnConflict::Refuse,
+                grace: Duration::ZERO,
             };
             history.see("world", &Observation::Climate(climate));
             if bob_waits {

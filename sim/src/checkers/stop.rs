@@ -90,6 +90,8 @@ mod tests {
             full: true,
             ring_frames: 100,
             downstream: 65_536,
+            on_conflict: millstream::server::OnConflict::Refuse,
+            grace: Duration::ZERO,
             drain: Duration::from_secs(1),
         };
         let mut see = |at, who, seen: &Observation| checker.observe_at(at, who, seen);

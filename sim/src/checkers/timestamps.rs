@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use millstream::limits;
-use millstream::time::Timestamp;
+use millstream::server::OnConflict;
+use millstream::time::{Instant, Timestamp};
 
+use super::hub::Hub;
 use super::library::{Entry, Library};
 use super::{Checker, Publication, is_servers_own};
 use crate::journal::Observation;
-use crate::media::Frame;
+use crate::media::{Frame, Sort};
 
 /// Invariant 2 of the reference. Our publishers' timestamps never go backwards (they wrap) except where they jump; what
 /// players get of them may not either, nor run ahead by more than the server needs to join what lies on both sides of a
@@ -17,12 +19,23 @@ use crate::media::Frame;
 #[derive(Default)]
 pub struct Timestamps {
     library: Library,
+    hub: Hub,
+    /// From one publication's last frame to the next one's first, as players had them.
+    steps: BTreeMap<(Publication, Publication), Vec<Step>>,
     /// Per player: the newest frame that it got.
     players: BTreeMap<String, Last>,
     /// What is added to a publisher's time behind so many jumps.
     moved: BTreeMap<(Publication, u32), u32>,
     exercised: u64,
     repaired: u64,
+    takeovers: u64,
+}
+
+/// What a player got from one publication to the next.
+struct Step {
+    who: String,
+    from: Timestamp,
+    to: Timestamp,
 }
 
 struct Last {
@@ -42,12 +55,15 @@ struct Place {
 
 /// Where time jumps, sound and pictures may stand as far apart as our publishers have them jump, and a little more.
 const INTERLEAVE_MS: i32 = 400;
+/// A player that falls behind loses seconds; nobody here publishes for longer.
+const MOST_LOST_MS: i32 = 60_000;
 const SEAM_MS: u32 = limits::CLOCK_SEAM.as_millis() as u32;
 
 impl Timestamps {
     /// With the library that it shares with the others.
     pub(super) fn with(library: Library) -> Self {
         Self {
+            hub: Hub::over(library.clone()),
             library,
             ..Self::default()
         }
@@ -57,8 +73,13 @@ impl Timestamps {
     fn is_moved_alike(&mut self, who: &str, entry: &Entry, time: Timestamp) -> Result<(), String> {
         let frame = &entry.frame;
         let by = time.0.wrapping_sub(frame.timestamp.0);
+        // Who takes a name over goes on where the one before ended.
+        let may_inherit = self
+            .hub
+            .climate
+            .is_some_and(|climate| climate.on_conflict != OnConflict::Refuse);
         let known = match frame.epoch {
-            0 => 0,
+            0 if !may_inherit => 0,
             epoch => *(self.moved)
                 .entry((entry.publication.clone(), epoch))
                 .or_insert(by),
@@ -80,7 +101,9 @@ impl Timestamps {
 
     fn receive(&mut self, who: &str, entry: &Entry, time: Timestamp) -> Result<(), String> {
         let frame = &entry.frame;
-        let header = frame.sort.is_header();
+        // What nobody knows follows the others, as headers do.
+        let follows = frame.epoch > 0 && matches!(frame.sort, Sort::Unknown | Sort::End);
+        let header = frame.sort.is_header() || follows;
         if !header {
             self.is_moved_alike(who, entry, time)?;
         }
@@ -94,6 +117,19 @@ impl Timestamps {
             }),
             odd: is_odd(frame),
         };
+        let last = self.players.get(who);
+        let before = last.filter(|last| last.publication != entry.publication);
+        let mut joined = Ok(());
+        if let Some(before) = before {
+            let pair = (before.publication.clone(), entry.publication.clone());
+            let step = Step {
+                who: who.into(),
+                from: before.time,
+                to: time,
+            };
+            self.steps.entry(pair.clone()).or_default().push(step);
+            joined = self.inherits(&pair);
+        }
         let last = self.players.get(who);
         let last = last.filter(|last| last.publication == entry.publication);
         let mut verdict = Ok(());
@@ -114,7 +150,31 @@ impl Timestamps {
             now.place = now.place.or(last.place);
         }
         self.players.insert(who.into(), now);
-        verdict
+        verdict.and(joined)
+    }
+
+    /// Whether time went on for players when the second of two took over from the first.
+    fn inherits(&mut self, pair: &(Publication, Publication)) -> Result<(), String> {
+        if self.hub.heir(&pair.0) != Some(&pair.1) {
+            return Ok(());
+        }
+        for Step { who, from, to } in self.steps.remove(pair).unwrap_or_default() {
+            self.takeovers += 1;
+            goes_on(&who, from, to)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a player's time goes on from one publication to the next: not back, nor ahead by more than what the first one
+/// may have sent that the player did not get.
+pub(super) fn goes_on(who: &str, from: Timestamp, to: Timestamp) -> Result<(), String> {
+    match to.since(from) {
+        0..=MOST_LOST_MS => Ok(()),
+        by => Err(format!(
+            "{who} got the next publication's first frame at {} ms, {by} ms after the last one of the one before, whose              time it was to go on with",
+            to.0
+        )),
     }
 }
 
@@ -143,8 +203,8 @@ impl Checker for Timestamps {
         "time goes forward"
     }
 
-    fn observe(&mut self, who: &str, seen: &Observation) -> Result<(), String> {
-        self.library.learn(who, seen);
+    fn observe_at(&mut self, at: Instant, who: &str, seen: &Observation) -> Result<(), String> {
+        self.hub.learn(at, who, seen);
         match seen {
             Observation::AsksToPlay { .. } => {
                 self.players.remove(who);
@@ -159,6 +219,10 @@ impl Checker for Timestamps {
                 self.exercised += 1;
                 return self.receive(who, &entry, *timestamp);
             }
+            Observation::Told { code } if code == "NetStream.Publish.BadName" => {
+                let pairs: Vec<_> = self.steps.keys().cloned().collect();
+                return pairs.iter().try_for_each(|pair| self.inherits(pair));
+            }
             _ => {}
         }
         Ok(())
@@ -169,7 +233,10 @@ impl Checker for Timestamps {
     }
 
     fn special_cases(&self) -> Vec<(&'static str, u64)> {
-        vec![("frames behind a jump of time", self.repaired)]
+        vec![
+            ("frames behind a jump of time", self.repaired),
+            ("times that go on over a takeover", self.takeovers),
+        ]
     }
 }
 
@@ -188,14 +255,14 @@ mod tests {
     fn judge_of(frames: &[Rc<Frame>], times: &[(usize, u32)]) -> Result<(), String> {
         let mut checker = Timestamps::default();
         for (index, frame) in frames.iter().enumerate() {
-            checker.observe("alice", &sent(0, index, frame))?;
+            checker.observe_at(Instant::ZERO, "alice", &sent(0, index, frame))?;
         }
         for (index, time) in times {
             let mut seen = received(&frames[*index]);
             if let Observation::Received { timestamp, .. } = &mut seen {
                 *timestamp = Timestamp(*time);
             }
-            checker.observe("bob", &seen)?;
+            checker.observe_at(Instant::ZERO, "bob", &seen)?;
         }
         Ok(())
     }

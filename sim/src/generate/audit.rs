@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use millstream::server::OnConflict;
+
 use crate::media::Tracks;
 use crate::scenario::{
     Connect, CutKind, GarbageKind, LinkChange, Scenario, Script, SendMedia, Step, Tell,
@@ -197,6 +199,10 @@ fn of_world(scenario: &Scenario, found: &mut Found) {
     note(found, server.ring_frames.is_some(), "small rings");
     note(found, server.mailbox_backlog.is_some(), "small mailboxes");
     note(found, server.merge_ms.is_some(), "merged frames");
+    let conflict = server.on_conflict();
+    note(found, conflict == OnConflict::Takeover, "names taken over");
+    let resumes = conflict == OnConflict::Resume;
+    note(found, resumes, "publishers that may come back");
     note(found, server.chunk_size == Some(1), "chunks of one byte");
     let calm = scenario
         .clients
@@ -233,7 +239,7 @@ mod tests {
         }
         let mean = scripts as f64 / SEEDS as f64;
         println!("{mean} scripts a seed, drawn in {} us", cost.as_micros());
-        assert_eq!(counts.len(), 66, "as many as are named above");
+        assert_eq!(counts.len(), 68, "as many as are named above");
         for (what, count) in counts {
             assert!(
                 (2.0..60.0).contains(&percent(count)),

@@ -118,6 +118,8 @@ pub fn run_with(scenario: &Scenario, keep_events: bool) -> Report {
     if let Some(drain) = config.drain_ms {
         settings.drain = Duration::from_millis(drain);
     }
+    settings.on_conflict = config.on_conflict();
+    settings.grace = config.grace();
     let drain = settings.drain;
     live_through(
         scenario,

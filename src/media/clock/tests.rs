@@ -25,7 +25,7 @@ impl Run {
         self.clock.media(kind, Timestamp(time), now).0
     }
     fn header(&mut self, kind: MediaKind, time: u32) -> u32 {
-        self.clock.follower(kind, Timestamp(time)).0
+        self.clock.header(kind, Timestamp(time)).0
     }
     /// Sound and pictures for so long, from time `first` on; all of it is `by` later for players.
     fn goes_on(&mut self, first: u32, ms: u32, by: u32) {
@@ -216,10 +216,24 @@ fn headers_and_data_with_time_0_follow_and_move_nothing() {
     assert_eq!(run.header(AUDIO, 0), newest);
     assert_eq!(run.header(VIDEO, 0), 703_960, "the newest picture");
     assert_eq!(run.header(VIDEO, 704_000), 704_000, "a right time is kept");
-    assert_eq!(run.header(MediaKind::Data, 703_900), 703_900);
+    let text = |run: &mut Run, time| run.clock.follower(MediaKind::Data, Timestamp(time)).0;
+    assert_eq!(text(&mut run, 703_900), 703_900);
+    assert_eq!(text(&mut run, 0), newest);
+    assert_eq!(run.header(MediaKind::Data, 703_900), newest, "never older");
     assert_eq!(run.media(MediaKind::Data, 5), newest);
     run.goes_on(704_000, 1_000, 0);
+    // Pictures rest, and come back with a header that says nothing of when.
+    for n in 0..1_000 {
+        run.now += 20;
+        run.media(AUDIO, 705_000 + n * 20);
+    }
+    assert_eq!(run.header(VIDEO, 0), 724_980);
+    assert_eq!(run.header(VIDEO, 725_000), 725_000);
     assert_eq!(run.clock.jumps(), 0);
+    // A young stream is near 0 itself.
+    let mut young = Run::default();
+    young.goes_on(0, 500, 0);
+    assert_eq!(young.header(AUDIO, 0), 480);
 }
 
 #[test]
@@ -233,7 +247,7 @@ fn the_next_publication_goes_on_where_the_last_one_ended() {
             7_980,
             "not before the others"
         );
-        assert_eq!(run.header(VIDEO, first), 7_960);
+        assert_eq!(run.header(VIDEO, first), 7_980);
         let picture = run.media(VIDEO, first);
         assert_eq!(picture, 7_980 + SEAM);
         assert_eq!(run.media(AUDIO, first.wrapping_add(3)), picture + 3);
@@ -244,6 +258,15 @@ fn the_next_publication_goes_on_where_the_last_one_ended() {
             "not counted: nobody's clock is broken"
         );
     }
+    let mut short = Run::default();
+    assert_eq!(
+        short.header(MediaKind::Data, 1_000),
+        1_000,
+        "and that was all"
+    );
+    short.clock.next_publication();
+    assert_eq!(short.header(VIDEO, 0), 1_000);
+    assert_eq!(short.media(VIDEO, 0), 1_000 + SEAM);
     let mut fresh = Run::default();
     fresh.clock.next_publication();
     assert_eq!(fresh.media(AUDIO, 77), 77, "nothing before it");

@@ -49,7 +49,11 @@ impl<R: Runtime> Connection<R> {
                     self.flush()?;
                     yield_now().await;
                 }
-                Event::StreamClosed { stream } => drop(self.roles.remove(&stream)),
+                Event::StreamClosed { stream } => {
+                    if let Some(Role::Publish(publication)) = self.roles.remove(&stream) {
+                        publication.close();
+                    }
+                }
                 other => self.steer(&other),
             }
             self.reply()?;
