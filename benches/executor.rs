@@ -99,6 +99,62 @@ fn mailbox_hop(c: &mut Criterion) {
     group.finish();
 }
 
+/// A message to a shard that is parked in another thread, and its answer: two wake-ups through the kernel.
+#[cfg(target_os = "linux")]
+#[allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
+fn mailbox_between_threads(c: &mut Criterion) {
+    use millstream::runtime::{launch, shard};
+
+    let mut far = mailbox::<Option<u64>>();
+    let near = mailbox::<u64>();
+    let (to_far, to_near) = (far.sender(0), near.sender(0));
+    let echo = launch::spawn_thread("echo", move || {
+        shard::run(|runtime| async move {
+            let mut batch = Vec::new();
+            loop {
+                far.recv(&runtime, &mut batch).await;
+                for (_, message) in batch.drain(..) {
+                    match message {
+                        Some(message) => to_near.post(message),
+                        None => return,
+                    }
+                }
+            }
+        })
+    });
+    // Between two measurements the receiver waits in here.
+    let home = Rc::new(RefCell::new(Some(near)));
+    c.bench_function("mailbox hop/there and back between threads", |b| {
+        b.iter_custom(|times| {
+            let taken = Rc::new(RefCell::new(core::time::Duration::ZERO));
+            let (home, to_far, result) = (Rc::clone(&home), to_far.clone(), Rc::clone(&taken));
+            let ran = shard::run(|runtime| async move {
+                let near = home.borrow_mut().take();
+                if let Some(mut near) = near {
+                    let mut batch = Vec::new();
+                    let start = std::time::Instant::now();
+                    for i in 0..times {
+                        to_far.post(Some(i));
+                        near.recv(&runtime, &mut batch).await;
+                        batch.clear();
+                    }
+                    *result.borrow_mut() = start.elapsed();
+                    *home.borrow_mut() = Some(near);
+                }
+            });
+            assert!(ran.is_ok(), "{ran:?}");
+            taken.take()
+        });
+    });
+    to_far.post(None);
+    let ended = echo.map(launch::Thread::join);
+    assert!(matches!(ended, Ok(Ok(Ok(())))), "the echo ended well");
+}
+
+/// Other systems have no such shard.
+#[cfg(not(target_os = "linux"))]
+fn mailbox_between_threads(_: &mut Criterion) {}
+
 /// Timers beside 50,000 others, as on a full shard.
 fn timers(c: &mut Criterion) {
     const OTHERS: u64 = 50_000;
@@ -142,5 +198,11 @@ fn timers(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, turn, wake_and_turn, mailbox_hop, timers);
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .warm_up_time(core::time::Duration::from_secs(1))
+        .measurement_time(core::time::Duration::from_secs(3));
+    targets = turn, wake_and_turn, mailbox_hop, mailbox_between_threads, timers
+}
 criterion_main!(benches);

@@ -19,7 +19,7 @@ use std::rc::Rc;
 use millstream::Server;
 use millstream::config::Backend;
 use millstream::runtime::shard::{self, ShardConn, ShardRuntime};
-use millstream::runtime::{Runtime, SocketAddr};
+use millstream::runtime::{RawSocket, Runtime, SocketAddr};
 use millstream::time::{Duration, Instant};
 use millstream_sim::checkers::Leftovers;
 use millstream_sim::client::{Stage, play_script};
@@ -44,7 +44,9 @@ impl Stage for RealStage {
 
     fn connect(&self, _: &str, _: usize) -> impl Future<Output = io::Result<ShardConn>> {
         // On loopback a connect does not wait.
-        let adopted = TcpStream::connect(self.server).and_then(|socket| self.runtime.adopt(socket));
+        let adopted = TcpStream::connect(self.server)
+            .and_then(RawSocket::try_from)
+            .and_then(|socket| self.runtime.adopt(socket));
         std::future::ready(adopted)
     }
 

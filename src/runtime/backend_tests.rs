@@ -8,12 +8,12 @@ use std::rc::Rc;
 use std::thread;
 
 use super::mailbox::mailbox;
-use super::{Conn, Runtime, launch, real};
+use super::{Conn, RawSocket, Runtime, launch, real};
 use crate::time::{Duration, Instant};
 
 /// A backend under test.
 trait Backend {
-    type Rt: Runtime<Socket = TcpStream>;
+    type Rt: Runtime<Socket = RawSocket>;
 
     fn run<Fut>(start: impl FnOnce(Self::Rt) -> Fut) -> io::Result<()>
     where
@@ -104,13 +104,35 @@ where
 }
 
 /// A connection of the runtime, and its peer's plain socket.
-fn pair<R: Runtime<Socket = TcpStream>>(rt: &R) -> (R::Conn, TcpStream) {
+fn pair<R: Runtime<Socket = RawSocket>>(rt: &R) -> (R::Conn, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    real::prepare(&listener).unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (socket, addr) = listener.accept().unwrap();
+    let (socket, addr) = real::accept(&listener).unwrap();
     let conn = rt.adopt(socket).unwrap();
     assert_eq!(conn.peer(), addr);
     (conn, peer)
+}
+
+/// What is set on a listener holds for what it accepts: nothing is set on a connection itself.
+#[test]
+fn an_accepted_socket_is_as_all_our_connections_are() {
+    let listener = launch::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    real::prepare(&listener).unwrap();
+    let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (socket, addr) = real::accept(&listener).unwrap();
+    assert_eq!((socket.peer, addr), (addr, peer.local_addr().unwrap()));
+    let error = (&socket.stream).read(&mut [0]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    assert!(socket.stream.nodelay().unwrap());
+    #[cfg(target_os = "linux")]
+    {
+        let socket = socket2::SockRef::from(&socket.stream);
+        let timeout = socket.tcp_user_timeout().unwrap();
+        assert_eq!(timeout, Some(crate::limits::USER_TIMEOUT));
+        let unsent = socket.tcp_notsent_lowat().unwrap();
+        assert_eq!(unsent, crate::limits::NOTSENT_LOWAT);
+    }
 }
 
 async fn readable(conn: &impl Conn) {

@@ -14,6 +14,8 @@ pub type Task<T> = async_task::Task<T, executor::TaskInfo>;
 
 pub use core::net::SocketAddr;
 pub use fastrand::Rng;
+#[cfg(feature = "production")]
+pub use real::Socket as RawSocket;
 
 use crate::time::{Instant, WallTime};
 

@@ -4,7 +4,7 @@ use core::cell::{Cell, RefCell};
 use core::future::Future;
 use core::task::Waker;
 use std::io;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::OnceLock;
 use std::time::SystemTime;
@@ -13,7 +13,7 @@ use socket2::SockRef;
 
 use super::executor::Executor;
 use super::timer::{SharedTimers, Sleep};
-use super::{Rng, Task};
+use super::{Rng, SocketAddr, Task};
 use crate::limits;
 use crate::time::{Duration, Instant, WallTime};
 
@@ -40,6 +40,8 @@ pub(super) struct Core {
     now: Cell<Instant>,
     /// Kept for its capacity.
     due: RefCell<Vec<Waker>>,
+    /// Seeded once: every connection wants numbers, and asking the system is a call each time.
+    entropy: RefCell<Rng>,
 }
 
 impl Core {
@@ -52,6 +54,7 @@ impl Core {
             timers,
             now: Cell::new(now),
             due: RefCell::default(),
+            entropy: RefCell::new(entropy()),
         }
     }
 
@@ -77,6 +80,11 @@ impl Core {
 
     pub(super) fn sleep_until(&self, at: Instant) -> Sleep {
         Sleep::new(&self.timers, at)
+    }
+
+    /// A generator of its own.
+    pub(super) fn fork_entropy(&self) -> Rng {
+        self.entropy.borrow_mut().fork()
     }
 
     /// Spawns the future that `run` is for: the flag says whether it came to its end.
@@ -122,27 +130,78 @@ pub(super) fn wall() -> WallTime {
 }
 
 /// A generator seeded by the operating system; should that have no entropy (it always has, once booted), by the clock.
-pub(super) fn entropy() -> Rng {
+fn entropy() -> Rng {
     let seed =
         getrandom::u64().unwrap_or_else(|_| wall().0 ^ read_clock().as_micros().rotate_left(32));
     Rng::with_seed(seed)
 }
 
-/// Makes an accepted socket what all our connections are.
+/// An accepted socket on its way to the shard that serves it.
+#[derive(Debug)]
+pub struct Socket {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+}
+
+/// A connection that was dialled: it is made what accepted ones are.
+impl TryFrom<TcpStream> for Socket {
+    type Error = io::Error;
+
+    fn try_from(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        set_options(SockRef::from(&stream))?;
+        let peer = stream.peer_addr()?;
+        Ok(Self { stream, peer })
+    }
+}
+
+/// Makes a listening socket ready for [`accept`]. On Linux whatever is set here holds for the sockets it accepts, which
+/// saves four system calls a connection.
 ///
 /// # Errors
 /// The socket is dead already.
-pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nonblocking(true)?;
+pub(super) fn prepare(listener: &TcpListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    set_options(SockRef::from(listener))
+}
+
+fn set_options(socket: SockRef<'_>) -> io::Result<()> {
     // Replies are gathered in one write each, and none shall wait for an acknowledgement.
-    stream.set_nodelay(true)?;
+    socket.set_tcp_nodelay(true)?;
     #[cfg(target_os = "linux")]
     {
-        let socket = SockRef::from(stream);
         socket.set_tcp_notsent_lowat(limits::NOTSENT_LOWAT)?;
         socket.set_tcp_user_timeout(Some(limits::USER_TIMEOUT))?;
     }
     Ok(())
+}
+
+/// Takes a connection from a listener that is [prepared](prepare); never waits.
+///
+/// # Errors
+/// `WouldBlock` when none is there.
+#[cfg(target_os = "linux")]
+pub(super) fn accept(listener: &TcpListener) -> io::Result<(Socket, SocketAddr)> {
+    use rustix::net::{SocketFlags, acceptfrom_with};
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (socket, peer) = acceptfrom_with(listener, flags)?;
+    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+    // Nobody without an address connects by TCP; one who is gone already may have none.
+    let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
+    let stream = TcpStream::from(socket);
+    Ok((Socket { stream, peer }, peer))
+}
+
+/// Takes a connection from a listener that is [prepared](prepare); never waits.
+///
+/// # Errors
+/// `WouldBlock` when none is there.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn accept(listener: &TcpListener) -> io::Result<(Socket, SocketAddr)> {
+    let (stream, peer) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    set_options(SockRef::from(&stream))?;
+    Ok((Socket { stream, peer }, peer))
 }
 
 /// Makes the coming close of the socket send RST.

@@ -14,7 +14,7 @@ pub enum Signal {
     Terminate,
 }
 
-/// SIGINT and SIGTERM as a sequence; for as long as it lives they do nothing else. For [`super::smol`]'s runtime.
+/// SIGINT and SIGTERM as a sequence; for as long as it lives they do nothing else. async-io's thread hears them, on either backend.
 ///
 /// SIGPIPE needs no care: Rust's start-up ignores it, and a write to a closed socket is an error.
 pub struct Signals {

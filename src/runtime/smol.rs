@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use async_io::{Async, Timer};
 
-use super::real::{self, ClearOnDrop, Core};
+use super::real::{self, ClearOnDrop, Core, Socket};
 use super::{Conn, Rng, Runtime, SocketAddr, Task};
 use crate::time::{Instant, WallTime};
 
@@ -86,7 +86,8 @@ impl SmolRuntime {
     /// # Errors
     /// The socket is dead, or the kernel has no room for it.
     pub fn listen(&self, listener: TcpListener) -> io::Result<SmolListener> {
-        let listener = Async::new(listener)?;
+        real::prepare(&listener)?;
+        let listener = Async::new_nonblocking(listener)?;
         Ok(SmolListener { listener })
     }
 
@@ -97,13 +98,13 @@ impl SmolRuntime {
 }
 
 impl Runtime for SmolRuntime {
-    type Socket = TcpStream;
+    type Socket = Socket;
     type Conn = SmolConn;
     type Listener = SmolListener;
 
-    async fn accept(&self, listener: &SmolListener) -> io::Result<(TcpStream, SocketAddr)> {
+    async fn accept(&self, listener: &SmolListener) -> io::Result<(Socket, SocketAddr)> {
         loop {
-            match listener.listener.get_ref().accept() {
+            match real::accept(listener.listener.get_ref()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     listener.listener.readable().await?;
                 }
@@ -113,11 +114,10 @@ impl Runtime for SmolRuntime {
         }
     }
 
-    fn adopt(&self, socket: TcpStream) -> io::Result<SmolConn> {
-        real::prepare(&socket)?;
-        let peer = socket.peer_addr()?;
+    fn adopt(&self, socket: Socket) -> io::Result<SmolConn> {
+        let Socket { stream, peer } = socket;
         Ok(SmolConn {
-            stream: Async::new_nonblocking(socket)?,
+            stream: Async::new_nonblocking(stream)?,
             peer,
             readable: Cell::new(true),
             writable: Cell::new(true),
@@ -141,7 +141,7 @@ impl Runtime for SmolRuntime {
     }
 
     fn entropy(&self, _purpose: &'static str) -> Rng {
-        real::entropy()
+        self.core.fork_entropy()
     }
 }
 

@@ -101,7 +101,6 @@ type Timer = (Instant, Pin<Box<dyn Future<Output = ()>>>);
 
 struct Connection<R: Runtime> {
     shard: Shard<R>,
-    conn: Rc<R::Conn>,
     outbox: Rc<Outbox<R::Conn>>,
     handle: Rc<Handle>,
     session: ServerSession,
@@ -126,7 +125,7 @@ impl<R: Runtime> Drop for Leave<R> {
 /// Serves one connection to its end.
 pub(super) async fn serve<R: Runtime>(
     shard: Shard<R>,
-    conn: Rc<R::Conn>,
+    conn: R::Conn,
     handle: Rc<Handle>,
     id: ConnectionId,
     peer: SocketAddr,
@@ -142,7 +141,7 @@ pub(super) async fn serve<R: Runtime>(
     };
     let nonce = runtime.entropy("handshake").u64(..);
     let mut connection = Connection {
-        outbox: Rc::new(Outbox::new(Rc::clone(&conn))),
+        outbox: Rc::new(Outbox::new(conn)),
         session: ServerSession::new(config, nonce),
         deadlines: Deadlines::new(runtime.now()),
         app: String::new(),
@@ -150,7 +149,6 @@ pub(super) async fn serve<R: Runtime>(
         timer: None,
         behind: false,
         shard,
-        conn,
         handle,
         id,
         peer,
@@ -224,13 +222,13 @@ impl<R: Runtime> Connection<R> {
         }
         // Before reading, too: one who never stops sending would never be written to again.
         if self.outbox.blocked_since().is_some() {
-            match self.conn.poll_writable(cx) {
+            match self.outbox.conn().poll_writable(cx) {
                 Poll::Ready(Ok(())) => return Poll::Ready(Wake::Writable),
                 Poll::Ready(Err(error)) => return Poll::Ready(Wake::Failed(error.kind())),
                 Poll::Pending => {}
             }
         }
-        match self.conn.poll_readable(cx) {
+        match self.outbox.conn().poll_readable(cx) {
             Poll::Ready(Ok(())) => return Poll::Ready(Wake::Readable),
             Poll::Ready(Err(error)) => return Poll::Ready(Wake::Failed(error.kind())),
             Poll::Pending => {}
@@ -294,7 +292,7 @@ impl<R: Runtime> Connection<R> {
     fn read_once(&mut self) -> Result<Result<(), SessionError>, Close> {
         let now = self.now();
         let scratch = &mut *self.shard.scratch().borrow_mut();
-        match self.conn.try_read(scratch) {
+        match self.outbox.conn().try_read(scratch) {
             Ok(0) => Err(Close::PeerLeft),
             Ok(len) => {
                 let before = self.session.messages();

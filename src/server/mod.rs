@@ -33,11 +33,9 @@ pub use message::{World, world};
 
 use crate::limits;
 pub use crate::media::directory::OnConflict;
-use crate::time::Duration;
-
-/// An accepted socket in production.
 #[cfg(feature = "production")]
-type RawSocket = <crate::runtime::smol::SmolRuntime as crate::runtime::Runtime>::Socket;
+use crate::runtime::RawSocket;
+use crate::time::Duration;
 
 /// What the server needs to know of its configuration, already valid.
 #[derive(Clone, Debug)]

@@ -153,7 +153,7 @@ impl<R: Runtime> Shard<R> {
                     .insert(id, Rc::clone(&handle));
                 let task = self.0.runtime.spawn(
                     "connection",
-                    connection::serve(self.clone(), Rc::new(conn), Rc::clone(&handle), id, peer),
+                    connection::serve(self.clone(), conn, Rc::clone(&handle), id, peer),
                 );
                 handle.keep(task);
             }

@@ -7,19 +7,23 @@ use std::rc::Rc;
 
 use super::World;
 use super::reactor::Registration;
-use crate::runtime::{Conn, SocketAddr, real};
+use crate::runtime::real::{self, Socket};
+use crate::runtime::{Conn, SocketAddr};
 
 /// A connection registered with its shard's reactor. Dropping it closes the socket.
+///
+/// In this order, since the first two are all that a write of frames looks at.
+#[repr(C)]
 pub struct ShardConn {
-    world: Rc<World>,
-    registration: Registration,
     stream: TcpStream,
+    registration: Registration,
+    world: Rc<World>,
     peer: SocketAddr,
 }
 
 impl ShardConn {
-    pub(super) fn new(world: &Rc<World>, stream: TcpStream) -> io::Result<Self> {
-        let peer = stream.peer_addr()?;
+    pub(super) fn new(world: &Rc<World>, socket: Socket) -> io::Result<Self> {
+        let Socket { stream, peer } = socket;
         let registration = world.reactor.register(&stream)?;
         Ok(Self {
             world: Rc::clone(world),
@@ -88,8 +92,9 @@ impl ShardListener {
         })
     }
 
-    pub(super) fn try_accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        self.registration.try_accept(|| self.listener.accept())
+    pub(super) fn try_accept(&self) -> io::Result<(Socket, SocketAddr)> {
+        self.registration
+            .try_accept(|| real::accept(&self.listener))
     }
 
     pub(super) fn poll_acceptable(&self, cx: &mut Context<'_>) -> Poll<()> {

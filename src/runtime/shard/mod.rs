@@ -10,12 +10,12 @@ mod reactor;
 use core::future::{Future, poll_fn};
 use core::task::Poll;
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::rc::Rc;
 
 pub use conn::{ShardConn, ShardListener};
 
-use super::real::{self, ClearOnDrop, Core};
+use super::real::{self, ClearOnDrop, Core, Socket};
 use super::{Rng, Runtime, SocketAddr, Task};
 use crate::time::{Duration, Instant, WallTime};
 use reactor::Reactor;
@@ -75,7 +75,7 @@ impl ShardRuntime {
     /// # Errors
     /// The socket is dead, or the kernel has no room for it.
     pub fn listen(&self, listener: TcpListener) -> io::Result<ShardListener> {
-        listener.set_nonblocking(true)?;
+        real::prepare(&listener)?;
         ShardListener::new(&self.world, listener)
     }
 
@@ -91,11 +91,11 @@ impl ShardRuntime {
 }
 
 impl Runtime for ShardRuntime {
-    type Socket = TcpStream;
+    type Socket = Socket;
     type Conn = ShardConn;
     type Listener = ShardListener;
 
-    async fn accept(&self, listener: &ShardListener) -> io::Result<(TcpStream, SocketAddr)> {
+    async fn accept(&self, listener: &ShardListener) -> io::Result<(Socket, SocketAddr)> {
         poll_fn(|cx| {
             loop {
                 match listener.try_accept() {
@@ -111,8 +111,7 @@ impl Runtime for ShardRuntime {
         .await
     }
 
-    fn adopt(&self, socket: TcpStream) -> io::Result<ShardConn> {
-        real::prepare(&socket)?;
+    fn adopt(&self, socket: Socket) -> io::Result<ShardConn> {
         ShardConn::new(&self.world, socket)
     }
 
@@ -133,6 +132,6 @@ impl Runtime for ShardRuntime {
     }
 
     fn entropy(&self, _purpose: &'static str) -> Rng {
-        real::entropy()
+        self.world.core.fork_entropy()
     }
 }
