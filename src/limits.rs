@@ -82,8 +82,15 @@ pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 pub const CONNECT_TIME: Duration = Duration::from_secs(15);
 /// From the handshake to the first `publish` or `play`. OBS waits for no human in between.
 pub const COMMAND_TIME: Duration = Duration::from_secs(15);
-/// How long a publisher may be silent before it is taken for dead. Encoders send audio every 20–50 ms.
+/// How long a publisher may say nothing before it is taken for dead. Encoders send audio every 20–50 ms. Whole messages
+/// count: one that sends a byte now and then holds its name no longer.
 pub const PUBLISHER_IDLE: Duration = Duration::from_secs(30);
+/// After so long without a byte from a publisher it is pinged, and once after its publish, to learn whether it answers at
+/// all (OBS does not). A stalled uplink of a phone is mostly shorter.
+pub const PUBLISHER_PING: Duration = Duration::from_secs(5);
+/// How long one that is known to answer may leave a ping unanswered, and say nothing else. FFmpeg reads only when it
+/// writes: a camera that hangs for some seconds must not end it.
+pub const PUBLISHER_ANSWER: Duration = Duration::from_secs(15);
 /// After so long without a byte from a player it is pinged: TCP then finds out whether its host is still there.
 pub const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a player's socket may take nothing while we have something for it.
@@ -98,6 +105,19 @@ pub const PATIENCE_MIN: Duration = Duration::from_secs(1);
 pub const PATIENCE_MAX: Duration = Duration::from_secs(3_600);
 /// The longest drain that may be configured: service managers kill a stopping program much earlier (systemd: 90 s).
 pub const DRAIN_MAX: Duration = Duration::from_secs(600);
+/// How long a stream whose publisher vanished waits for it, unless configured: what OBS needs to notice and come back.
+pub const GRACE_DEFAULT: Duration = Duration::from_secs(10);
+/// The longest such wait that may be configured: players see a still picture meanwhile, and the ring is kept.
+pub const GRACE_MAX: Duration = Duration::from_secs(60);
+/// How far a publisher's time may step back and be passed on as it is. Encoders that interleave badly step back by some
+/// hundred milliseconds; whatever starts anew does by all the time it ran.
+pub const CLOCK_BACK: Duration = Duration::from_secs(1);
+/// How far a publisher's time may run ahead of what the time that passed and its other tracks explain, and be passed on
+/// as it is. Frames that an encoder dropped are explained; a player that had to wait for more would show nothing.
+pub const CLOCK_AHEAD: Duration = Duration::from_secs(5);
+/// What lies between the last frame before a jump of a publisher's time and the first behind it: a picture of 25 a second.
+/// The other tracks begin there, too, some a little earlier than the one that jumped first.
+pub const CLOCK_SEAM: Duration = Duration::from_millis(40);
 /// The pause after a failed accept (out of file descriptors): long enough not to spin, short enough not to be felt.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
@@ -197,5 +217,9 @@ const _: () = {
     assert!(GATHER_SLICES <= 1_024);
     assert!(MESSAGE_BYTES < 0x0100_0000);
     assert!(USER_TIMEOUT.as_secs() <= WRITE_STALL.as_secs());
+    assert!(PUBLISHER_PING.as_secs() + PUBLISHER_ANSWER.as_secs() < PUBLISHER_IDLE.as_secs());
+    assert!(GRACE_DEFAULT.as_secs() <= GRACE_MAX.as_secs());
+    assert!(CLOCK_SEAM.as_millis() < CLOCK_BACK.as_millis());
+    assert!(CLOCK_BACK.as_millis() <= CLOCK_AHEAD.as_millis());
     assert!(PARK_MAX.as_millis() < i32::MAX as u128);
 };

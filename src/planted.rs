@@ -83,6 +83,8 @@ bugs! {
         "prelude-times-stale" PreludeTimesStale: "Headers come with the time they were published at.",
         "gop-begins-late" GopBeginsLate: "A GOP begins behind its keyframe.",
         "video-end-ignored" VideoEndIgnored: "A track whose video has ended goes on leading.",
+        "clock-repaired-apart" ClockRepairedApart: "Where a publisher's time jumps, each track finds an offset of its own.",
+        "offset-forgotten-on-takeover" OffsetForgottenOnTakeover: "The next publication's time does not go on where the last one's ended.",
         "two-claims" TwoClaims: "A name is leased to whoever asks.",
     }
     "server" {
@@ -92,6 +94,11 @@ bugs! {
         "end-told-twice" EndToldTwice: "Players are told twice that a publication is over.",
         "stale-mail-taken" StaleMailTaken: "What arrives late of an older publication is taken for the newest.",
         "missed-from-gone-ring" MissedFromGoneRing: "A shard that missed frames is sent what is left of them in the ring.",
+        "resume-loses-players" ResumeLosesPlayers: "Players on other shards are not sent what a publisher that came back publishes.",
+        "resume-keeps-old-headers" ResumeKeepsOldHeaders: "A publisher that comes back goes on with the headers and the GOP of before.",
+        "takeover-not-told" TakeoverNotTold: "A publisher whose name was taken over is not told.",
+        "grace-never-ends" GraceNeverEnds: "A stream waits for a publisher that vanished for ever.",
+        "dribble-keeps-name" DribbleKeepsName: "A publisher that sends a byte now and then, and no message, keeps its name.",
         "merge-too-long" MergeTooLong: "Merged frames wait far longer than they are told to.",
         "stall-never-ends" StallNeverEnds: "A peer that takes nothing any more is not cut off.",
         "cut-off-not-awaited" CutOffNotAwaited: "A stop ends before those it cut off have given back what they held.",

@@ -133,6 +133,10 @@ pub struct Frame {
     pub tracks: Vec<u8>,
     /// Its time.
     pub timestamp: Timestamp,
+    /// How often its publisher's time has jumped before it.
+    pub epoch: u32,
+    /// Its time since the broadcast began, without those jumps.
+    pub steady: u32,
     /// As it is published.
     pub payload: Bytes,
 }
@@ -156,6 +160,8 @@ impl Frame {
             sort: Sort::Cleared,
             tracks: vec![0],
             timestamp,
+            epoch: 0,
+            steady: 0,
             payload: Bytes::from_static(b"\x02\x00\x0f@clearDataFrame"),
         }
     }
@@ -183,6 +189,38 @@ pub struct Shape {
     pub headers_every: u32,
     /// Its tracks.
     pub tracks: Tracks,
+    /// Where its time jumps, in order; by nothing where there is none.
+    pub jumps: [TimeJump; JUMPS],
+    /// Whether headers in the middle of it come with time 0, as OBS and FFmpeg send them.
+    pub zero_headers: bool,
+}
+
+/// Jumps of one broadcast.
+pub const JUMPS: usize = 2;
+/// Pictures further apart than this are no broadcast: each of them is a jump of its publisher's time.
+const LEAP_MS: u32 = 5_000;
+
+/// The time of a publisher jumps.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TimeJump {
+    /// When, milliseconds from the broadcast's start.
+    pub at_ms: u32,
+    /// By how much, milliseconds.
+    pub by_ms: i32,
+    /// How much later pictures do: each message of before then has the time of before.
+    pub lag_ms: u32,
+}
+
+impl TimeJump {
+    fn is_before(&self, kind: MediaKind, offset: u32) -> bool {
+        let lag = if kind == MediaKind::Video {
+            self.lag_ms
+        } else {
+            0
+        };
+        self.by_ms != 0 && offset >= self.at_ms.saturating_add(lag)
+    }
 }
 
 /// What comes next: its role, and whose.
@@ -250,9 +288,31 @@ impl Broadcast {
         sent.saturating_mul(self.shape.picture_ms)
     }
 
-    /// The time of the next frame.
+    /// The time of the next frame, if that is sound.
     pub fn next_timestamp(&self) -> Timestamp {
-        Timestamp(self.shape.start) + self.next_offset()
+        self.time_of(MediaKind::Audio, self.next_offset())
+    }
+
+    fn time_of(&self, kind: MediaKind, offset: u32) -> Timestamp {
+        let jumped = self.shape.jumps.iter();
+        let jumped = jumped.filter(|jump| jump.is_before(kind, offset));
+        let by = jumped.fold(0_u32, |by, jump| by.wrapping_add_signed(jump.by_ms));
+        Timestamp(self.shape.start.wrapping_add(by)) + offset
+    }
+
+    fn epoch_of(&self, kind: MediaKind, offset: u32) -> u32 {
+        let jumped = self.shape.jumps.iter();
+        let jumped = jumped.filter(|jump| jump.is_before(kind, offset)).count();
+        let leapt = if self.leaps() {
+            offset / self.shape.picture_ms
+        } else {
+            0
+        };
+        leapt + jumped as u32
+    }
+
+    fn leaps(&self) -> bool {
+        self.shape.picture_ms > LEAP_MS
     }
 
     /// The next frame.
@@ -271,15 +331,23 @@ impl Broadcast {
         } else {
             self.enhanced_payload(sort, &tracks)
         };
+        let kind = match sort {
+            Sort::Metadata | Sort::Cleared => MediaKind::Data,
+            Sort::AudioHeader | Sort::Speakers | Sort::Audio => MediaKind::Audio,
+            _ => MediaKind::Video,
+        };
+        let zero = self.shape.zero_headers && sort.is_header() && offset > 0;
         let frame = Frame {
-            kind: match sort {
-                Sort::Metadata | Sort::Cleared => MediaKind::Data,
-                Sort::AudioHeader | Sort::Speakers | Sort::Audio => MediaKind::Audio,
-                _ => MediaKind::Video,
-            },
+            kind,
             sort,
             tracks,
-            timestamp: Timestamp(self.shape.start) + offset,
+            timestamp: if zero {
+                Timestamp(0)
+            } else {
+                self.time_of(kind, offset)
+            },
+            epoch: self.epoch_of(kind, offset),
+            steady: if self.leaps() { 0 } else { offset },
             payload: Bytes::from(payload),
         };
         self.index += 1;
@@ -402,6 +470,12 @@ mod tests {
         start: 0xffff_ffc0,
         headers_every: 4,
         tracks: Tracks::Legacy,
+        jumps: [TimeJump {
+            at_ms: 0,
+            by_ms: 0,
+            lag_ms: 0,
+        }; JUMPS],
+        zero_headers: false,
     };
 
     #[test]
@@ -426,6 +500,35 @@ mod tests {
             "wraps"
         );
         assert!(frames.iter().any(|frame| frame.sort == Sort::Audio));
+    }
+
+    #[test]
+    fn time_jumps_for_pictures_later_than_for_sound() {
+        let jump = TimeJump {
+            at_ms: 100,
+            by_ms: -5_000,
+            lag_ms: 50,
+        };
+        let shape = Shape {
+            start: 10_000,
+            jumps: [jump, TimeJump::default()],
+            zero_headers: true,
+            ..SHAPE
+        };
+        let mut broadcast = Broadcast::new(shape, "alice", 0);
+        for _ in 0..60 {
+            let frame = broadcast.next_frame();
+            let lag = if frame.kind == MediaKind::Video {
+                50
+            } else {
+                0
+            };
+            let jumped = frame.steady >= 100 + lag;
+            let time = 10_000 + frame.steady - if jumped { 5_000 } else { 0 };
+            let zero = frame.sort.is_header() && frame.steady > 0;
+            assert_eq!(frame.timestamp.0, if zero { 0 } else { time });
+            assert_eq!(frame.epoch, u32::from(jumped));
+        }
     }
 
     #[test]

@@ -2,20 +2,21 @@
 
 use std::path::Path;
 
+use millstream::limits;
 use millstream::planted::{self, Bug};
 use serde::{Deserialize, Serialize};
 
 use crate::clocks::Clocks;
 use crate::faults::FaultConfig;
 use crate::generate::Kind;
-use crate::media::Tracks;
+use crate::media::{TimeJump, Tracks};
 use crate::order::OrderKind;
 
 mod acts;
 mod server;
 
 pub use acts::{Chunking, Cut, CutKind, Ending, Garbage, GarbageKind, Tell};
-pub use server::{Few, ServerConfig};
+pub use server::{Conflict, Few, ServerConfig};
 
 /// The version of the file's format.
 pub const FORMAT: u32 = 1;
@@ -411,6 +412,12 @@ pub struct SendMedia {
     pub tracks: Tracks,
     /// The first timestamp.
     pub first_timestamp: u32,
+    /// Where its time jumps: [`crate::media::JUMPS`] at most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub jumps: Vec<TimeJump>,
+    /// Headers in the middle of it come with time 0.
+    #[serde(skip_serializing_if = "is_false")]
+    pub zero_headers: bool,
     /// At the pace of its timestamps; otherwise as fast as the connection takes it.
     pub paced: bool,
     /// So many messages in one (type 22); 0 for each alone.
@@ -434,6 +441,8 @@ impl Default for SendMedia {
             headers_every: 0,
             tracks: Tracks::Legacy,
             first_timestamp: 0,
+            jumps: Vec::new(),
+            zero_headers: false,
             paced: true,
             aggregate: 0,
             chunking: Chunking::default(),
@@ -533,7 +542,7 @@ impl Scenario {
         if self.format != FORMAT {
             return Err(format!("format {} is not {FORMAT}", self.format));
         }
-        if !(1..=millstream::limits::SHARDS_MAX).contains(&self.shards) {
+        if !(1..=limits::SHARDS_MAX).contains(&self.shards) {
             return Err(format!("shards = {} is not 1 to 64", self.shards));
         }
         if !(1..=4).contains(&self.network.hosts) {

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::choice::Missing;
+use super::choice::{Missing, OnConflict};
 use super::keys::{Key, Slot};
 use super::value::Setting;
 use crate::limits;
@@ -27,6 +27,11 @@ pub struct AppSettings {
     pub missing: Missing,
     /// How long it waits at most, up to [`limits::PATIENCE_MAX`]; zero: for as long as it likes.
     pub wait_max: Duration,
+    /// What becomes of a publisher that asks for a name which somebody publishes already.
+    pub on_conflict: OnConflict,
+    /// With [`OnConflict::Resume`]: how long a stream waits for a publisher that vanished without a goodbye, at most
+    /// [`limits::GRACE_MAX`]; zero: not at all. It counts as a stream meanwhile.
+    pub grace: Duration,
     /// Streams published at a time in one application, at most [`limits::STREAMS_MAX`]; 0 means no limit.
     pub streams: usize,
 }
@@ -38,6 +43,8 @@ impl Default for AppSettings {
             merge: Duration::ZERO,
             missing: Missing::Wait,
             wait_max: Duration::ZERO,
+            on_conflict: OnConflict::Refuse,
+            grace: limits::GRACE_DEFAULT,
             streams: 0,
         }
     }

@@ -85,3 +85,15 @@ choice! {
         Refuse = "refuse",
     }
 }
+
+choice! {
+    /// What becomes of a publisher that asks for a name which somebody publishes already.
+    OnConflict {
+        /// It is refused with `NetStream.Publish.BadName`.
+        Refuse = "refuse",
+        /// It gets the name; the other is told and closed, and the players stay.
+        Takeover = "takeover",
+        /// The same; and a stream whose publisher vanished waits for it, for the grace time.
+        Resume = "resume",
+    }
+}

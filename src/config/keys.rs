@@ -5,7 +5,7 @@ use core::fmt;
 
 use super::Config;
 use super::application::AppSettings;
-use super::choice::{Backend, LogLevel, Missing};
+use super::choice::{Backend, LogLevel, Missing, OnConflict};
 use super::value::{Field, Kind, Setting};
 use crate::limits;
 use crate::time::Duration;
@@ -406,6 +406,22 @@ pub static KEYS: &[Key] = &[
         time(Duration::ZERO, limits::PATIENCE_MAX),
         application!(wait_max),
         "How long such a player waits until it is refused after all; \"0s\" means as long as it likes.",
+    ),
+    Key::new(
+        Section::Application,
+        "on_conflict",
+        "WORD",
+        Kind::Word(OnConflict::WORDS),
+        application!(on_conflict),
+        "What becomes of a publisher whose name somebody publishes already: it is refused, it takes the name over, or it takes it over and may also come back after it vanished. Whoever may publish may take over.",
+    ),
+    Key::new(
+        Section::Application,
+        "grace",
+        "TIME",
+        time(Duration::ZERO, limits::GRACE_MAX),
+        application!(grace),
+        "How long a stream with on_conflict = \"resume\" waits for a publisher that vanished; its players notice nothing.",
     ),
     Key::new(
         Section::Application,

@@ -20,7 +20,7 @@ mod value;
 use core::net::{Ipv4Addr, SocketAddr};
 
 pub use application::{AppSettings, AppTable, Applications};
-pub use choice::{Backend, LogLevel, Missing};
+pub use choice::{Backend, LogLevel, Missing, OnConflict};
 pub use connections::ConnectionLimits;
 pub use default::default_file;
 pub use keys::{KEYS, Key, Section};

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use toml::de::DeValue;
 
-use super::choice::{Backend, LogLevel, Missing};
+use super::choice::{Backend, LogLevel, Missing, OnConflict};
 use crate::time::Duration;
 
 /// What a key takes.
@@ -274,4 +274,5 @@ fields! {
     Backend: Word (|field: &Self| field.word(), Self::spelt);
     LogLevel: Word (|field: &Self| field.word(), Self::spelt);
     Missing: Word (|field: &Self| field.word(), Self::spelt);
+    OnConflict: Word (|field: &Self| field.word(), Self::spelt);
 }

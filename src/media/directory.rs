@@ -1,6 +1,10 @@
 //! Names → streams: who publishes (a lease, at most one a name), and which shards have players.
 //!
 //! Owned by the control thread; touched at publish, play and close, never per frame.
+//!
+//! A lease is never taken away here: where the second publisher of a name wins ([`OnConflict`]), it waits until the
+//! first one's shard has given the lease back, which that is asked to do at once. So what a publication sends to its
+//! players' shards ends before the next one is granted.
 
 use crate::planted::{Bug, planted};
 use core::fmt;
@@ -64,6 +68,57 @@ pub struct Lease {
     pub shard: ShardId,
 }
 
+/// What becomes of a publisher that asks for a name which somebody publishes already.
+///
+/// Who may publish may take over: there is nothing yet that tells one publisher from another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OnConflict {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It wins: the first is told so and closed. Players stay; they are told of the end and of the beginning, and their
+    /// clock goes on. (Two encoders that both come back by themselves would take over from each other for ever.)
+    Takeover,
+    /// The same, and one that vanishes without a goodbye has a time of grace to come back, in which players see no end.
+    Resume,
+}
+
+/// A publisher that asks for a name, as its shard knows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Claimant {
+    /// Its connection's shard.
+    pub shard: ShardId,
+    /// The question, numbered by that shard.
+    pub request: u64,
+}
+
+/// What comes of a claim.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Claim {
+    /// The name is leased to it.
+    Granted(Grant),
+    /// Somebody holds the name.
+    Taken,
+    /// Somebody holds the name and is to let go of it; then it is this claimant's.
+    Waits {
+        /// Who is to be asked; nobody if it has been asked already.
+        holder: Option<Lease>,
+        /// Who waited before, and is turned away.
+        displaced: Option<Claimant>,
+    },
+}
+
+/// A lease, to whom, and the shards that wait for the stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Grant {
+    /// The lease.
+    pub lease: Lease,
+    /// Who asked.
+    pub claimant: Claimant,
+    /// Who has players.
+    pub audience: Vec<Subscriber>,
+}
+
 /// The names in use.
 #[derive(Default)]
 pub struct Directory {
@@ -74,53 +129,73 @@ pub struct Directory {
 #[derive(Default)]
 struct Entry {
     lease: Option<Lease>,
+    /// Who gets the name next: the holder is asked to let go of it.
+    successor: Option<Claimant>,
     audience: BTreeMap<ShardId, SubscriptionId>,
 }
 
+impl Entry {
+    fn grant(&mut self, publication: PublicationId, claimant: Claimant) -> Grant {
+        let lease = Lease {
+            publication,
+            shard: claimant.shard,
+        };
+        self.lease = Some(lease);
+        let audience = self.audience.iter();
+        let audience = audience.map(|(&shard, &subscription)| Subscriber {
+            shard,
+            subscription,
+        });
+        Grant {
+            lease,
+            claimant,
+            audience: audience.collect(),
+        }
+    }
+}
+
 impl Directory {
-    /// Leases `key` to a publisher on `shard`; the lease and the shards that wait for it.
-    ///
-    /// # Errors
-    /// The lease that holds the name.
+    /// Leases `key` to `claimant`, now or when its holder has let go of it.
     pub fn publish(
         &mut self,
         key: &StreamKey,
-        shard: ShardId,
-    ) -> Result<(Lease, Vec<Subscriber>), Lease> {
+        claimant: Claimant,
+        on_conflict: OnConflict,
+    ) -> Claim {
         let entry = self.streams.entry(key.clone()).or_default();
-        if let Some(holder) = entry.lease
-            && !planted(Bug::TwoClaims)
-        {
-            return Err(holder);
+        match (entry.lease, on_conflict) {
+            _ if planted(Bug::TwoClaims) => {}
+            (None, _) => {}
+            (Some(_), OnConflict::Refuse) => return Claim::Taken,
+            (Some(holder), OnConflict::Takeover | OnConflict::Resume) => {
+                let displaced = entry.successor.replace(claimant);
+                return Claim::Waits {
+                    holder: displaced.is_none().then_some(holder),
+                    displaced,
+                };
+            }
         }
-        let lease = Lease {
-            publication: self.next_publication,
-            shard,
-        };
+        let publication = self.next_publication;
         self.next_publication += 1;
-        entry.lease = Some(lease);
-        let audience = entry
-            .audience
-            .iter()
-            .map(|(&shard, &subscription)| Subscriber {
-                shard,
-                subscription,
-            })
-            .collect();
-        Ok((lease, audience))
+        Claim::Granted(entry.grant(publication, claimant))
     }
 
-    /// Gives a lease back. One that is not held any more is ignored.
-    pub fn unpublish(&mut self, key: &StreamKey, publication: PublicationId) {
-        if let Some(entry) = self.streams.get_mut(key) {
-            if entry
-                .lease
-                .is_some_and(|lease| lease.publication == publication)
-            {
-                entry.lease = None;
+    /// Gives a lease back. One that is not held any more is ignored. Returns the lease of who waited for the name.
+    pub fn unpublish(&mut self, key: &StreamKey, publication: PublicationId) -> Option<Grant> {
+        let entry = self.streams.get_mut(key)?;
+        if entry
+            .lease
+            .is_some_and(|lease| lease.publication == publication)
+        {
+            entry.lease = None;
+            if let Some(claimant) = entry.successor.take() {
+                let publication = self.next_publication;
+                self.next_publication += 1;
+                return Some(entry.grant(publication, claimant));
             }
-            self.forget_if_empty(key);
         }
+        self.forget_if_empty(key);
+        None
     }
 
     /// Notes that `subscriber` has players of `key`; the publisher to tell, if there is one.
@@ -196,30 +271,79 @@ mod tests {
         }
     }
 
+    fn by(shard: ShardId) -> Claimant {
+        Claimant { shard, request: 9 }
+    }
+    fn granted(claim: Claim) -> Grant {
+        match claim {
+            Claim::Granted(grant) => grant,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn one_publisher_a_name() {
+        const REFUSE: OnConflict = OnConflict::Refuse;
         let mut directory = Directory::default();
-        let (lease, audience) = directory.publish(&key(), 3).expect("free");
-        assert!(audience.is_empty());
-        assert_eq!(directory.publish(&key(), 4), Err(lease));
-        directory.unpublish(&key(), lease.publication + 1);
+        let grant = granted(directory.publish(&key(), by(3), REFUSE));
+        assert!(grant.audience.is_empty());
+        assert_eq!((grant.claimant, grant.lease.shard), (by(3), 3));
+        assert_eq!(directory.publish(&key(), by(4), REFUSE), Claim::Taken);
+        let publication = grant.lease.publication;
+        assert_eq!(directory.unpublish(&key(), publication + 1), None);
         assert_eq!(
-            directory.publish(&key(), 4),
-            Err(lease),
+            directory.publish(&key(), by(4), REFUSE),
+            Claim::Taken,
             "a stale number frees nothing"
         );
-        directory.unpublish(&key(), lease.publication);
+        assert_eq!(directory.unpublish(&key(), publication), None);
         assert!(directory.is_empty());
-        let (second, _) = directory.publish(&key(), 4).expect("free again");
-        assert_ne!(second.publication, lease.publication);
+        let second = granted(directory.publish(&key(), by(4), REFUSE));
+        assert_ne!(second.lease.publication, publication);
+    }
+
+    #[test]
+    fn the_last_who_asks_gets_the_name_once_its_holder_has_let_go() {
+        for policy in [OnConflict::Takeover, OnConflict::Resume] {
+            let mut directory = Directory::default();
+            let first = granted(directory.publish(&key(), by(1), policy)).lease;
+            directory.subscribe(&key(), on(5, 1));
+            let waits = |holder, displaced| Claim::Waits { holder, displaced };
+            assert_eq!(
+                directory.publish(&key(), by(2), policy),
+                waits(Some(first), None)
+            );
+            assert_eq!(
+                directory.publish(&key(), by(3), policy),
+                waits(None, Some(by(2))),
+                "asked once"
+            );
+            assert_eq!(
+                directory.subscribe(&key(), on(6, 1)),
+                Some(first),
+                "it holds the name till then"
+            );
+            assert_eq!(directory.unpublish(&key(), 77), None);
+            let grant = directory.unpublish(&key(), first.publication);
+            let grant = grant.expect("somebody waits");
+            assert_eq!(grant.claimant, by(3));
+            assert!(grant.lease.publication > first.publication);
+            assert_eq!(grant.audience, [on(5, 1), on(6, 1)]);
+            assert_eq!(directory.unpublish(&key(), first.publication), None);
+            assert_eq!(directory.unpublish(&key(), grant.lease.publication), None);
+            directory.unsubscribe(&key(), on(5, 1));
+            directory.unsubscribe(&key(), on(6, 1));
+            assert!(directory.is_empty());
+        }
     }
 
     #[test]
     fn players_may_come_first() {
         let mut directory = Directory::default();
         assert_eq!(directory.subscribe(&key(), on(1, 7)), None);
-        let (lease, audience) = directory.publish(&key(), 0).expect("free");
-        assert_eq!(audience, [on(1, 7)]);
+        let grant = granted(directory.publish(&key(), by(0), OnConflict::Refuse));
+        assert_eq!(grant.audience, [on(1, 7)]);
+        let lease = grant.lease;
         assert_eq!(directory.subscribe(&key(), on(2, 1)), Some(lease));
         assert_eq!(
             directory.unsubscribe(&key(), on(1, 6)),
@@ -245,7 +369,7 @@ mod tests {
         ] {
             let key = StreamKey::new(app, name);
             assert!(!directory.is_published(&key));
-            directory.publish(&key, 0).expect("free");
+            granted(directory.publish(&key, by(0), OnConflict::Refuse));
             assert!(directory.is_published(&key));
         }
         directory.subscribe(&StreamKey::new("live", "waits"), on(0, 1));

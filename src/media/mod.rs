@@ -2,6 +2,7 @@
 //!
 //! Nothing in here knows a socket, a clock, a thread or a task: `server` feeds it and acts on what it says.
 
+pub mod clock;
 pub mod codecs;
 pub mod cursor;
 pub mod directory;

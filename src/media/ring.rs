@@ -152,6 +152,11 @@ impl Ring {
         self.entries.get(index).map(|entry| &entry.item)
     }
 
+    /// The item that was pushed last.
+    pub fn newest(&self) -> Option<&Item> {
+        self.entries.back().map(|entry| &entry.item)
+    }
+
     /// The items from `seq` (or the base, if that is later) to the head.
     pub fn items_from(&self, seq: u64) -> impl Iterator<Item = &Item> {
         let skip = usize::try_from(seq.saturating_sub(self.base)).unwrap_or(usize::MAX);

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use super::clock::Clock;
 use super::codecs::Codecs;
 use super::cursor::Cursor;
 use super::frame::classify::{Class, classify};
@@ -30,6 +31,8 @@ pub struct Stream {
     lead: Lead,
     newest: Timestamp,
     orphans: u64,
+    /// Of what is published on this shard: what comes from another has been through the clock there.
+    clock: Clock,
 }
 
 /// What a shard needs that begins to carry a stream of another. It goes on as that one does.
@@ -66,6 +69,7 @@ impl Stream {
             lead: Lead::default(),
             newest: Timestamp(0),
             orphans: 0,
+            clock: Clock::default(),
         }
     }
 
@@ -96,6 +100,11 @@ impl Stream {
         self.headers.left_out()
     }
 
+    /// How often the publisher's time jumped in this publication, and was repaired for the players.
+    pub fn clock_jumps(&self) -> u64 {
+        self.clock.jumps()
+    }
+
     /// The codecs of its tracks.
     pub fn codecs(&self) -> &Codecs {
         &self.codecs
@@ -104,6 +113,7 @@ impl Stream {
     /// A publisher has come. With a notice (its bytes for message stream 1), the players are told.
     pub fn begin(&mut self, notice: Option<Bytes>, now: Instant) {
         self.live = true;
+        self.clock = Clock::default();
         self.forget();
         if let Some(bytes) = notice {
             self.ring.push(
@@ -129,6 +139,17 @@ impl Stream {
         );
     }
 
+    /// Goes on with the time that players had of the publication before, whose clock this was.
+    pub fn inherit(&mut self, clock: Clock) {
+        self.clock = clock;
+        self.clock.next_publication();
+    }
+
+    /// The clock, for the next publication; this one is over.
+    pub fn bequeath(&mut self) -> Clock {
+        std::mem::take(&mut self.clock)
+    }
+
     /// The stream of another shard, as it is there by now. With a notice, the players are told of a publisher.
     pub fn begin_from(&mut self, snapshot: Snapshot, notice: Option<Bytes>, now: Instant) {
         self.begin(notice, now);
@@ -142,9 +163,26 @@ impl Stream {
         }
     }
 
-    /// Takes a published message; false if it was left out (a picture before any keyframe).
+    /// Takes a message from its publisher, and puts it into the stream's time ([`super::clock`]). False if it was left
+    /// out (a picture before any keyframe); otherwise it is the ring's newest item.
+    pub fn publish(&mut self, message: WireMessage, now: Instant) -> bool {
+        let class = classify(message.kind(), &message);
+        let (kind, time) = (message.kind(), message.timestamp());
+        let time = match class {
+            Class::Picture { .. } | Class::Sound(_) => self.clock.media(kind, time, now),
+            Class::Header(..) | Class::Metadata => self.clock.header(kind, time),
+            _ => self.clock.follower(kind, time),
+        };
+        self.take(class, message.moved_to(time), now)
+    }
+
+    /// Takes a message as it is, from a shard where it has been published; false if it was left out.
     pub fn push(&mut self, message: WireMessage, now: Instant) -> bool {
         let class = classify(message.kind(), &message);
+        self.take(class, message, now)
+    }
+
+    fn take(&mut self, class: Class, message: WireMessage, now: Instant) -> bool {
         let Some(kind) = self.admit(class) else {
             self.orphans += 1;
             return false;

@@ -157,6 +157,39 @@ impl WireMessage {
         })
     }
 
+    /// The same message at another time. While nobody else shares it, only its headers are written anew, and nothing is
+    /// copied, unless they get longer or shorter: the extended timestamp begins at 16,777,215 ms.
+    #[must_use]
+    pub fn moved_to(mut self, timestamp: Timestamp) -> Self {
+        if timestamp == self.timestamp {
+            return self;
+        }
+        if header_len(timestamp) != self.header_len() {
+            return self.restamped(timestamp);
+        }
+        match self.bytes.try_into_mut() {
+            Ok(mut bytes) => {
+                let separated = self.chunk_size as usize + separator_len(timestamp);
+                let (header, len) = header(self.kind, timestamp, self.payload_len, STREAM);
+                let separator = separator(self.kind, timestamp);
+                overwrite(&mut bytes, 0, header.get(..len).unwrap_or(&header));
+                if separator_len(timestamp) > 1 {
+                    let first = len + self.chunk_size as usize;
+                    for at in (first..bytes.len()).step_by(separated) {
+                        overwrite(&mut bytes, at, &separator);
+                    }
+                }
+                self.bytes = bytes.freeze();
+                self.timestamp = timestamp;
+                self
+            }
+            Err(bytes) => {
+                self.bytes = bytes;
+                self.restamped(timestamp)
+            }
+        }
+    }
+
     /// The same payload at another time (shares nothing: one copy).
     #[must_use]
     pub fn restamped(&self, timestamp: Timestamp) -> Self {
@@ -352,6 +385,14 @@ pub(crate) fn append_run(
     let taken = bytes.len() - before;
     *input = input.get(taken + taken / size..).unwrap_or_default();
     taken
+}
+
+/// Puts `new` over what is there from `at` on.
+fn overwrite(bytes: &mut [u8], at: usize, new: &[u8]) {
+    let old = bytes.get_mut(at..).unwrap_or_default();
+    for (old, new) in old.iter_mut().zip(new) {
+        *old = *new;
+    }
 }
 
 const fn header_len(timestamp: Timestamp) -> usize {

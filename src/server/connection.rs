@@ -35,6 +35,8 @@ use crate::time::Instant;
 #[derive(Default)]
 pub(super) struct Handle {
     drain: Cell<bool>,
+    /// A name it publishes has another publisher now.
+    taken_over: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     task: RefCell<Option<Task<()>>>,
 }
@@ -65,6 +67,12 @@ impl Handle {
         self.wake();
     }
 
+    /// Asks the task to look which of its names somebody else publishes now.
+    pub(super) fn look_at_names(&self) {
+        self.taken_over.set(true);
+        self.wake();
+    }
+
     /// Has the task look at its deadlines.
     pub(super) fn wake(&self) {
         if let Some(waker) = &*self.waker.borrow() {
@@ -76,6 +84,7 @@ impl Handle {
 /// What woke the task.
 enum Wake {
     Drain,
+    TakenOver,
     Readable,
     Writable,
     Failed(io::ErrorKind),
@@ -185,6 +194,7 @@ impl<R: Runtime> Connection<R> {
                     self.say_goodbye().await;
                     return Err(Close::Drained);
                 }
+                Wake::TakenOver => self.leave_taken_over()?,
                 Wake::Failed(kind) => return Err(Close::Io(kind)),
                 Wake::Readable => self.read().await?,
                 Wake::Writable => self.outbox.unblock(),
@@ -192,7 +202,7 @@ impl<R: Runtime> Connection<R> {
                 Wake::Due(Due::Ping) => {
                     let now = self.now();
                     self.session.ping(now);
-                    self.deadlines.last_ping = now;
+                    self.deadlines.ping(now);
                 }
                 Wake::Due(Due::Wait) => self.end_waits(),
                 Wake::Due(Due::Close(rule)) => return Err(Close::Late(rule)),
@@ -220,6 +230,9 @@ impl<R: Runtime> Connection<R> {
             .clone_from(cx.waker());
         if self.handle.drain.replace(false) {
             return Poll::Ready(Wake::Drain);
+        }
+        if self.handle.taken_over.replace(false) {
+            return Poll::Ready(Wake::TakenOver);
         }
         if let Some(kind) = self.outbox.failed() {
             return Poll::Ready(Wake::Failed(kind));
@@ -312,10 +325,14 @@ impl<R: Runtime> Connection<R> {
         match self.outbox.conn().try_read(scratch) {
             Ok(0) => Err(Close::PeerLeft),
             Ok(len) => {
-                self.deadlines.last_input = now;
-                Ok(self
+                let before = self.session.messages();
+                let parsed = self
                     .session
-                    .handle_input(now, &scratch[..len.min(scratch.len())]))
+                    .handle_input(now, &scratch[..len.min(scratch.len())]);
+                let whole = self.session.messages() != before;
+                let answers = self.session.round_trip().is_some();
+                self.deadlines.hear(now, whole, answers);
+                Ok(parsed)
             }
             Err(error) => Err(Close::Io(error.kind())),
         }

@@ -8,9 +8,12 @@ use futures_lite::future::yield_now;
 
 use super::Settings;
 use super::gate::{Gate, Refusal, Ticket};
-use super::message::{ControlMessage, ControlPlan, ShardMessage};
+use super::message::{ControlMessage, ControlPlan, Heritage, ShardMessage};
+use crate::config;
 use crate::limits;
-use crate::media::directory::{Directory, ShardId, StreamKey, Subscriber};
+use crate::media::directory::{
+    Claim, Claimant, Directory, Grant, OnConflict, ShardId, StreamKey, Subscriber,
+};
 use crate::planted::{Bug, planted};
 use crate::runtime::mailbox::Sender;
 use crate::runtime::{Runtime, SocketAddr, Task};
@@ -171,7 +174,7 @@ impl<S: Send + 'static> Control<S> {
                 request,
                 key,
                 shard,
-            } => self.publish(request, key, shard),
+            } => self.publish(key, Claimant { shard, request }),
             ControlMessage::Look {
                 request,
                 key,
@@ -180,8 +183,14 @@ impl<S: Send + 'static> Control<S> {
                 let published = self.directory.is_published(&key);
                 self.shards[shard].post(ShardMessage::Seen { request, published });
             }
-            ControlMessage::Unpublish { key, publication } => {
-                self.directory.unpublish(&key, publication)
+            ControlMessage::Unpublish {
+                key,
+                publication,
+                heritage,
+            } => {
+                if let Some(grant) = self.directory.unpublish(&key, publication) {
+                    self.grant(key, grant, heritage);
+                }
             }
             ControlMessage::Subscribe { key, subscriber } => self.subscribe(key, subscriber),
             ControlMessage::Unsubscribe { key, subscriber } => self.unsubscribe(key, subscriber),
@@ -205,20 +214,49 @@ impl<S: Send + 'static> Control<S> {
             && self.directory.published_in(application, most) >= most
     }
 
-    fn publish(&mut self, request: u64, key: StreamKey, shard: ShardId) {
-        if self.is_full(&key) {
-            return self.shards[shard].post(ShardMessage::Full { request });
+    fn on_conflict(&self, key: &StreamKey) -> OnConflict {
+        let settings = self.door.settings.borrow();
+        match settings.applications.of(key.application()).on_conflict {
+            config::OnConflict::Refuse => OnConflict::Refuse,
+            config::OnConflict::Takeover => OnConflict::Takeover,
+            config::OnConflict::Resume => OnConflict::Resume,
         }
-        let answer = match self.directory.publish(&key, shard) {
-            Ok((lease, audience)) => ShardMessage::Granted {
-                request,
-                key,
-                lease,
-                audience,
-            },
-            Err(_) => ShardMessage::Refused { request },
-        };
-        self.shards[shard].post(answer);
+    }
+
+    fn publish(&mut self, key: StreamKey, claimant: Claimant) {
+        if self.is_full(&key) {
+            let request = claimant.request;
+            return self.shards[claimant.shard].post(ShardMessage::Full { request });
+        }
+        let policy = self.on_conflict(&key);
+        match self.directory.publish(&key, claimant, policy) {
+            Claim::Granted(grant) => self.grant(key, grant, None),
+            Claim::Taken => self.refuse(claimant),
+            Claim::Waits { holder, displaced } => {
+                if let Some(displaced) = displaced {
+                    self.refuse(displaced);
+                }
+                if let Some(holder) = holder {
+                    let publication = holder.publication;
+                    self.shards[holder.shard].post(ShardMessage::Yield { key, publication });
+                }
+            }
+        }
+    }
+
+    fn grant(&self, key: StreamKey, grant: Grant, heritage: Option<Box<Heritage>>) {
+        self.shards[grant.lease.shard].post(ShardMessage::Granted {
+            request: grant.claimant.request,
+            key,
+            lease: grant.lease,
+            audience: grant.audience,
+            heritage,
+        });
+    }
+
+    fn refuse(&self, claimant: Claimant) {
+        let request = claimant.request;
+        self.shards[claimant.shard].post(ShardMessage::Refused { request });
     }
 
     fn subscribe(&mut self, key: StreamKey, subscriber: Subscriber) {

@@ -39,8 +39,14 @@ pub(super) struct Deadlines {
     pub(super) stage: Stage,
     pub(super) since: Instant,
     /// The last byte from the peer.
-    pub(super) last_input: Instant,
-    pub(super) last_ping: Instant,
+    last_input: Instant,
+    /// The last whole message that was more than an answer of the protocol.
+    last_message: Instant,
+    last_ping: Instant,
+    /// It was pinged in this stage.
+    pinged: bool,
+    /// It has answered a ping before.
+    answers: bool,
     /// Since when the socket has taken nothing.
     pub(super) blocked_since: Option<Instant>,
 }
@@ -51,7 +57,10 @@ impl Deadlines {
             stage: Stage::Handshake,
             since: now,
             last_input: now,
+            last_message: now,
             last_ping: now,
+            pinged: false,
+            answers: false,
             blocked_since: None,
         }
     }
@@ -65,6 +74,45 @@ impl Deadlines {
             if !connected {
                 self.since = now;
             }
+            self.pinged = false;
+        }
+    }
+
+    /// Bytes have come, perhaps the end of a message. `answers` tells whether the peer has ever answered a ping.
+    pub(super) fn hear(&mut self, now: Instant, message: bool, answers: bool) {
+        self.last_input = now;
+        if message || planted(Bug::DribbleKeepsName) {
+            self.last_message = now;
+        }
+        self.answers = answers;
+    }
+
+    /// It is pinged.
+    pub(super) fn ping(&mut self, now: Instant) {
+        self.last_ping = now;
+        self.pinged = true;
+    }
+
+    fn next_of_publisher(&self, patience: &ConnectionLimits) -> (Instant, Due) {
+        let idle = (
+            self.last_message.max(self.since) + patience.publisher_idle,
+            Due::Close("the publisher has been silent for the idle time"),
+        );
+        let ping = match self.pinged {
+            true => self.last_input.max(self.last_ping),
+            false => self.since,
+        };
+        let ping = (ping + limits::PUBLISHER_PING, Due::Ping);
+        let answer = (
+            self.last_ping + limits::PUBLISHER_ANSWER,
+            Due::Close("the publisher has always answered pings and does not any more"),
+        );
+        let waits = self.pinged && self.answers && self.last_input < self.last_ping;
+        let soonest = if ping.0 < idle.0 { ping } else { idle };
+        match waits && answer.0 < idle.0 {
+            // Another ping would only be one more that nobody answers, and put the end off.
+            true => answer,
+            false => soonest,
         }
     }
 
@@ -83,10 +131,7 @@ impl Deadlines {
                 self.since + patience.command_time,
                 Due::Close("neither publish nor play within the command time"),
             ),
-            Stage::Publish => (
-                self.last_input.max(self.since) + patience.publisher_idle,
-                Due::Close("the publisher has been silent for the idle time"),
-            ),
+            Stage::Publish => self.next_of_publisher(patience),
             Stage::Play => (
                 self.last_input.max(self.last_ping) + limits::PING_INTERVAL,
                 Due::Ping,
@@ -123,7 +168,7 @@ mod tests {
             deadlines.next(&limits()).0,
             at(100) + limits::HANDSHAKE_TIME
         );
-        deadlines.last_input = at(109); // trickling bytes buys no time
+        deadlines.hear(at(109), true, true); // trickling bytes buys no time
         assert_eq!(
             deadlines.next(&limits()).0,
             at(100) + limits::HANDSHAKE_TIME
@@ -133,22 +178,17 @@ mod tests {
         assert_eq!(deadlines.next(&limits()).0, at(101) + limits::COMMAND_TIME);
     }
 
+    const IDLE: Due = Due::Close("the publisher has been silent for the idle time");
+
     #[test]
-    fn a_publisher_lives_by_its_bytes_and_a_player_is_pinged() {
+    fn a_player_is_pinged() {
         let mut deadlines = Deadlines::new(at(0));
-        deadlines.enter(Stage::Publish, at(1));
-        deadlines.last_input = at(50);
-        assert_eq!(deadlines.next(&limits()).0, at(50) + limits::PUBLISHER_IDLE);
+        deadlines.hear(at(50), true, false);
         deadlines.enter(Stage::Play, at(51));
-        assert_eq!(
-            deadlines.next(&limits()),
-            (at(50) + limits::PING_INTERVAL, Due::Ping)
-        );
-        deadlines.last_ping = at(80);
-        assert_eq!(
-            deadlines.next(&limits()),
-            (at(80) + limits::PING_INTERVAL, Due::Ping)
-        );
+        let interval = limits::PING_INTERVAL;
+        assert_eq!(deadlines.next(&limits()), (at(50) + interval, Due::Ping));
+        deadlines.ping(at(80));
+        assert_eq!(deadlines.next(&limits()), (at(80) + interval, Due::Ping));
         deadlines.blocked_since = Some(at(60));
         assert!(
             matches!(deadlines.next(&limits()), (due, Due::Close(_)) if due == at(60) + limits::WRITE_STALL)
@@ -172,7 +212,8 @@ mod tests {
         deadlines.enter(Stage::Command, at(6));
         assert_eq!(deadlines.next(&strict).0, at(9));
         deadlines.enter(Stage::Publish, at(8));
-        deadlines.last_input = at(20);
+        deadlines.ping(at(8));
+        deadlines.hear(at(20), true, false);
         assert_eq!(deadlines.next(&strict).0, at(23));
         deadlines.enter(Stage::Command, at(21));
         assert_eq!(
@@ -183,5 +224,57 @@ mod tests {
         deadlines.blocked_since = Some(at(22));
         assert_eq!(deadlines.next(&strict).0, at(23));
         assert_eq!(Deadlines::new(at(1)).next(&strict).0, at(2));
+    }
+
+    /// What happens from `now` on to one that says nothing more: pings, and when it is closed and why.
+    fn silent(mut deadlines: Deadlines) -> (Vec<Instant>, Instant, Due) {
+        let mut pings = Vec::new();
+        loop {
+            match deadlines.next(&limits()) {
+                (at, Due::Ping) => {
+                    pings.push(at);
+                    deadlines.ping(at);
+                }
+                (at, due) => return (pings, at, due),
+            }
+        }
+    }
+
+    #[test]
+    fn a_publisher_lives_by_its_messages_and_not_by_its_bytes() {
+        let mut deadlines = Deadlines::new(at(0));
+        deadlines.enter(Stage::Publish, at(1));
+        deadlines.hear(at(4), true, false);
+        let (pings, closed, why) = silent(deadlines);
+        assert_eq!((closed, why), (at(4) + limits::PUBLISHER_IDLE, IDLE));
+        assert_eq!(pings, [at(6), at(11), at(16), at(21), at(26), at(31)]);
+        for secs in 5..30 {
+            deadlines.hear(at(secs), false, false);
+        }
+        assert_eq!(silent(deadlines).1, at(4) + limits::PUBLISHER_IDLE);
+        // Not even if it answers: the name is for those who publish.
+        for secs in 5..30 {
+            deadlines.ping(at(secs));
+            deadlines.hear(at(secs), false, true);
+        }
+        let (_, closed, why) = silent(deadlines);
+        assert_eq!((closed, why), (at(4) + limits::PUBLISHER_IDLE, IDLE));
+    }
+
+    #[test]
+    fn one_that_has_answered_and_does_not_any_more_is_closed_earlier() {
+        let mut deadlines = Deadlines::new(at(0));
+        deadlines.enter(Stage::Publish, at(1));
+        assert_eq!(deadlines.next(&limits()), (at(6), Due::Ping), "to learn");
+        deadlines.ping(at(6));
+        deadlines.hear(at(6), false, true);
+        deadlines.hear(at(100), true, true);
+        let (pings, closed, why) = silent(deadlines);
+        assert_eq!(pings, [at(105)]);
+        assert_eq!(closed, at(105) + limits::PUBLISHER_ANSWER);
+        assert_ne!(why, IDLE);
+        deadlines.ping(at(105));
+        deadlines.hear(at(119), true, true);
+        assert_eq!(deadlines.next(&limits()), (at(124), Due::Ping), "it lives");
     }
 }

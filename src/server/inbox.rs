@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::message::{Route, ShardMessage};
+use super::message::{Beginning, Route, ShardMessage};
 use super::play::notice_for;
 use super::shard::Shard;
 use super::stream::{LiveStream, Source, State};
@@ -27,9 +27,11 @@ impl<R: Runtime> Shard<R> {
                 key,
                 lease,
                 audience,
+                heritage,
             } => {
-                self.granted(request, &key, lease, audience);
+                self.granted(request, &key, lease, audience, heritage);
             }
+            ShardMessage::Yield { key, publication } => self.yield_name(&key, publication),
             ShardMessage::Refused { request } => self.refused(request),
             ShardMessage::Full { request } => self.full(request),
             ShardMessage::Seen { request, published } => self.seen(request, published),
@@ -49,9 +51,9 @@ impl<R: Runtime> Shard<R> {
             }
             ShardMessage::Snapshot {
                 route,
-                fresh,
+                beginning,
                 snapshot,
-            } => self.snapshot(&route, fresh, snapshot),
+            } => self.snapshot(&route, beginning, snapshot),
             ShardMessage::Frames { route, messages } => self.frames(&route, messages),
             ShardMessage::MetadataCleared { route } => {
                 if let Some(stream) = self.routed(&route, true) {
@@ -82,7 +84,7 @@ impl<R: Runtime> Shard<R> {
     }
 
     /// The beginning of a stream from another shard, or all of it anew after we lagged.
-    fn snapshot(&self, route: &Route, fresh: bool, snapshot: Snapshot) {
+    fn snapshot(&self, route: &Route, beginning: Beginning, snapshot: Snapshot) {
         let Some(stream) = self.routed(route, false) else {
             return;
         };
@@ -90,7 +92,9 @@ impl<R: Runtime> Shard<R> {
             let now = self.runtime().now();
             let state = &mut *stream.state.borrow_mut();
             let known = matches!(state.source, Source::Remote { publication } if publication == route.publication);
-            if !known {
+            // Players that had the publication before hear nothing of one that goes on with its stream.
+            let quiet = beginning == Beginning::Resumption && state.media.is_live();
+            if !known && !quiet {
                 self.end_remote(&stream.key, state);
                 state.configure(&stream.key, &self.settings());
             }
@@ -99,8 +103,9 @@ impl<R: Runtime> Shard<R> {
             };
             state.newest = route.publication;
             let chunk_size = self.settings().chunk_size;
+            let told = beginning != Beginning::Copy && !quiet;
             let notice =
-                fresh.then(|| notice_for(NoticeKind::Began, 1, stream.key.as_str(), chunk_size));
+                told.then(|| notice_for(NoticeKind::Began, 1, stream.key.as_str(), chunk_size));
             state.media.begin_from(snapshot, notice, now);
         }
         stream.deliver_new(self.runtime());

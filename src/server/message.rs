@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Settings;
 use super::event::{ConnectionId, EventSink};
 use super::gate::{Attendance, Ticket};
+use crate::media::clock::Clock;
 use crate::media::directory::{
     Lease, PublicationId, ShardId, StreamKey, Subscriber, SubscriptionId,
 };
@@ -18,6 +19,10 @@ use crate::time::Instant;
 pub(super) type RequestId = u64;
 
 /// To a shard.
+#[expect(
+    private_interfaces,
+    reason = "what mail holds is the server's own; only the mailboxes are named outside"
+)]
 pub enum ShardMessage<S> {
     /// From control: an accepted socket, to be served here.
     Accepted {
@@ -40,6 +45,15 @@ pub enum ShardMessage<S> {
         lease: Lease,
         /// The shards that have players already.
         audience: Vec<Subscriber>,
+        /// What it goes on with, if it took the name over.
+        heritage: Option<Box<Heritage>>,
+    },
+    /// From control to the publisher's shard: somebody else gets the name as soon as it is given back.
+    Yield {
+        /// The stream.
+        key: StreamKey,
+        /// The lease.
+        publication: PublicationId,
     },
     /// From control: the name is taken.
     Refused {
@@ -80,8 +94,8 @@ pub enum ShardMessage<S> {
     Snapshot {
         /// Where it goes.
         route: Route,
-        /// Whether the publisher has only just come (players that waited are told).
-        fresh: bool,
+        /// What it is the beginning of.
+        beginning: Beginning,
         /// Headers, then the newest GOP.
         snapshot: Snapshot,
     },
@@ -114,6 +128,26 @@ pub enum ShardMessage<S> {
     },
 }
 
+/// What a snapshot is the beginning of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Beginning {
+    /// Of a publication: players that waited are told.
+    Publication,
+    /// Of a publication that goes on with a stream whose publisher had vanished: players are told only if they have not
+    /// had that one.
+    Resumption,
+    /// Of what this shard gets of a publication that has begun before.
+    Copy,
+}
+
+/// What one publication leaves to the next one, which took its name over.
+pub(super) struct Heritage {
+    /// Players' time goes on.
+    pub(super) clock: Clock,
+    /// Its publisher had vanished: players were told of no end, and are told of no beginning.
+    pub(super) quiet: bool,
+}
+
 /// Which subscription's copy of which publication a message belongs to: a message whose numbers are not the
 /// current ones was overtaken by a close and is dropped.
 #[derive(Clone, Debug)]
@@ -124,6 +158,10 @@ pub struct Route {
 }
 
 /// To control.
+#[expect(
+    private_interfaces,
+    reason = "what mail holds is the server's own; only the mailboxes are named outside"
+)]
 pub enum ControlMessage {
     /// A connection wants to publish.
     Publish {
@@ -149,6 +187,8 @@ pub enum ControlMessage {
         key: StreamKey,
         /// Its lease.
         publication: PublicationId,
+        /// For the publisher that waits for the name, if it was asked to yield.
+        heritage: Option<Box<Heritage>>,
     },
     /// A shard has its first player of a stream.
     Subscribe {

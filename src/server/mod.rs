@@ -14,6 +14,7 @@ pub mod control;
 mod deadline;
 pub mod event;
 pub mod gate;
+mod handover;
 mod inbox;
 pub mod message;
 mod outbox;

@@ -8,8 +8,8 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use super::event::{Event, Party};
-use super::message::{ControlMessage, RequestId, Route, ShardMessage};
+use super::event::{ConnectionId, Event, Party};
+use super::message::{Beginning, ControlMessage, Heritage, RequestId, Route, ShardMessage};
 use super::play::notice_for;
 use super::shard::Shard;
 use super::stream::{Listener, LiveStream, Local, Source};
@@ -31,8 +31,8 @@ pub(super) struct Requests {
     idle: RefCell<Option<Waker>>,
 }
 
-#[derive(Default)]
 struct Request {
+    connection: ConnectionId,
     answer: Option<Answer>,
     waker: Option<Waker>,
 }
@@ -61,24 +61,24 @@ impl Requests {
         Poll::Pending
     }
 
-    fn answer(&self, request: RequestId, answer: Answer) -> bool {
+    /// Returns whose question that was, unless the connection has gone.
+    fn answer(&self, request: RequestId, answer: Answer) -> Option<ConnectionId> {
         self.asked.set(self.asked.get().saturating_sub(1));
         if self.asked.get() == 0
             && let Some(waker) = self.idle.borrow_mut().take()
         {
             waker.wake();
         }
-        let waker = match self.waiting.borrow_mut().get_mut(&request) {
-            Some(waiting) => {
-                waiting.answer = Some(answer);
-                waiting.waker.take()
-            }
-            None => return false,
+        let (connection, waker) = {
+            let mut waiting = self.waiting.borrow_mut();
+            let waiting = waiting.get_mut(&request)?;
+            waiting.answer = Some(answer);
+            (waiting.connection, waiting.waker.take())
         };
         if let Some(waker) = waker {
             waker.wake();
         }
-        true
+        Some(connection)
     }
 }
 
@@ -90,6 +90,8 @@ pub(super) struct Publication<R: Runtime> {
     granted: Option<(PublicationId, Rc<LiveStream<R::Conn>>)>,
     /// Headers were left out, and the log says so.
     warned: Cell<bool>,
+    /// It has ended in good order.
+    closed: Cell<bool>,
 }
 
 impl<R: Runtime> Publication<R> {
@@ -106,12 +108,14 @@ impl<R: Runtime> Publication<R> {
             party,
             granted: None,
             warned: Cell::new(false),
+            closed: Cell::new(false),
         };
-        shard
-            .requests()
-            .waiting
-            .borrow_mut()
-            .insert(request, Request::default());
+        let asked = Request {
+            connection: claim.party.connection,
+            answer: None,
+            waker: None,
+        };
+        shard.requests().waiting.borrow_mut().insert(request, asked);
         let asked = &shard.requests().asked;
         asked.set(asked.get() + 1);
         shard.tell_control(ControlMessage::Publish {
@@ -125,6 +129,7 @@ impl<R: Runtime> Publication<R> {
                 Some(Request {
                     answer: None,
                     waker,
+                    ..
                 }) => {
                     *waker = Some(cx.waker().clone());
                     Poll::Pending
@@ -154,14 +159,17 @@ impl<R: Runtime> Publication<R> {
             return;
         };
         let state = &mut *stream.state.borrow_mut();
-        let listened = state
-            .local(*publication)
-            .is_some_and(|local| !local.audience.is_empty());
-        let copy = listened.then(|| message.clone());
-        if state.media.push(message, self.shard.runtime().now())
-            && let (Some(copy), Some(local)) = (copy, state.local(*publication))
+        let Some(local) = state.local(*publication) else {
+            return; // somebody else publishes the name now, and this connection is about to hear of it
+        };
+        let listened = !local.audience.is_empty();
+        let taken = state.media.publish(message, self.shard.runtime().now());
+        if taken
+            && listened
+            && let Some(copy) = state.media.ring().newest().and_then(Item::frame)
+            && let Source::Local(local) = &mut state.source
         {
-            local.batch.push(copy);
+            local.batch.push(copy.message.clone());
         }
     }
 
@@ -169,6 +177,7 @@ impl<R: Runtime> Publication<R> {
     pub(super) fn clear_metadata(&self) {
         self.deliver(); // what came before it
         if let Some((publication, stream)) = &self.granted
+            && !self.is_taken_over()
             && stream.state.borrow_mut().media.clear_metadata()
         {
             self.shard.tell_cleared(stream, *publication);
@@ -200,17 +209,16 @@ impl<R: Runtime> Publication<R> {
         }
     }
 
-    /// What was published, for the log.
-    fn sum_up(&self, stream: &LiveStream<R::Conn>) {
-        let media = &stream.state.borrow().media;
-        tracing::info!(
-            connection = self.party.connection,
-            stream = %self.party.stream,
-            codecs = %media.codecs(),
-            pictures_before_a_keyframe = media.orphans(),
-            headers_left_out = media.headers_left_out(),
-            "published"
-        );
+    /// It ends in good order: nobody is to wait for its publisher.
+    pub(super) fn close(self) {
+        self.closed.set(true);
+    }
+
+    /// Whether somebody else publishes the name now.
+    pub(super) fn is_taken_over(&self) -> bool {
+        self.granted.as_ref().is_some_and(|(publication, stream)| {
+            stream.state.borrow_mut().local(*publication).is_none()
+        })
     }
 
     /// `app/name`.
@@ -232,8 +240,11 @@ impl<R: Runtime> Drop for Publication<R> {
             _ => None,
         };
         if let Some((publication, stream)) = self.granted.take() {
-            self.sum_up(&stream);
-            self.shard.end_publication(&stream, publication);
+            if self.closed.get() {
+                self.shard.end_publication(&stream, publication);
+            } else {
+                self.shard.lose_publication(&stream, publication);
+            }
             self.shard.emit(Event::PublishStop(self.party.clone()));
         } else if let Some(publication) = unclaimed {
             let stream = self.shard.stream(&self.party.stream);
@@ -257,27 +268,32 @@ impl<R: Runtime> Shard<R> {
         key: &StreamKey,
         lease: Lease,
         audience: Vec<Subscriber>,
+        heritage: Option<Box<Heritage>>,
     ) {
-        if !self
-            .requests()
-            .answer(request, Answer::Granted(lease.publication))
-        {
-            // The connection went while it waited.
+        let publication = lease.publication;
+        let asker = (self.requests()).answer(request, Answer::Granted(publication));
+        // The connection may have gone while it waited. Who took over has players to tell of the end.
+        if asker.is_none() && heritage.is_none() {
             if planted(Bug::GrantKeptByTheDead) {
                 return;
             }
             self.tell_control(ControlMessage::Unpublish {
                 key: key.clone(),
-                publication: lease.publication,
+                publication,
+                heritage: None,
             });
             return;
         }
         let stream = self.stream(key);
+        let resumes = heritage.as_ref().is_some_and(|heritage| heritage.quiet);
         {
             let now = self.runtime().now();
             let state = &mut *stream.state.borrow_mut();
-            // A lease elsewhere has ended, or this one would not be granted: its last word may still be on its way.
-            self.end_remote(&stream.key, state);
+            let quiet = resumes && state.media.is_live();
+            if !quiet {
+                // A lease elsewhere has ended, or this one would not be granted: its last word may still be on its way.
+                self.end_remote(&stream.key, state);
+            }
             state.configure(key, &self.settings());
             let audience = audience
                 .into_iter()
@@ -287,13 +303,15 @@ impl<R: Runtime> Shard<R> {
                     missed: None,
                 })
                 .collect();
-            state.newest = lease.publication;
+            state.newest = publication;
             state.source = Source::Local(Local {
-                publication: lease.publication,
+                publication,
+                connection: asker.unwrap_or_default(),
+                lost: false,
                 audience,
                 batch: Vec::new(),
             });
-            let told = !state.players.is_empty();
+            let told = !state.players.is_empty() && !quiet;
             let notice = told.then(|| {
                 notice_for(
                     NoticeKind::Began,
@@ -302,14 +320,29 @@ impl<R: Runtime> Shard<R> {
                     self.settings().chunk_size,
                 )
             });
-            state.media.begin(notice, now);
+            if !(quiet && planted(Bug::ResumeKeepsOldHeaders)) {
+                state.media.begin(notice, now);
+            }
+            if let Some(heritage) = heritage {
+                state.media.inherit(heritage.clock);
+            }
         }
-        self.tell_audience(&stream, lease.publication, |route| ShardMessage::Snapshot {
-            route,
-            fresh: true,
-            snapshot: Snapshot::default(),
-        });
+        let beginning = if resumes {
+            Beginning::Resumption
+        } else {
+            Beginning::Publication
+        };
+        if !(resumes && planted(Bug::ResumeLosesPlayers)) {
+            self.tell_audience(&stream, publication, |route| ShardMessage::Snapshot {
+                route,
+                beginning,
+                snapshot: Snapshot::default(),
+            });
+        }
         stream.deliver_new(self.runtime());
+        if asker.is_none() {
+            self.end_publication(&stream, publication);
+        }
     }
 
     /// The name is taken.
@@ -357,7 +390,7 @@ impl<R: Runtime> Shard<R> {
             subscriber.shard,
             ShardMessage::Snapshot {
                 route,
-                fresh: false,
+                beginning: Beginning::Copy,
                 snapshot,
             },
         );
@@ -425,7 +458,7 @@ impl<R: Runtime> Shard<R> {
             let snapshot = media.snapshot();
             let message = ShardMessage::Snapshot {
                 route,
-                fresh: false,
+                beginning: Beginning::Copy,
                 snapshot,
             };
             return self.tell_shard(shard, message);
@@ -466,7 +499,7 @@ impl<R: Runtime> Shard<R> {
         }
     }
 
-    fn tell_audience(
+    pub(super) fn tell_audience(
         &self,
         stream: &LiveStream<R::Conn>,
         publication: PublicationId,
@@ -486,7 +519,7 @@ impl<R: Runtime> Shard<R> {
 
     /// What was left for later, and there is no later: the publication ends. Of a full mailbox this asks no more than
     /// the word of the end itself, as long as that mailbox is not full several times over.
-    fn send_tail(&self, stream: &LiveStream<R::Conn>, publication: PublicationId) {
+    pub(super) fn send_tail(&self, stream: &LiveStream<R::Conn>, publication: PublicationId) {
         self.send_batch(stream, publication);
         let state = &mut *stream.state.borrow_mut();
         let Source::Local(local) = &mut state.source else {
@@ -510,41 +543,5 @@ impl<R: Runtime> Shard<R> {
                 self.send_missed(subscriber.shard, route, &state.media, missed);
             }
         }
-    }
-
-    /// A publication of this shard is over: the players here and elsewhere are told, the lease goes back.
-    fn end_publication(&self, stream: &Rc<LiveStream<R::Conn>>, publication: PublicationId) {
-        self.send_tail(stream, publication);
-        if !planted(Bug::EndNotTold) {
-            self.tell_audience(stream, publication, |route| ShardMessage::Ended { route });
-        }
-        let told = {
-            let state = &mut *stream.state.borrow_mut();
-            let ours = state.local(publication).is_some();
-            if ours {
-                state.source = Source::None;
-                let notice = notice_for(
-                    NoticeKind::Ended,
-                    1,
-                    stream.key.as_str(),
-                    self.settings().chunk_size,
-                );
-                if planted(Bug::EndToldTwice) {
-                    state.media.end(notice.clone(), self.runtime().now());
-                }
-                state.media.end(notice, self.runtime().now());
-            }
-            ours && !state.players.is_empty()
-        };
-        self.tell_control(ControlMessage::Unpublish {
-            key: stream.key.clone(),
-            publication,
-        });
-        if told {
-            // Not here: this runs when a connection is dropped, perhaps by a panic.
-            stream.state.borrow_mut().request_pass();
-            stream.wake_pump(self.runtime());
-        }
-        self.forget_if_unused(stream);
     }
 }

@@ -13,6 +13,7 @@ use super::Settings;
 use super::connection::{self, Handle};
 use super::event::{ConnectionId, Event, EventSink};
 use super::gate::Ticket;
+use super::handover::Graces;
 use super::message::{Census, ControlMessage, Farewell, RequestId, ShardMessage, ShardPlan};
 use super::publish::Requests;
 use super::stream::LiveStream;
@@ -45,6 +46,7 @@ struct Inner<R: Runtime> {
     streams: RefCell<BTreeMap<StreamKey, Rc<LiveStream<R::Conn>>>>,
     connections: RefCell<BTreeMap<ConnectionId, Rc<Handle>>>,
     requests: Requests,
+    graces: Graces,
     scratch: RefCell<Vec<u8>>,
     next_request: Cell<RequestId>,
     next_subscription: Cell<SubscriptionId>,
@@ -69,6 +71,7 @@ impl<R: Runtime> Shard<R> {
             streams: RefCell::default(),
             connections: RefCell::default(),
             requests: Requests::default(),
+            graces: Graces::default(),
             scratch: RefCell::new(vec![0; limits::SCRATCH_BYTES]),
             next_request: Cell::new(0),
             next_subscription: Cell::new(0),
@@ -98,8 +101,10 @@ impl<R: Runtime> Shard<R> {
                 }
             })
         };
+        let graces = (self.0.runtime).spawn("graces", self.clone().keep_graces());
         self.drained().await;
         self.close_all().await;
+        drop(graces);
         // The directory may have granted what nobody waits for any more: it goes back before we go.
         if !planted(Bug::AnswersNotAwaited) {
             poll_fn(|cx| self.0.requests.poll_answered(cx)).await;
@@ -187,6 +192,7 @@ impl<R: Runtime> Shard<R> {
     /// Tells every connection that the server stops; patience ends at `deadline`.
     pub(super) fn drain(&self, deadline: Instant) {
         self.0.draining.set(Some(deadline));
+        self.end_graces();
         for handle in self.0.connections.borrow().values() {
             handle.drain();
         }
@@ -325,6 +331,17 @@ impl<R: Runtime> Shard<R> {
 
     pub(super) fn requests(&self) -> &Requests {
         &self.0.requests
+    }
+
+    pub(super) fn graces(&self) -> &Graces {
+        &self.0.graces
+    }
+
+    /// Somebody else publishes what this connection did: it is to look.
+    pub(super) fn wake_taken_over(&self, connection: ConnectionId) {
+        if let Some(handle) = self.0.connections.borrow().get(&connection) {
+            handle.look_at_names();
+        }
     }
 
     pub(super) fn next_request(&self) -> RequestId {

@@ -7,6 +7,7 @@ use std::task::Waker;
 use slab::Slab;
 
 use super::Settings;
+use super::event::ConnectionId;
 use super::play::{Pass, Player};
 use crate::media::directory::{PublicationId, StreamKey, Subscriber, SubscriptionId};
 use crate::media::stream::Stream;
@@ -58,6 +59,10 @@ pub(super) enum Source {
 /// A publication of this shard.
 pub(super) struct Local {
     pub(super) publication: PublicationId,
+    /// Its publisher's connection.
+    pub(super) connection: ConnectionId,
+    /// The publisher has vanished, and may come back.
+    pub(super) lost: bool,
     /// Shards with players; never this one.
     pub(super) audience: Vec<Listener>,
     /// What came in this read batch and was not yet sent to the audience.

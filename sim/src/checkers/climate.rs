@@ -1,5 +1,6 @@
 //! What a world is like: how late things may come in it without anybody being to blame.
 
+use millstream::config::OnConflict;
 use millstream::limits;
 use millstream::time::Duration;
 
@@ -34,6 +35,10 @@ pub struct Climate {
     pub downstream: usize,
     /// How long a graceful stop waits for connections.
     pub drain: Duration,
+    /// What becomes of the second publisher of a name.
+    pub on_conflict: OnConflict,
+    /// How long a stream waits for a publisher that vanished.
+    pub grace: Duration,
 }
 
 impl Climate {
@@ -66,6 +71,8 @@ impl Climate {
             few_streams: scenario.server.few.map(|few| few.streams),
             per_address: scenario.server.connections_per_address,
             downstream: faults.downstream_window[1],
+            on_conflict: scenario.server.on_conflict(),
+            grace: scenario.server.grace(),
             drain: scenario
                 .server
                 .drain_ms

@@ -24,6 +24,8 @@ pub(super) struct Hub {
     records: BTreeMap<Publication, Record>,
     /// Per client: what it asked to publish last.
     asked: BTreeMap<String, Publication>,
+    /// The same, also when it has let go of it.
+    last_asked: BTreeMap<String, Publication>,
     /// Per client: everything it asked to publish on its present connection.
     connections: BTreeMap<String, Vec<Publication>>,
     /// Whose present connections fail or may be closed: what they sent may be lost.
@@ -59,6 +61,10 @@ pub(super) struct Record {
     pub(super) closed: Option<Instant>,
     /// It is over, however it ended.
     pub(super) over: bool,
+    /// When that was.
+    over_at: Option<Instant>,
+    /// Who took its name over, if that is sure.
+    heir: Option<Publication>,
     /// Its connection does or suffers something that may lose frames, also later, with them still under way.
     doubtful: bool,
 }
@@ -97,6 +103,9 @@ impl Hub {
                     name.current = Some(asked.clone());
                 }
             }
+            Observation::Told { code } if code == "NetStream.Publish.BadName" => {
+                self.loses_its_name(who);
+            }
             Observation::Sent {
                 publication, frame, ..
             } => self.sends(at, (who.into(), *publication), frame),
@@ -110,6 +119,7 @@ impl Hub {
                     && let Some(record) = self.records.get_mut(&publication)
                 {
                     record.over = true;
+                    record.over_at = Some(at);
                     record.closed = (*why == "closes its stream").then_some(at);
                     if let Some(name) = self.names.get_mut(&record.name) {
                         name.open = name.open.saturating_sub(1);
@@ -134,16 +144,57 @@ impl Hub {
             sent: Vec::new(),
             closed: None,
             over: false,
+            over_at: None,
+            heir: None,
             doubtful: self.unreliable.contains(who),
         };
         self.records.insert(publication.clone(), record);
         let here = self.connections.entry(who.into()).or_default();
         here.push(publication.clone());
+        self.last_asked.insert(who.into(), publication.clone());
         let before = self.asked.insert(who.into(), publication);
         let before = before.and_then(|before| self.records.get(&before));
         if let Some(name) = before.and_then(|before| self.names.get_mut(&before.name)) {
             name.open = name.open.saturating_sub(1);
         }
+    }
+
+    /// If it had the name: it was taken over, by whom can be said if only one has asked since.
+    fn loses_its_name(&mut self, who: &str) {
+        let Some(mine) = self.last_asked.get(who) else {
+            return;
+        };
+        let Some(record) = self.records.get(mine).filter(|record| !record.crowded) else {
+            return;
+        };
+        let ask = record.ask;
+        let mut later = self.records.iter();
+        let later: Vec<_> = later
+            .by_ref()
+            .filter(|(_, other)| other.name == record.name && other.ask > ask)
+            .map(|(publication, _)| publication.clone())
+            .collect();
+        if let ([heir], Some(record)) = (&later[..], self.records.get_mut(mine)) {
+            record.heir = Some(heir.clone());
+        }
+    }
+
+    /// Who took the name of a publication over, if that is sure.
+    pub(super) fn heir(&self, publication: &Publication) -> Option<&Publication> {
+        self.records.get(publication)?.heir.as_ref()
+    }
+
+    /// When a publisher vanished without closing its stream, if it did, and nobody else has asked for its name.
+    pub(super) fn vanished(&self, publication: &Publication) -> Option<Instant> {
+        let record = self.records.get(publication)?;
+        let alone = record.closed.is_none() && !self.is_contested(publication);
+        record.over_at.filter(|_| alone)
+    }
+
+    /// Whether it closed its stream, so that players must be told.
+    pub(super) fn has_closed(&self, publication: &Publication) -> bool {
+        let record = self.records.get(publication);
+        record.is_none_or(|record| record.closed.is_some())
     }
 
     /// What `who` has sent on its present connection, and what it still sends there, may be lost.

@@ -199,6 +199,8 @@ mod testing {
             start: 0,
             headers_every: 0,
             tracks,
+            jumps: Default::default(),
+            zero_headers: false,
         }
     }
 

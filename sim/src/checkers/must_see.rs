@@ -458,6 +458,8 @@ mod tests {
                 per_address: None,
                 downstream: 65_536,
                 drain: Duration::from_secs(1),
+                on_conflict: millstream::config::OnConflict::Refuse,
+                grace: Duration::ZERO,
             };
             history.see("world", &Observation::Climate(climate));
             if bob_waits {

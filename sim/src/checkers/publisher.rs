@@ -3,30 +3,68 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use millstream::config::OnConflict;
+use millstream::time::{Duration, Instant};
+
 use super::Checker;
+use super::climate::Climate;
 use crate::journal::Observation;
 
 /// Invariant 6 of the reference. A client holds a name from the moment it is told so until it, or either
-/// end of its connection, lets go.
+/// end of its connection, lets go. Where names are taken over, the first of two is told so soon.
 #[derive(Default)]
 pub struct OnePublisher {
     /// Name → who holds it.
     holders: BTreeMap<Rc<str>, String>,
     /// Who has let go and not asked again: a permission still on its way to them counts no more.
     gone: BTreeSet<String>,
+    /// What becomes of the second publisher of a name.
+    climate: Option<Climate>,
+    /// Who was allowed to publish what it asked for last.
+    allowed: BTreeSet<String>,
+    /// Whose name somebody else was given, and when: it is to be told.
+    displaced: BTreeMap<String, Instant>,
     /// Whose present connection a fault has ended: the server's word on it, still under way, counts no more.
     cut_off: BTreeSet<String>,
     exercised: u64,
+    takeovers: u64,
 }
+
+/// By then one whose name was taken over has heard of it.
+const TOLD: Duration = Duration::from_secs(5);
 
 impl Checker for OnePublisher {
     fn name(&self) -> &'static str {
         "one publisher a name"
     }
 
-    fn observe(&mut self, who: &str, seen: &Observation) -> Result<(), String> {
+    fn observe_at(&mut self, at: Instant, who: &str, seen: &Observation) -> Result<(), String> {
+        let takes_over = self
+            .climate
+            .is_some_and(|climate| climate.on_conflict != OnConflict::Refuse);
         match seen {
+            Observation::Climate(climate) => self.climate = Some(*climate),
+            Observation::Told { code } if code == "NetStream.Publish.BadName" => {
+                self.takeovers += u64::from(self.allowed.remove(who));
+                self.displaced.remove(who);
+                if self.holders.values().any(|holder| holder == who) {
+                    // Its permission came late: it was the first of two, not the second.
+                    self.displaced.clear();
+                }
+                self.holders.retain(|_, holder| holder != who);
+            }
+            Observation::Stands { .. } => {
+                if let Some(since) = self.displaced.get(who)
+                    && self.climate.is_some_and(|climate| climate.steady)
+                    && *since + TOLD < at
+                {
+                    return Err(format!(
+                        "{who} has not been told who publishes its name now"
+                    ));
+                }
+            }
             Observation::Connected | Observation::AsksToPublish { .. } => {
+                self.allowed.remove(who);
                 self.gone.remove(who);
             }
             Observation::Dials => {
@@ -39,11 +77,18 @@ impl Checker for OnePublisher {
                 if !self.gone.contains(who) && !self.cut_off.contains(who) =>
             {
                 self.exercised += 1;
-                if let Some(holder) = self.holders.insert(name.clone(), who.into()) {
+                self.allowed.insert(who.into());
+                let holder = self.holders.insert(name.clone(), who.into());
+                if let Some(holder) = holder.filter(|holder| !takes_over || holder != who) {
+                    if takes_over {
+                        self.displaced.insert(holder, at);
+                        return Ok(());
+                    }
                     return Err(format!("{who} may publish {name} while {holder} does"));
                 }
             }
             Observation::LetsGo { .. } => {
+                self.displaced.remove(who);
                 self.gone.insert(who.into());
                 self.holders.retain(|_, holder| holder != who);
             }
@@ -55,12 +100,20 @@ impl Checker for OnePublisher {
     fn exercised(&self) -> u64 {
         self.exercised
     }
+
+    fn special_cases(&self) -> Vec<(&'static str, u64)> {
+        vec![("publishers whose name was taken over", self.takeovers)]
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::name;
     use super::*;
+
+    fn see(checker: &mut OnePublisher, who: &str, seen: &Observation) -> Result<(), String> {
+        checker.observe_at(Instant::ZERO, who, seen)
+    }
 
     #[test]
     fn one_after_the_other_passes_and_two_at_once_are_found() {
@@ -71,18 +124,18 @@ mod tests {
         };
         let lets_go = Observation::LetsGo { why: "closed" };
         let mut checker = OnePublisher::default();
-        assert_eq!(checker.observe("alice", &publishes), Ok(()));
-        assert_eq!(checker.observe("bob", &lets_go), Ok(()));
-        assert_eq!(checker.observe("alice", &lets_go), Ok(()));
-        assert_eq!(checker.observe("bob", &asks), Ok(()));
-        assert_eq!(checker.observe("bob", &publishes), Ok(()));
+        assert_eq!(see(&mut checker, "alice", &publishes), Ok(()));
+        assert_eq!(see(&mut checker, "bob", &lets_go), Ok(()));
+        assert_eq!(see(&mut checker, "alice", &lets_go), Ok(()));
+        assert_eq!(see(&mut checker, "bob", &asks), Ok(()));
+        assert_eq!(see(&mut checker, "bob", &publishes), Ok(()));
         assert_eq!(
-            checker.observe("alice", &publishes),
+            see(&mut checker, "alice", &publishes),
             Ok(()),
             "came too late"
         );
-        assert_eq!(checker.observe("alice", &asks), Ok(()));
-        assert!(checker.observe("alice", &publishes).is_err());
+        assert_eq!(see(&mut checker, "alice", &asks), Ok(()));
+        assert!(see(&mut checker, "alice", &publishes).is_err());
         assert_eq!(checker.exercised(), 3);
     }
 }

@@ -92,6 +92,8 @@ mod tests {
             few_streams: None,
             per_address: None,
             downstream: 65_536,
+            on_conflict: millstream::config::OnConflict::Refuse,
+            grace: Duration::ZERO,
             drain: Duration::from_secs(1),
         };
         let mut see = |at, who, seen: &Observation| checker.observe_at(at, who, seen);

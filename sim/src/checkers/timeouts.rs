@@ -27,7 +27,8 @@ struct Client {
     dialled: Instant,
     /// Since when it has had nothing to do, as far as it knows.
     idle: Option<Instant>,
-    publishes: bool,
+    /// Since when it publishes; or when it last sent something of that, pings answered and parts of messages left out.
+    publishes: Option<Instant>,
     plays: Option<Rc<str>>,
     /// It does not read: since when, and how much had been sent of what it plays.
     deaf: Option<(Instant, u64)>,
@@ -47,7 +48,7 @@ impl Client {
         Self {
             dialled: at,
             idle: Some(at),
-            publishes: false,
+            publishes: None,
             plays: None,
             deaf: None,
             blocked: None,
@@ -74,8 +75,8 @@ impl Client {
         if sent < HANDSHAKE {
             return Some(("a handshake", self.dialled + limits::HANDSHAKE_TIME));
         }
-        if self.publishes {
-            return Some(("a silent publisher", last_sent + limits::PUBLISHER_IDLE));
+        if let Some(last_media) = self.publishes {
+            return Some(("a silent publisher", last_media + limits::PUBLISHER_IDLE));
         }
         // The handshake may have taken all its time.
         let idle = self
@@ -92,6 +93,9 @@ impl Checker for Timeouts {
 
     fn observe_at(&mut self, at: Instant, who: &str, seen: &Observation) -> Result<(), String> {
         if let Observation::Sent { name, frame, .. } = seen {
+            if let Some(client) = self.clients.get_mut(who) {
+                client.publishes = client.publishes.map(|_| at);
+            }
             return self.sends(at, name, frame.payload.len() as u64);
         }
         match seen {
@@ -113,7 +117,7 @@ impl Checker for Timeouts {
             Observation::AsksToPublish { .. } | Observation::AsksToPlay { .. } => {
                 client.idle = None
             }
-            Observation::Publishes { .. } => client.publishes = true,
+            Observation::Publishes { .. } => client.publishes = Some(at),
             Observation::Plays { name } => {
                 client.plays = Some(name.clone());
                 client.idle = None;
@@ -121,7 +125,7 @@ impl Checker for Timeouts {
             Observation::LetsGo {
                 why: "closes its stream",
             } => {
-                client.publishes = false;
+                client.publishes = None;
                 client.plays = None;
                 client.idle = Some(at);
             }
@@ -225,6 +229,8 @@ mod tests {
             per_address: None,
             downstream: 100,
             drain: Duration::ZERO,
+            on_conflict: millstream::config::OnConflict::Refuse,
+            grace: Duration::ZERO,
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use millstream::config::OnConflict;
+
 use crate::media::Tracks;
 use crate::scenario::{
     Connect, CutKind, GarbageKind, LinkChange, Scenario, Script, SendMedia, Step, Tell,
@@ -114,6 +116,10 @@ fn of_media(media: &SendMedia, found: &mut Found) {
         "start near 2^32",
     );
     note(found, media.picture_ms > 0x00ff_ffff, "leaping time");
+    note(found, !media.jumps.is_empty(), "jumping time");
+    let late = media.jumps.iter().any(|jump| jump.lag_ms > 0);
+    note(found, late, "time that jumps for pictures later");
+    note(found, media.zero_headers, "headers with time 0");
     note(found, media.aggregate > 0, "aggregates");
     note(found, media.headers_every > 0, "changing headers");
     note(found, !media.paced, "burst");
@@ -195,6 +201,10 @@ fn of_world(scenario: &Scenario, found: &mut Found) {
     note(found, server.merge_ms.is_some(), "merged frames");
     note(found, server.connections.is_some(), "flood");
     note(found, server.few.is_some(), "few streams");
+    let conflict = server.on_conflict();
+    note(found, conflict == OnConflict::Takeover, "names taken over");
+    let resumes = conflict == OnConflict::Resume;
+    note(found, resumes, "publishers that may come back");
     note(found, server.chunk_size == Some(1), "chunks of one byte");
     let calm = scenario
         .clients
@@ -231,7 +241,7 @@ mod tests {
         }
         let mean = scripts as f64 / SEEDS as f64;
         println!("{mean} scripts a seed, drawn in {} us", cost.as_micros());
-        assert_eq!(counts.len(), 65, "as many as are named above");
+        assert_eq!(counts.len(), 70, "as many as are named above");
         for (what, count) in counts {
             assert!(
                 (2.0..60.0).contains(&percent(count)),

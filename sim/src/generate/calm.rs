@@ -90,6 +90,69 @@ fn publisher(swarm: Swarm) -> impl Strategy<Value = Role> {
     )
 }
 
+/// A publisher that vanishes and comes back, or two that publish one name, and who watches all of that.
+pub(super) fn successions(swarm: Swarm) -> BoxedStrategy<Vec<Role>> {
+    let piece = |until_ms: u32| {
+        (1_u32..12, media(swarm)).prop_map(move |(gop, media)| {
+            Step::SendMedia(SendMedia {
+                frames: 100_000,
+                until_ms,
+                gop,
+                paced: true,
+                picture_ms: 40,
+                picture_bytes: 300,
+                audio_ms: media.audio_ms.max(20),
+                ..media
+            })
+        })
+    };
+    let publishes = || {
+        let stream = Stream {
+            name: "succession".into(),
+            may_be_refused: true,
+        };
+        [Step::Connect(Connect::default()), Step::Publish(stream)]
+    };
+    let returns = (piece(1_200), wait(1..1_500), any::<bool>(), piece(2_000)).prop_map(
+        move |(first, wait, aborts, second)| {
+            let mut steps = publishes().to_vec();
+            let vanishes = if aborts { Step::Abort } else { Step::HalfClose };
+            steps.extend([first, vanishes, wait]);
+            steps.extend(publishes());
+            steps.extend([second, Step::Close]);
+            vec![Role::new("calm-returner", 400, steps)]
+        },
+    );
+    let rivals =
+        (piece(2_500), 700_u64..2_000, piece(2_000)).prop_map(move |(first, start_ms, second)| {
+            [(400, first), (start_ms, second)]
+                .map(|(start_ms, media)| {
+                    let mut steps = publishes().to_vec();
+                    steps.extend([media, Step::Close]);
+                    Role::new("calm-rival", start_ms, steps)
+                })
+                .to_vec()
+        });
+    let watcher = (20_u64..300).prop_map(|start_ms| {
+        let stream = Stream {
+            name: "succession".into(),
+            may_be_refused: false,
+        };
+        let mut steps = vec![Step::Connect(Connect::default()), Step::Play(stream)];
+        steps.extend([
+            Step::WaitMs(2_500),
+            Step::WaitMs(1_500),
+            Step::WaitMs(4_000),
+        ]);
+        steps.push(Step::Close);
+        Role::new("calm-watcher", start_ms, steps)
+    });
+    let publishers = prop_oneof![returns.boxed(), rivals.boxed()];
+    (publishers, vec(watcher, 1..4))
+        .prop_map(|(publishers, watchers)| [publishers, watchers].concat())
+        .boxed()
+}
+
 fn viewer() -> impl Strategy<Value = Role> {
     let enough = Step::WaitForFrames(Wait {
         // More than all headers it may get while it waits for a keyframe.

@@ -120,6 +120,7 @@ fn assemble(seed: u64, swarm: Swarm, mood: Mood, stage: Stage, roles: Vec<Role>)
     if mood != Mood::Wild {
         trouble::spare(&mut scenario, &mut rng);
     }
+    trouble::conflicts(&mut scenario, &mut rng);
     if mood == Mood::Calm {
         few::come(&mut scenario, &mut rng);
         flood::come(&mut scenario, &mut rng);
@@ -156,7 +157,10 @@ fn roles(swarm: Swarm, mood: Mood) -> impl Strategy<Value = Vec<Role>> {
     }
     match mood {
         Mood::Wild => {}
-        Mood::Calm => groups.push(calm::roles(swarm)),
+        Mood::Calm => {
+            groups.push(calm::roles(swarm));
+            groups.push(prop_oneof![Just(Vec::new()).boxed(), calm::successions(swarm)].boxed());
+        }
         Mood::Long => {
             groups.push(strangers::sleepers(swarm));
             groups.push(prop_oneof![Just(Vec::new()).boxed(), strangers::stalled()].boxed());
@@ -215,6 +219,8 @@ fn server(mood: Mood) -> impl Strategy<Value = ServerConfig> {
                     connects_per_second: None,
                     window_ack_size,
                     drain_ms,
+                    on_conflict: None,
+                    grace_ms: None,
                 }
             },
         )

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::{Select, select};
 
 use super::swarm::{Kind, Swarm};
-use crate::media::Tracks;
+use crate::media::{JUMPS, TimeJump, Tracks};
 use crate::scenario::{
     Chunking, Connect, Cut, CutKind, Garbage, GarbageKind, SendMedia, Step, Stream, Tell,
 };
@@ -108,7 +108,11 @@ pub(super) fn media(swarm: Swarm) -> impl Strategy<Value = SendMedia> {
         tracks,
         pick(starts),
         proptest::bool::weighted(if floods { 0.4 } else { 1.0 }),
-        swarm.sometimes(Kind::Timestamps, 0.1),
+        (
+            swarm.sometimes(Kind::Timestamps, 0.1),
+            jumps(swarm),
+            swarm.sometimes(Kind::Changes, 0.4),
+        ),
         pick(aggregates),
         chunking(swarm),
     )
@@ -121,7 +125,7 @@ pub(super) fn media(swarm: Swarm) -> impl Strategy<Value = SendMedia> {
                 tracks,
                 start,
                 paced,
-                leaps,
+                (leaps, jumps, zero_headers),
                 together,
                 chunking,
             )| {
@@ -136,6 +140,9 @@ pub(super) fn media(swarm: Swarm) -> impl Strategy<Value = SendMedia> {
                     headers_every,
                     tracks,
                     first_timestamp: start,
+                    jumps: jumps_of(start, jumps),
+                    // Just before the clock goes round, 0 lies ahead.
+                    zero_headers: zero_headers && start < 0x8000_0000,
                     paced,
                     aggregate: if chunking == Chunking::default() {
                         together
@@ -146,6 +153,7 @@ pub(super) fn media(swarm: Swarm) -> impl Strategy<Value = SendMedia> {
                     ..SendMedia::default()
                 };
                 if leaps {
+                    media.jumps.clear();
                     // From one picture to the next more than 24 bits of milliseconds, and no sound between.
                     media.picture_ms = LEAP_MS;
                     media.audio_ms = 0;
@@ -190,6 +198,53 @@ fn times(swarm: Swarm) -> [&'static [u32]; 2] {
             false => &[0],
         },
     ]
+}
+
+/// What a publisher's time does: when, by how much or (without) to 0, and how much later for pictures.
+type Jump = (u32, Option<i32>, u32);
+
+fn jumps(swarm: Swarm) -> BoxedStrategy<Vec<Jump>> {
+    if !swarm.has(Kind::Timestamps) {
+        return Just(Vec::new()).boxed();
+    }
+    let hour = 3_600_000;
+    // Far enough for nothing else to explain them: no gap between two frames is half as long.
+    let by = select(vec![
+        None,
+        None,
+        Some(60_000),
+        Some(hour),
+        Some(-60_000),
+        Some(-hour),
+        Some(0x0100_0000),
+        Some(-0x0100_0000),
+    ]);
+    let one = (50_u32..1_200, by, pick(&[0, 0, 20, 60, 150]));
+    prop_oneof![1 => Just(Vec::new()), 1 => proptest::collection::vec(one, 1..=JUMPS)].boxed()
+}
+
+/// Their sum, should there be several, is far from 0 as well.
+fn jumps_of(start: u32, mut jumps: Vec<Jump>) -> Vec<TimeJump> {
+    jumps.sort_by_key(|(at_ms, ..)| *at_ms);
+    let mut time = start;
+    let mut last = 0;
+    let jumps = jumps.into_iter().map(|(at_ms, by_ms, lag_ms)| {
+        // Pictures of before the one have jumped before sound does at the next.
+        let at_ms = at_ms.max(last + 400);
+        last = at_ms;
+        let now = time.wrapping_add(at_ms);
+        let to_zero = 0_u32.wrapping_sub(now).cast_signed();
+        // From a small time to 0 is no more than a step back.
+        let small = to_zero.unsigned_abs() < 60_000;
+        let by_ms = by_ms.unwrap_or(if small { -60_000 } else { to_zero });
+        time = time.wrapping_add_signed(by_ms);
+        TimeJump {
+            at_ms,
+            by_ms,
+            lag_ms,
+        }
+    });
+    jumps.collect()
 }
 
 /// 4.66 hours and a little: more than a delta of 24 bits can say.

@@ -74,12 +74,26 @@ fn sleeper(swarm: Swarm) -> BoxedStrategy<Steps> {
             Step::WaitMs(35_500),
         ]
     });
+    // The header of a picture of 64 KiB, and then a byte of it now and then.
+    let picture = vec![0x3a, 0, 0, 0, 1, 0, 0, 9, 1, 0, 0, 0, 0x27];
+    let dribbler = media(swarm).prop_map(move |media| {
+        let mut steps = vec![
+            connect(),
+            Step::Publish(named("sleepy")),
+            Step::SendMedia(media),
+            Step::Raw(picture.clone()),
+        ];
+        for _ in 0..9 {
+            steps.extend([Step::WaitMs(4_000), Step::Raw(vec![1])]);
+        }
+        steps
+    });
     let player = Just(vec![
         connect(),
         Step::Play(named("sleepy")),
         Step::WaitMs(35_500),
     ]);
-    prop_oneof![1 => half, 2 => idle, 1 => publisher, 1 => player]
+    prop_oneof![1 => half, 2 => idle, 1 => publisher, 1 => dribbler, 1 => player]
         .prop_map(|mut steps| {
             steps.push(Step::Abort);
             steps

@@ -6,7 +6,7 @@ use crate::clocks::{Clocks, WallJump};
 use crate::faults::FaultConfig;
 use crate::generate::Kind;
 use crate::order::OrderKind;
-use crate::scenario::{LinkChange, LinkEvent, Mail, Network, Outage, Scenario};
+use crate::scenario::{Conflict, LinkChange, LinkEvent, Mail, Network, Outage, Scenario};
 use crate::seed::happens;
 
 /// Draws what goes wrong in `scenario`, which has scripts and settings. About one in five is left without faults.
@@ -52,6 +52,19 @@ pub(super) fn strike(scenario: &mut Scenario, rng: &mut Rng) {
         stop(scenario, rng);
     }
     scenario.server.merge_ms = merge(rng);
+}
+
+/// What becomes of two publishers of one name.
+pub(super) fn conflicts(scenario: &mut Scenario, rng: &mut Rng) {
+    let meet = [Kind::Handovers, Kind::Storms, Kind::Duplicates];
+    let meets = meet.iter().any(|kind| scenario.swarm.contains(kind));
+    if happens(rng, if meets { 0.6 } else { 0.4 }) {
+        scenario.server.on_conflict = Some(*pick(
+            rng,
+            &[Conflict::Takeover, Conflict::Resume, Conflict::Resume],
+        ));
+        scenario.server.grace_ms = Some(*pick(rng, &[0, 200, 1_000, 3_000, 3_000]));
+    }
 }
 
 /// Whether frames leave in company.

@@ -1,6 +1,7 @@
 //! The server's settings in a scenario.
 
-use millstream::config::{AppSettings, AppTable, Missing};
+use millstream::config::{AppSettings, AppTable, Missing, OnConflict};
+use millstream::limits;
 use millstream::server::Settings;
 use millstream::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,24 @@ pub struct ServerConfig {
     /// How long a graceful stop waits, milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain_ms: Option<u64>,
+    /// What becomes of the second publisher of a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_conflict: Option<Conflict>,
+    /// How long a stream waits for a publisher that vanished, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace_ms: Option<u64>,
+}
+
+/// The server's [`OnConflict`], as a file has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conflict {
+    /// It is refused.
+    Refuse,
+    /// It takes the name over.
+    Takeover,
+    /// The same, and one that vanished may come back.
+    Resume,
 }
 
 /// What the application `few` has of its own.
@@ -65,6 +84,8 @@ impl ServerConfig {
         set(&mut settings.ring_frames, self.ring_frames);
         set(&mut settings.mailbox_backlog, self.mailbox_backlog);
         set(&mut every.merge, self.merge_ms.map(millis));
+        every.on_conflict = self.on_conflict();
+        every.grace = self.grace();
         let limits = &mut settings.limits;
         set(&mut limits.connections, self.connections);
         set(
@@ -88,6 +109,25 @@ impl ServerConfig {
             settings.applications.insert("few", few);
         }
         settings
+    }
+
+    /// The policy.
+    pub fn on_conflict(&self) -> OnConflict {
+        match self.on_conflict {
+            None | Some(Conflict::Refuse) => OnConflict::Refuse,
+            Some(Conflict::Takeover) => OnConflict::Takeover,
+            Some(Conflict::Resume) => OnConflict::Resume,
+        }
+    }
+
+    /// How long a stream waits for its publisher: not at all, unless it may come back.
+    pub fn grace(&self) -> Duration {
+        match self.on_conflict() {
+            OnConflict::Resume => self
+                .grace_ms
+                .map_or(limits::GRACE_DEFAULT, Duration::from_millis),
+            _ => Duration::ZERO,
+        }
     }
 }
 

@@ -36,6 +36,32 @@ fn live(gop_cache: usize) -> Stream {
 }
 
 #[test]
+fn a_publishers_time_is_repaired_and_what_other_shards_sent_is_not() {
+    let mut stream = Stream::new(100);
+    stream.begin(None, Instant::ZERO);
+    let times = |stream: &Stream| -> Vec<u32> {
+        let frames = stream.ring().items_from(0).filter_map(Item::frame);
+        frames.map(|frame| frame.message.timestamp().0).collect()
+    };
+    for (kind, at, payload) in [
+        (MediaKind::Video, 900_000, KEY),
+        (MediaKind::Audio, 900_010, &[0xAF, 1]),
+        (MediaKind::Data, 0, b"\x02\x00\x0aonMetaData\x05"),
+        (MediaKind::Video, 0, KEY),
+        (MediaKind::Audio, 10, &[0xAF, 1]),
+    ] {
+        assert!(stream.publish(message(kind, at, payload), Instant::ZERO));
+    }
+    let repaired = [900_000, 900_010, 900_010, 900_050, 900_060];
+    assert_eq!(times(&stream), repaired);
+    assert_eq!(stream.clock_jumps(), 1);
+    let mut elsewhere = Stream::new(100);
+    elsewhere.begin_from(stream.snapshot(), None, Instant::ZERO);
+    video(&mut elsewhere, 5, KEY);
+    assert_eq!(times(&elsewhere).last(), Some(&5), "as it came");
+}
+
+#[test]
 fn a_joiner_gets_headers_then_the_newest_gop() {
     let mut stream = live(100);
     for at in [40, 80, 120] {

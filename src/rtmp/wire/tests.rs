@@ -111,5 +111,17 @@ proptest! {
         let new = WireMessage::new(kind, other, &payload, chunk_size);
         prop_assert_eq!(restamped.bytes(), new.bytes());
         prop_assert_eq!(restamped.timestamp(), other);
+
+        let shared = wire.clone().moved_to(other);
+        prop_assert_eq!(shared.bytes(), new.bytes());
+        prop_assert_eq!(wire.timestamp(), time, "who shares it sees nothing of that");
+        let at = wire.bytes().as_ptr();
+        let header = wire.header_len();
+        drop(restamped);
+        drop(bytes);
+        let alone = wire.moved_to(other);
+        prop_assert_eq!(alone.bytes(), new.bytes());
+        prop_assert_eq!(alone.timestamp(), other);
+        prop_assert_eq!(alone.bytes().as_ptr() == at, alone.header_len() == header, "copied only if it must be");
     }
 }

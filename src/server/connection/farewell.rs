@@ -10,6 +10,7 @@ use futures_lite::future::yield_now;
 use super::{Connection, Role};
 use crate::limits;
 use crate::planted::{Bug, planted};
+use crate::rtmp::session::Status;
 use crate::rtmp::session::server::{SessionError, play_stopped};
 use crate::runtime::{Conn, Runtime};
 
@@ -25,6 +26,8 @@ pub(super) enum Close {
     Late(&'static str),
     /// We turned it away, and told it.
     Refused(String),
+    /// Somebody else publishes its name now, and it was told.
+    TakenOver(String),
     /// The server stops.
     Drained,
 }
@@ -32,7 +35,7 @@ pub(super) enum Close {
 impl Close {
     /// Whether the peer is owed the rest of what we said.
     fn is_polite(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::Drained)
+        matches!(self, Self::Refused(_) | Self::TakenOver(_) | Self::Drained)
     }
 }
 
@@ -44,6 +47,7 @@ impl fmt::Display for Close {
             Self::Protocol(error) => write!(f, "{error}"),
             Self::Late(rule) => write!(f, "the peer was too slow: {rule}"),
             Self::Refused(what) => write!(f, "refused: {what}"),
+            Self::TakenOver(what) => f.write_str(what),
             Self::Drained => f.write_str("the server is stopping"),
         }
     }
@@ -58,7 +62,7 @@ impl<R: Runtime> Connection<R> {
             match role {
                 Role::Publish(publication) => {
                     let key = publication.key().to_owned();
-                    drop(publication);
+                    publication.close();
                     self.session.end_publish(stream, &format!("{key}: {WHY}"));
                 }
                 Role::Play(play) => {
@@ -73,6 +77,23 @@ impl<R: Runtime> Connection<R> {
         if self.session.is_connected() {
             self.session.announce_shutdown(WHY);
         }
+    }
+
+    /// If somebody else publishes a name of this connection: tells the client, and ends. Other roles of it end as well.
+    pub(super) fn leave_taken_over(&mut self) -> Result<(), Close> {
+        let taken = self.roles.iter().find_map(|(stream, role)| match role {
+            Role::Publish(publication) if publication.is_taken_over() => Some(*stream),
+            _ => None,
+        });
+        let Some((stream, Role::Publish(publication))) =
+            taken.and_then(|stream| self.roles.remove_entry(&stream))
+        else {
+            return Ok(()); // it has let go of it by itself
+        };
+        let description = format!("{} has another publisher now", publication.key());
+        drop(publication);
+        (self.session).revoke_publish(stream, Status::PublishBadName, &description);
+        Err(Close::TakenOver(description))
     }
 
     /// Writes until this connection's players have everything or the socket is full.
@@ -93,7 +114,7 @@ impl<R: Runtime> Connection<R> {
         runtime.trace(format_args!("connection {} ends: {close}", self.id));
         let (connection, peer, sent) = (self.id, self.peer, self.outbox.sent());
         match &close {
-            Close::Protocol(_) | Close::Late(_) | Close::Refused(_) => {
+            Close::Protocol(_) | Close::Late(_) | Close::Refused(_) | Close::TakenOver(_) => {
                 tracing::warn!(connection, %peer, sent, "closed: {close}");
             }
             _ if self.roles.is_empty() => {

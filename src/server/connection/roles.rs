@@ -50,7 +50,11 @@ impl<R: Runtime> Connection<R> {
                     self.flush()?;
                     yield_now().await;
                 }
-                Event::StreamClosed { stream } => drop(self.roles.remove(&stream)),
+                Event::StreamClosed { stream } => {
+                    if let Some(Role::Publish(publication)) = self.roles.remove(&stream) {
+                        publication.close();
+                    }
+                }
                 other => self.steer(&other),
             }
             self.reply()?;
@@ -137,7 +141,7 @@ impl<R: Runtime> Connection<R> {
             (application.missing, application.wait_max)
         };
         // Boxed: every player's future would have room for what few wait for.
-        if missing == Missing::Refuse && !Box::pin(self.shard.is_published(&key)).await {
+        if missing == Missing::Refuse && !Box::pin(self.shard.is_published(&key, self.id)).await {
             let description = format!("nobody publishes {key}");
             self.session
                 .reject_play(stream, Status::PlayStreamNotFound, &description);

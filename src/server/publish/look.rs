@@ -6,6 +6,7 @@ use std::task::Poll;
 use super::{Answer, Request, Requests};
 use crate::media::directory::StreamKey;
 use crate::runtime::Runtime;
+use crate::server::event::ConnectionId;
 use crate::server::message::{ControlMessage, RequestId};
 use crate::server::shard::Shard;
 
@@ -20,11 +21,20 @@ impl Drop for Asked<'_> {
 
 impl<R: Runtime> Shard<R> {
     /// Whether `key` is published, on whichever shard: the directory's word.
-    pub(in crate::server) async fn is_published(&self, key: &StreamKey) -> bool {
+    pub(in crate::server) async fn is_published(
+        &self,
+        key: &StreamKey,
+        connection: ConnectionId,
+    ) -> bool {
         let requests = self.requests();
         let request = self.next_request();
         let waiting = &requests.waiting;
-        waiting.borrow_mut().insert(request, Request::default());
+        let question = Request {
+            connection,
+            answer: None,
+            waker: None,
+        };
+        waiting.borrow_mut().insert(request, question);
         let _asked = Asked(requests, request);
         requests.asked.set(requests.asked.get() + 1);
         self.tell_control(ControlMessage::Look {
@@ -36,6 +46,7 @@ impl<R: Runtime> Shard<R> {
             Some(Request {
                 answer: None,
                 waker,
+                ..
             }) => {
                 *waker = Some(cx.waker().clone());
                 Poll::Pending

@@ -129,5 +129,7 @@ fn shape(media: &SendMedia) -> Shape {
         start: media.first_timestamp,
         headers_every: media.headers_every,
         tracks: media.tracks,
+        jumps: std::array::from_fn(|n| media.jumps.get(n).copied().unwrap_or_default()),
+        zero_headers: media.zero_headers,
     }
 }

@@ -215,13 +215,23 @@ impl ServerSession {
     /// Graceful stop, publisher's side: onStatus NetStream.Unpublish.Success on `stream`, which has no role any more.
     /// Nothing if it did not publish.
     pub fn end_publish(&mut self, stream: MessageStreamId, description: &str) {
+        self.finish_publish(stream, Status::UnpublishSuccess, description);
+    }
+
+    /// What was accepted is taken back: onStatus, e.g. [`Status::PublishBadName`] if somebody else publishes the name now.
+    /// `stream` has no role any more. Nothing if it did not publish.
+    pub fn revoke_publish(&mut self, stream: MessageStreamId, status: Status, description: &str) {
+        self.finish_publish(stream, status, description);
+    }
+
+    fn finish_publish(&mut self, stream: MessageStreamId, status: Status, description: &str) {
         let Some(heard) = self.events.end(stream, true) else {
             return;
         };
         self.forget_role(stream, heard.role);
         if heard.publishes {
             let output = &mut self.link.output;
-            output.status(stream, Status::UnpublishSuccess, description);
+            output.status(stream, status, description);
         }
     }
 

@@ -101,6 +101,7 @@ impl ServerSession {
     }
 
     fn on_message(&mut self, message: Message) -> Result<(), SessionError> {
+        self.messages += 1;
         let Message {
             type_id,
             stream,

@@ -80,6 +80,8 @@ pub struct ServerSession {
     can_reconnect: bool,
     /// When the ping left that has not been answered.
     pinged: Option<Instant>,
+    /// Whole messages that came, those of the protocol itself left out.
+    messages: u64,
     round_trip: Option<Duration>,
     fault: Option<SessionError>,
 }
@@ -118,6 +120,7 @@ impl ServerSession {
             now: Instant::ZERO,
             can_reconnect: false,
             pinged: None,
+            messages: 0,
             round_trip: None,
             fault: None,
         }
@@ -179,6 +182,11 @@ impl ServerSession {
     /// answer none while they publish.
     pub fn round_trip(&self) -> Option<Duration> {
         self.round_trip
+    }
+
+    /// Whole messages that came: commands, data and media, but nothing that the protocol answers by itself.
+    pub fn messages(&self) -> u64 {
+        self.messages
     }
 
     /// Bytes held for partly received messages and unanswered replies (for budgets and the census).
