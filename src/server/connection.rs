@@ -117,6 +117,8 @@ struct Connection<R: Runtime> {
     waits: Vec<(Instant, MessageStreamId)>,
     timer: Option<Timer>,
     behind: bool,
+    /// The last to go.
+    _leave: Leave<R>,
 }
 
 /// Tells the shard that the task is gone, however it went.
@@ -147,7 +149,13 @@ fn session_config(settings: &Settings) -> SessionConfig {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve<R: Runtime>(shard: Shard<R>, guest: Guest<R::Conn>) {
+///
+/// What it is made of is joined before the future begins: an `async fn` keeps its arguments beside what becomes of them,
+/// for the whole life of the connection.
+pub(super) fn serve<R: Runtime>(
+    shard: Shard<R>,
+    guest: Guest<R::Conn>,
+) -> impl Future<Output = ()> + 'static {
     let Guest {
         conn,
         handle,
@@ -155,7 +163,6 @@ pub(super) async fn serve<R: Runtime>(shard: Shard<R>, guest: Guest<R::Conn>) {
         peer,
         ticket,
     } = guest;
-    let _leave = Leave(shard.clone(), id);
     let runtime = shard.runtime().clone();
     let config = session_config(&shard.settings());
     let nonce = runtime.entropy("handshake").u64(..);
@@ -168,6 +175,7 @@ pub(super) async fn serve<R: Runtime>(shard: Shard<R>, guest: Guest<R::Conn>) {
         waits: Vec::new(),
         timer: None,
         behind: false,
+        _leave: Leave(shard.clone(), id),
         shard,
         handle,
         id,
@@ -175,12 +183,14 @@ pub(super) async fn serve<R: Runtime>(shard: Shard<R>, guest: Guest<R::Conn>) {
         ticket,
     };
     tracing::debug!(connection = id, %peer, "accepted");
-    let close = match connection.run().await {
-        Ok(never) => match never {},
-        Err(close) => close,
-    };
-    // Boxed: what a connection needs at its end is not to be kept for its whole life.
-    Box::pin(connection.finish(close)).await;
+    async move {
+        let close = match connection.run().await {
+            Ok(never) => match never {},
+            Err(close) => close,
+        };
+        // Boxed: what a connection needs at its end is not to be kept for its whole life.
+        Box::pin(connection.finish(close)).await;
+    }
 }
 
 impl<R: Runtime> Connection<R> {
