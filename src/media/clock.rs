@@ -141,10 +141,10 @@ impl Clock {
 
     /// Another publication goes on where this one ends, whatever its publisher's time is.
     pub fn next_publication(&mut self) {
-        self.anchored = planted(Bug::OffsetForgottenOnTakeover);
-        if self.anchored {
+        if planted(Bug::OffsetForgottenOnTakeover) {
             *self = Self::default();
         }
+        self.anchored = false;
         self.jumps = 0;
         self.head = self.head.max(self.shown);
         for track in [&mut self.audio, &mut self.video].into_iter().flatten() {
