@@ -114,17 +114,15 @@ impl Clock {
         let Some(head) = self.head else {
             return nearest(time, self.offset, self.shown.unwrap_or(i64::from(time.0)));
         };
-        let track = self.track(kind).flatten();
+        // What a track was in the publication before says nothing: this one may not have it.
+        let track = self.track(kind).flatten().filter(|track| !track.stale);
         let newest = track.map_or(head, |track| track.newest);
         let reached = newest.max(track.map_or(head, |track| head + track.lead));
         if !self.anchored {
             return reached; // behind all of the publication before, and before anything of this one
         }
         let most = millis(limits::CLOCK_BACK);
-        let offsets = [
-            track.filter(|track| !track.stale).map(|track| track.offset),
-            Some(self.offset),
-        ];
+        let offsets = [track.map(|track| track.offset), Some(self.offset)];
         let near = |offset: u32| {
             let place = nearest(time, offset, newest);
             (newest - back..=reached + most)
@@ -143,10 +141,10 @@ impl Clock {
 
     /// Another publication goes on where this one ends, whatever its publisher's time is.
     pub fn next_publication(&mut self) {
-        self.anchored = planted(Bug::OffsetForgottenOnTakeover);
-        if self.anchored {
+        if planted(Bug::OffsetForgottenOnTakeover) {
             *self = Self::default();
         }
+        self.anchored = false;
         self.jumps = 0;
         self.head = self.head.max(self.shown);
         for track in [&mut self.audio, &mut self.video].into_iter().flatten() {

@@ -40,6 +40,9 @@ pub(super) struct Graces {
     waker: RefCell<Option<Waker>>,
 }
 
+/// A timer, and what it is set to.
+type Alarm = (Instant, Pin<Box<dyn Future<Output = ()>>>);
+
 #[derive(Clone)]
 struct Grace {
     until: Instant,
@@ -207,7 +210,7 @@ impl<R: Runtime> Shard<R> {
 
     /// Ends what nobody came back to in time. Runs as long as the shard.
     pub(super) async fn keep_graces(self) {
-        let mut timer: Option<(Instant, Pin<Box<dyn Future<Output = ()>>>)> = None;
+        let mut timer: Option<Alarm> = None;
         poll_fn(|cx| {
             *self.graces().waker.borrow_mut() = Some(cx.waker().clone());
             loop {

@@ -286,47 +286,20 @@ impl<R: Runtime> Shard<R> {
         }
         let stream = self.stream(key);
         let resumes = heritage.as_ref().is_some_and(|heritage| heritage.quiet);
-        {
-            let now = self.runtime().now();
-            let state = &mut *stream.state.borrow_mut();
-            let quiet = resumes && state.media.is_live();
-            if !quiet {
-                // A lease elsewhere has ended, or this one would not be granted: its last word may still be on its way.
-                self.end_remote(&stream.key, state);
-            }
-            state.configure(key, &self.settings());
-            let audience = audience
-                .into_iter()
-                .filter(|subscriber| subscriber.shard != self.id())
-                .map(|subscriber| Listener {
-                    subscriber,
-                    missed: None,
-                })
-                .collect();
-            state.newest = publication;
-            state.source = Source::Local(Local {
-                publication,
-                connection: asker.unwrap_or_default(),
-                lost: false,
-                audience,
-                batch: Vec::new(),
-            });
-            let told = !state.players.is_empty() && !quiet;
-            let notice = told.then(|| {
-                notice_for(
-                    NoticeKind::Began,
-                    1,
-                    key.as_str(),
-                    self.settings().chunk_size,
-                )
-            });
-            if !(quiet && planted(Bug::ResumeKeepsOldHeaders)) {
-                state.media.begin(notice, now);
-            }
-            if let Some(heritage) = heritage {
-                state.media.inherit(heritage.clock);
-            }
-        }
+        let audience = audience.into_iter();
+        let audience = audience.filter(|subscriber| subscriber.shard != self.id());
+        let listeners = audience.map(|subscriber| Listener {
+            subscriber,
+            missed: None,
+        });
+        let local = Local {
+            publication,
+            connection: asker.unwrap_or_default(),
+            lost: false,
+            audience: listeners.collect(),
+            batch: Vec::new(),
+        };
+        self.take_up(&stream, local, heritage);
         let beginning = if resumes {
             Beginning::Resumption
         } else {
@@ -342,6 +315,29 @@ impl<R: Runtime> Shard<R> {
         stream.deliver_new(self.runtime());
         if asker.is_none() {
             self.end_publication(&stream, publication);
+        }
+    }
+
+    /// The stream is published here from now on; the players here are told, unless they know of no end of it.
+    fn take_up(&self, stream: &LiveStream<R::Conn>, local: Local, heritage: Option<Box<Heritage>>) {
+        let state = &mut *stream.state.borrow_mut();
+        let resumes = heritage.as_ref().is_some_and(|heritage| heritage.quiet);
+        let quiet = resumes && state.media.is_live();
+        if !quiet {
+            // A lease elsewhere has ended, or this one would not be granted: its last word may still be on its way.
+            self.end_remote(&stream.key, state);
+        }
+        state.configure(&stream.key, &self.settings());
+        state.newest = local.publication;
+        state.source = Source::Local(local);
+        let told = !state.players.is_empty() && !quiet;
+        let (key, chunk_size) = (stream.key.as_str(), self.settings().chunk_size);
+        let notice = told.then(|| notice_for(NoticeKind::Began, 1, key, chunk_size));
+        if !(quiet && planted(Bug::ResumeKeepsOldHeaders)) {
+            state.media.begin(notice, self.runtime().now());
+        }
+        if let Some(heritage) = heritage {
+            state.media.inherit(heritage.clock);
         }
     }
 

@@ -63,6 +63,8 @@ pub(super) struct Record {
     pub(super) over: bool,
     /// When that was.
     over_at: Option<Instant>,
+    /// The server was heard to close a connection: perhaps the one before.
+    unsure: bool,
     /// Who took its name over, if that is sure.
     heir: Option<Publication>,
     /// Its connection does or suffers something that may lose frames, also later, with them still under way.
@@ -120,6 +122,7 @@ impl Hub {
                 {
                     record.over = true;
                     record.over_at = Some(at);
+                    record.unsure = matches!(*why, "the server closed" | "the connection broke");
                     record.closed = (*why == "closes its stream").then_some(at);
                     if let Some(name) = self.names.get_mut(&record.name) {
                         name.open = name.open.saturating_sub(1);
@@ -145,6 +148,7 @@ impl Hub {
             closed: None,
             over: false,
             over_at: None,
+            unsure: false,
             heir: None,
             doubtful: self.unreliable.contains(who),
         };
@@ -187,14 +191,15 @@ impl Hub {
     /// When a publisher vanished without closing its stream, if it did, and nobody else has asked for its name.
     pub(super) fn vanished(&self, publication: &Publication) -> Option<Instant> {
         let record = self.records.get(publication)?;
-        let alone = record.closed.is_none() && !self.is_contested(publication);
+        let alone = record.closed.is_none() && !record.unsure && !self.is_contested(publication);
         record.over_at.filter(|_| alone)
     }
 
     /// Whether it closed its stream, so that players must be told.
     pub(super) fn has_closed(&self, publication: &Publication) -> bool {
         let record = self.records.get(publication);
-        record.is_none_or(|record| record.closed.is_some())
+        // What a RST overtakes, the server never hears.
+        record.is_none_or(|record| record.closed.is_some() && !record.doubtful)
     }
 
     /// What `who` has sent on its present connection, and what it still sends there, may be lost.

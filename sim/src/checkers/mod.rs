@@ -237,11 +237,11 @@ mod testing {
         picks: &[usize],
     ) -> Result<(), String> {
         for (index, frame) in frames.iter().enumerate() {
-            checker.observe("alice", &sent(0, index, frame))?;
+            checker.observe_at(Instant::ZERO, "alice", &sent(0, index, frame))?;
         }
-        checker.observe("bob", &Observation::Plays { name: name() })?;
+        checker.observe_at(Instant::ZERO, "bob", &Observation::Plays { name: name() })?;
         for pick in picks {
-            checker.observe("bob", &received(&frames[*pick]))?;
+            checker.observe_at(Instant::ZERO, "bob", &received(&frames[*pick]))?;
         }
         Ok(())
     }

@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     fn judge(codes: &[&str]) -> Result<(), String> {
-        let mut checker = Notices::default();
+        let mut checker = Notices::with(Library::default());
         broadcast(&mut checker, &frames("alice", 0, 5), &[0, 3, 4])?;
         for code in codes {
             let code = format!("NetStream.Play.{code}");

@@ -24,14 +24,37 @@ pub struct OnePublisher {
     allowed: BTreeSet<String>,
     /// Whose name somebody else was given, and when: it is to be told.
     displaced: BTreeMap<String, Instant>,
+    /// Who does not read as it should on its present connection.
+    strays: BTreeSet<String>,
     /// Whose present connection a fault has ended: the server's word on it, still under way, counts no more.
     cut_off: BTreeSet<String>,
     exercised: u64,
     takeovers: u64,
 }
 
-/// By then one whose name was taken over has heard of it.
+/// By then one whose name was taken over has heard of it; where all is gentle, soon.
 const TOLD: Duration = Duration::from_secs(5);
+const SOON_TOLD: Duration = Duration::from_secs(1);
+
+impl OnePublisher {
+    /// Whether `who` has heard of it, if somebody else was given its name. One that sends may not have read yet.
+    fn has_been_told(&self, at: Instant, who: &str, sends: bool) -> Result<(), String> {
+        let (Some(since), Some(climate)) = (self.displaced.get(who), self.climate) else {
+            return Ok(());
+        };
+        let reads = !self.strays.contains(who) && !self.cut_off.contains(who);
+        let late = match sends {
+            true => climate.gentle && reads && *since + SOON_TOLD < at,
+            false => climate.steady && *since + TOLD < at,
+        };
+        match late {
+            true => Err(format!(
+                "{who} has not been told that somebody else publishes its name now"
+            )),
+            false => Ok(()),
+        }
+    }
+}
 
 impl Checker for OnePublisher {
     fn name(&self) -> &'static str {
@@ -53,21 +76,18 @@ impl Checker for OnePublisher {
                 }
                 self.holders.retain(|_, holder| holder != who);
             }
-            Observation::Stands { .. } => {
-                if let Some(since) = self.displaced.get(who)
-                    && self.climate.is_some_and(|climate| climate.steady)
-                    && *since + TOLD < at
-                {
-                    return Err(format!(
-                        "{who} has not been told who publishes its name now"
-                    ));
-                }
+            Observation::Strays { .. } => {
+                self.strays.insert(who.into());
+            }
+            Observation::Sent { .. } | Observation::Stands { .. } => {
+                return self.has_been_told(at, who, matches!(seen, Observation::Sent { .. }));
             }
             Observation::Connected | Observation::AsksToPublish { .. } => {
                 self.allowed.remove(who);
                 self.gone.remove(who);
             }
             Observation::Dials => {
+                self.strays.remove(who);
                 self.cut_off.remove(who);
             }
             Observation::Injected { .. } => {
@@ -137,5 +157,36 @@ mod tests {
         assert_eq!(see(&mut checker, "alice", &asks), Ok(()));
         assert!(see(&mut checker, "alice", &publishes).is_err());
         assert_eq!(checker.exercised(), 3);
+    }
+
+    #[test]
+    fn one_whose_name_was_taken_over_must_hear_of_it() {
+        let climate = |on_conflict| {
+            let scenario = crate::generate::scenario(0);
+            Observation::Climate(Climate {
+                on_conflict,
+                gentle: true,
+                ..Climate::of(&scenario)
+            })
+        };
+        let judge = |on_conflict, told: bool| {
+            let mut checker = OnePublisher::default();
+            see(&mut checker, "world", &climate(on_conflict))?;
+            let publishes = Observation::Publishes { name: name() };
+            see(&mut checker, "alice", &publishes)?;
+            see(&mut checker, "bob", &publishes)?;
+            if told {
+                let code = "NetStream.Publish.BadName".into();
+                see(&mut checker, "alice", &Observation::Told { code })?;
+            }
+            let frames = super::super::testing::frames("alice", 0, 1);
+            let sends = super::super::testing::sent(0, 0, &frames[0]);
+            let later = Instant::ZERO + Duration::from_secs(2);
+            checker.observe_at(later, "alice", &sends)?;
+            Ok::<u64, String>(checker.takeovers)
+        };
+        assert_eq!(judge(OnConflict::Takeover, true), Ok(1));
+        assert!(judge(OnConflict::Takeover, false).is_err());
+        assert!(judge(OnConflict::Refuse, true).is_err(), "two at once");
     }
 }

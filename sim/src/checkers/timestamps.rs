@@ -253,7 +253,7 @@ mod tests {
     }
 
     fn judge_of(frames: &[Rc<Frame>], times: &[(usize, u32)]) -> Result<(), String> {
-        let mut checker = Timestamps::default();
+        let mut checker = Timestamps::with(Library::default());
         for (index, frame) in frames.iter().enumerate() {
             checker.observe_at(Instant::ZERO, "alice", &sent(0, index, frame))?;
         }

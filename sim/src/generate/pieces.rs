@@ -152,14 +152,7 @@ pub(super) fn media(swarm: Swarm) -> impl Strategy<Value = SendMedia> {
                     chunking,
                     ..SendMedia::default()
                 };
-                if leaps {
-                    media.jumps.clear();
-                    // From one picture to the next more than 24 bits of milliseconds, and no sound between.
-                    media.picture_ms = LEAP_MS;
-                    media.audio_ms = 0;
-                    media.frames = media.frames.min(20);
-                    media.paced = false;
-                }
+                leap(&mut media, leaps);
                 media
             },
         )
@@ -198,6 +191,18 @@ fn times(swarm: Swarm) -> [&'static [u32]; 2] {
             false => &[0],
         },
     ]
+}
+
+/// From one picture to the next more than 24 bits of milliseconds, and no sound between.
+fn leap(media: &mut SendMedia, leaps: bool) {
+    if !leaps {
+        return;
+    }
+    media.jumps.clear();
+    media.picture_ms = LEAP_MS;
+    media.audio_ms = 0;
+    media.frames = media.frames.min(20);
+    media.paced = false;
 }
 
 /// What a publisher's time does: when, by how much or (without) to 0, and how much later for pictures.

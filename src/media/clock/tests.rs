@@ -258,6 +258,14 @@ fn the_next_publication_goes_on_where_the_last_one_ended() {
             "not counted: nobody's clock is broken"
         );
     }
+    // One without sound after one with it: its sound's header is of now.
+    let mut mute = Run::default();
+    mute.goes_on(0, 1_000, 0);
+    mute.clock.next_publication();
+    for n in 0..20 {
+        mute.media(VIDEO, n * 40);
+    }
+    assert_eq!(mute.header(AUDIO, 0), 980 + SEAM + 19 * 40);
     let mut short = Run::default();
     assert_eq!(
         short.header(MediaKind::Data, 1_000),
