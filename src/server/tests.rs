@@ -23,6 +23,7 @@ use crate::runtime::timer::{SharedTimers, Sleep};
 use crate::runtime::{Conn, Rng, Runtime, SocketAddr, Task};
 use crate::time::{Duration, Instant, Timestamp, WallTime};
 
+mod handover;
 mod merge;
 mod settings;
 
@@ -35,6 +36,8 @@ struct Pipe {
     /// `to_server` never runs empty: what is there is given again.
     endless: bool,
     closed: bool,
+    /// The client's FIN is behind `to_server`.
+    left: bool,
     writes: usize,
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -62,7 +65,7 @@ struct MemConn(Socket);
 impl Conn for MemConn {
     fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let pipe = &mut *self.0.lock();
-        if pipe.to_server.is_empty() {
+        if pipe.to_server.is_empty() && !pipe.left {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let len = buf.len().min(pipe.to_server.len());
@@ -93,7 +96,7 @@ impl Conn for MemConn {
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let pipe = &mut *self.0.lock();
-        if !pipe.to_server.is_empty() {
+        if !pipe.to_server.is_empty() || pipe.left {
             return Poll::Ready(Ok(()));
         }
         pipe.reader = Some(cx.waker().clone());
@@ -410,6 +413,13 @@ impl Client {
         self.socket.wake();
         machine.settle();
         self.read();
+    }
+
+    /// Closes its socket without a word.
+    fn vanish(&self, machine: &Machine) {
+        self.socket.lock().left = true;
+        self.socket.wake();
+        machine.settle();
     }
 
     fn told(&self, code: &str) -> bool {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::Config;
 
-fn settings(text: &str) -> Settings {
+pub(super) fn settings(text: &str) -> Settings {
     let mut config = Config::default();
     config.apply_toml("test", text).unwrap();
     Settings {
