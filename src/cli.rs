@@ -151,6 +151,7 @@ fn flag(key: &'static Key) -> Arg {
             .require_equals(true)
             .default_missing_value("true"),
         Kind::Whole { .. } => flag.allow_hyphen_values(true),
+        Kind::Size { .. } => flag.allow_hyphen_values(true),
         Kind::Time { .. } | Kind::Word(_) => flag,
     }
 }

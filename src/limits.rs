@@ -128,7 +128,25 @@ pub const RING_FRAMES_DEFAULT: usize = 5_000;
 /// Frames a stream's ring may be configured to hold: its index then takes some megabytes a stream.
 pub const RING_FRAMES_MAX: usize = 100_000;
 /// Bytes a stream's ring holds at most: 10 s at 25 Mbit/s.
-pub const RING_BYTES: usize = 32 * 1024 * 1024;
+pub const RING_BYTES: u64 = 32 * 1024 * 1024;
+/// Bytes a stream may be told to keep at least: less would not hold a keyframe of a small picture.
+pub const RING_BYTES_MIN: u64 = 64 * 1024;
+/// Bytes a stream may be told to keep: a minute of what cinemas get.
+pub const RING_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Bytes of frames that a server keeps for players, unless told otherwise: a thousand streams of 4 Mbit/s and 8 s each.
+pub const MEDIA_BYTES_DEFAULT: u64 = 4 * 1024 * 1024 * 1024;
+/// Bytes of frames a server may be told to keep: more than machines have.
+pub const MEDIA_BYTES_MAX: u64 = 1 << 50;
+/// The shortest lag that makes a player jump: below it every hiccup of a network would.
+pub const LATENCY_MIN: Duration = Duration::from_millis(500);
+/// How often a player may lose frames in a minute, unless told otherwise. One whose network is too slow for good loses some
+/// every [`RING_AGE`] at most, and still sees a picture at times: that is left to it.
+pub const JUMPS_PER_MINUTE: u32 = 20;
+/// The most jumps a minute that may be asked for; more is as good as no bound.
+pub const JUMPS_PER_MINUTE_MAX: u32 = 10_000;
+/// Over how long a publisher's bitrate is measured: a keyframe of a still picture, or what a network held back, is many times
+/// the rate for a second.
+pub const BITRATE_WINDOW: Duration = Duration::from_secs(5);
 /// How far back the ring reaches behind the newest GOP, so that a briefly slow player loses nothing.
 pub const RING_AGE: Duration = Duration::from_secs(5);
 /// Tracks of one message that are looked at: a track id is one byte, so that more are repetitions.
@@ -205,7 +223,7 @@ const _: () = {
     assert!(PARTIAL_RESERVE * CHUNK_STREAMS <= PARTIAL_BYTES);
     assert!(PRE_CONNECT_BYTES > 3_073 + COMMAND_BYTES as usize / 2);
     assert!(SESSION_EVENTS >= SCRATCH_BYTES && SESSION_EVENTS >= PRE_CONNECT_BYTES);
-    assert!((MESSAGE_BYTES as usize) < RING_BYTES);
+    assert!((MESSAGE_BYTES as u64) < RING_BYTES);
     assert!(RING_FRAMES_DEFAULT <= RING_FRAMES_MAX);
     assert!(MERGE_MAX.as_micros() * 4 <= RING_AGE.as_micros());
     assert!(HEADER_BYTES <= STREAM_HEADERS_BYTES);

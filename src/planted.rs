@@ -85,6 +85,7 @@ bugs! {
         "video-end-ignored" VideoEndIgnored: "A track whose video has ended goes on leading.",
         "clock-repaired-apart" ClockRepairedApart: "Where a publisher's time jumps, each track finds an offset of its own.",
         "offset-forgotten-on-takeover" OffsetForgottenOnTakeover: "The next publication's time does not go on where the last one's ended.",
+        "latency-unbounded" LatencyUnbounded: "A player that is too late goes on where it was.",
         "two-claims" TwoClaims: "A name is leased to whoever asks.",
     }
     "server" {
@@ -99,6 +100,9 @@ bugs! {
         "takeover-not-told" TakeoverNotTold: "A publisher whose name was taken over is not told.",
         "grace-never-ends" GraceNeverEnds: "A stream waits for a publisher that vanished for ever.",
         "dribble-keeps-name" DribbleKeepsName: "A publisher that sends a byte now and then, and no message, keeps its name.",
+        "pace-ignored" PaceIgnored: "A publisher may send faster than its application allows.",
+        "memory-unbounded" MemoryUnbounded: "All streams together keep more than the server may hold.",
+        "jumps-for-ever" JumpsForEver: "A player that loses frames more often than it may is not cut off.",
         "merge-too-long" MergeTooLong: "Merged frames wait far longer than they are told to.",
         "stall-never-ends" StallNeverEnds: "A peer that takes nothing any more is not cut off.",
         "cut-off-not-awaited" CutOffNotAwaited: "A stop ends before those it cut off have given back what they held.",

@@ -20,6 +20,23 @@ use crate::time::Duration;
 pub struct AppSettings {
     /// Frames a stream keeps for players that join later, at most [`limits::RING_FRAMES_MAX`]; 0 means none.
     pub gop_cache: usize,
+    /// Bytes of the same, at most [`limits::RING_BYTES_MAX`]; 0: whatever the stream keeps.
+    pub gop_cache_bytes: u64,
+    /// How old the oldest of them may be, at most [`limits::PATIENCE_MAX`]; zero: as old as the stream's oldest.
+    pub gop_cache_time: Duration,
+    /// How far behind live a joiner begins, as far as there is a keyframe: at most [`limits::RING_AGE`]. Zero: at the
+    /// newest keyframe.
+    pub behind: Duration,
+    /// How far behind live a player may fall until it jumps, at most [`limits::PATIENCE_MAX`]; zero: as far as the stream
+    /// reaches. Less than [`limits::LATENCY_MIN`] is as that.
+    pub latency_max: Duration,
+    /// Bytes that a stream keeps, within [`limits::RING_BYTES_MIN`] and [`limits::RING_BYTES_MAX`]: a player that is
+    /// further behind jumps.
+    pub player_bytes: u64,
+    /// How often a minute a player may lose frames until it is cut off; 0: as often as it likes.
+    pub jumps_per_minute: u32,
+    /// Kilobits a second that a publisher may send, over [`limits::BITRATE_WINDOW`]; 0: as many as it likes.
+    pub bitrate_max: u32,
     /// How long a frame waits at most for others that leave with it in one write, at most [`limits::MERGE_MAX`]; zero:
     /// it leaves at once. Latency for CPU: see the README.
     pub merge: Duration,
@@ -40,6 +57,13 @@ impl Default for AppSettings {
     fn default() -> Self {
         Self {
             gop_cache: limits::RING_FRAMES_DEFAULT,
+            gop_cache_bytes: 0,
+            gop_cache_time: Duration::ZERO,
+            behind: Duration::ZERO,
+            latency_max: Duration::ZERO,
+            player_bytes: limits::RING_BYTES,
+            jumps_per_minute: limits::JUMPS_PER_MINUTE,
+            bitrate_max: 0,
             merge: Duration::ZERO,
             missing: Missing::Wait,
             wait_max: Duration::ZERO,

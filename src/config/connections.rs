@@ -24,6 +24,8 @@ pub struct ConnectionLimits {
     pub publisher_idle: Duration,
     /// How long a peer may take nothing while we have something for it.
     pub write_stall: Duration,
+    /// Bytes of frames kept for players, on all shards, each of which may have its part; 0: no bound.
+    pub media_bytes: u64,
 }
 
 impl Default for ConnectionLimits {
@@ -38,6 +40,7 @@ impl Default for ConnectionLimits {
             command_time: limits::COMMAND_TIME,
             publisher_idle: limits::PUBLISHER_IDLE,
             write_stall: limits::WRITE_STALL,
+            media_bytes: limits::MEDIA_BYTES_DEFAULT,
         }
     }
 }

@@ -215,6 +215,10 @@ const fn whole(min: u64, max: u64) -> Kind {
     Kind::Whole { min, max }
 }
 
+const fn size(min: u64, max: u64) -> Kind {
+    Kind::Size { min, max }
+}
+
 const fn time(min: Duration, max: Duration) -> Kind {
     Kind::Time { min, max }
 }
@@ -366,6 +370,15 @@ pub static KEYS: &[Key] = &[
         "How long a peer may take nothing while we have something for it.",
     ),
     Key::new(
+        Section::Limits,
+        "media_bytes",
+        "SIZE",
+        size(0, limits::MEDIA_BYTES_MAX),
+        server!(limits.media_bytes),
+        "Frames kept for players in all, an equal part on each shard: beyond it the longest streams keep less, and \
+         players that need what is gone jump; 0 means no limit.",
+    ),
+    Key::new(
         Section::Logging,
         "level",
         "LEVEL",
@@ -382,6 +395,63 @@ pub static KEYS: &[Key] = &[
         whole(0, limits::RING_FRAMES_MAX as u64),
         application!(gop_cache),
         "Frames kept for players that join later; 0 means none: they begin at the next keyframe.",
+    ),
+    Key::new(
+        Section::Application,
+        "gop_cache_bytes",
+        "SIZE",
+        size(0, limits::RING_BYTES_MAX),
+        application!(gop_cache_bytes),
+        "No more bytes of it for one player; 0 means whatever is kept.",
+    ),
+    Key::new(
+        Section::Application,
+        "gop_cache_time",
+        "TIME",
+        time(Duration::ZERO, limits::PATIENCE_MAX),
+        application!(gop_cache_time),
+        "And nothing older; \"0s\" means whatever is kept.",
+    ),
+    Key::new(
+        Section::Application,
+        "behind",
+        "TIME",
+        time(Duration::ZERO, limits::RING_AGE),
+        application!(behind),
+        "How far behind live a player begins, at the keyframe before that: its buffer is full at once. \"0s\" means at \
+         the newest keyframe.",
+    ),
+    Key::new(
+        Section::Application,
+        "latency_max",
+        "TIME",
+        time(Duration::ZERO, limits::PATIENCE_MAX),
+        application!(latency_max),
+        "How far behind live a player may fall until it jumps to a newer keyframe; \"0s\" means as far as frames are kept.",
+    ),
+    Key::new(
+        Section::Application,
+        "player_bytes",
+        "SIZE",
+        size(limits::RING_BYTES_MIN, limits::RING_BYTES_MAX),
+        application!(player_bytes),
+        "Bytes a player may be behind until it jumps, which is what a stream keeps for all of its players together.",
+    ),
+    Key::new(
+        Section::Application,
+        "jumps_per_minute",
+        "N",
+        whole(0, limits::JUMPS_PER_MINUTE_MAX as u64),
+        application!(jumps_per_minute),
+        "How often a player may lose frames in a minute until it is cut off; 0 means as often as it likes.",
+    ),
+    Key::new(
+        Section::Application,
+        "bitrate_max",
+        "KBIT",
+        whole(0, u32::MAX as u64),
+        application!(bitrate_max),
+        "Kilobits a second that a publisher may send, over some seconds; 0 means no limit.",
     ),
     Key::new(
         Section::Application,

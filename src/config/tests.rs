@@ -17,6 +17,9 @@ fn another(kind: Kind, setting: &Setting) -> Setting {
         (Kind::Time { min, max }, Setting::Time(time)) => {
             Setting::Time(if *time == max { min } else { max })
         }
+        (Kind::Size { min, max }, Setting::Size(bytes)) => {
+            Setting::Size(if *bytes == max { min } else { max })
+        }
         (Kind::Flag, Setting::Flag(flag)) => Setting::Flag(!flag),
         (Kind::Word(words), Setting::Word(word)) => {
             let other = words.iter().find(|other| *other != word);
@@ -113,6 +116,24 @@ fn values_are_what_they_say() {
     let drain = |text: &str| toml(&format!("[server]\ndrain = \"{text}\"")).map(|it| it.drain);
     assert_eq!(drain("2m"), Ok(Duration::from_secs(120)));
     assert_eq!(drain("0ms"), Ok(Duration::ZERO));
+    let bytes = |text: &str| {
+        toml(&format!("[limits]\nmedia_bytes = {text}")).map(|it| it.limits.media_bytes)
+    };
+    assert_eq!(bytes("65536"), Ok(65_536));
+    assert_eq!(bytes("\"3KiB\""), Ok(3_072));
+    assert_eq!(bytes("\"2MiB\""), Ok(2 << 20));
+    assert_eq!(bytes("\"1GiB\""), Ok(1 << 30));
+    for wrong in [
+        "-1",
+        "\"\"",
+        "\"KiB\"",
+        "\"1KB\"",
+        "\"1.5MiB\"",
+        "\"99999999999999GiB\"",
+        "true",
+    ] {
+        assert!(bytes(wrong).is_err(), "{wrong}");
+    }
     for wrong in ["", "5", "s", "-1s", "1.5s", "5 s", "99999999999999999999s"] {
         assert!(drain(wrong).is_err(), "{wrong}");
     }

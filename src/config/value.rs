@@ -27,6 +27,13 @@ pub enum Kind {
         /// The longest.
         max: Duration,
     },
+    /// Bytes, as `1048576`, `"512KiB"`, `"32MiB"`, `"4GiB"`.
+    Size {
+        /// The fewest.
+        min: u64,
+        /// The most.
+        max: u64,
+    },
     /// True or false.
     Flag,
     /// One of these words.
@@ -42,6 +49,8 @@ pub enum Setting {
     Whole(u64),
     /// Of [`Kind::Time`].
     Time(Duration),
+    /// Of [`Kind::Size`].
+    Size(u64),
     /// Of [`Kind::Flag`].
     Flag(bool),
     /// Of [`Kind::Word`].
@@ -56,6 +65,7 @@ impl fmt::Display for Setting {
         match self {
             Self::Whole(number) => write!(f, "{number}"),
             Self::Time(time) => write!(f, "\"{}\"", Spelt(*time)),
+            Self::Size(bytes) => write!(f, "{}", Bytes(*bytes)),
             Self::Flag(flag) => write!(f, "{flag}"),
             Self::Word(word) => write!(f, "{word:?}"),
             Self::Addresses(addresses) => match addresses.as_slice() {
@@ -95,6 +105,12 @@ impl fmt::Display for Kind {
                 "a time from \"{}\" to \"{}\", such as \"50ms\", \"5s\" or \"2m\"",
                 Spelt(*min),
                 Spelt(*max)
+            ),
+            Self::Size { min, max } => write!(
+                f,
+                "bytes such as 65536 or \"64KiB\" (KiB, MiB or GiB) from {} to {}",
+                Bytes(*min),
+                Bytes(*max)
             ),
             Self::Flag => f.write_str("true or false"),
             Self::Word(words) => {
@@ -183,6 +199,10 @@ impl Kind {
                 u64::try_from(*number).ok().map(Setting::Whole)
             }
             (Self::Time { .. }, Written::Text(text)) => time(text).map(Setting::Time),
+            (Self::Size { .. }, Written::Whole(number)) => {
+                u64::try_from(*number).ok().map(Setting::Size)
+            }
+            (Self::Size { .. }, Written::Text(text)) => size(text).map(Setting::Size),
             (Self::Flag, Written::Flag(flag)) => Some(Setting::Flag(*flag)),
             (Self::Word(words), Written::Text(text)) => {
                 let mut words = words.iter();
@@ -219,6 +239,7 @@ impl Kind {
             (Self::Whole { min, max }, Setting::Whole(number)) => (min..=max).contains(number),
             // More than milliseconds the file cannot say.
             (Self::Time { min, max }, Setting::Time(time)) => (min..=max).contains(time),
+            (Self::Size { min, max }, Setting::Size(bytes)) => (min..=max).contains(bytes),
             (Self::Flag, Setting::Flag(_)) => true,
             (Self::Word(words), Setting::Word(word)) => words.contains(word),
             (Self::Addresses, Setting::Addresses(addresses)) => !addresses.is_empty(),
@@ -238,6 +259,30 @@ fn time(text: &str) -> Option<Duration> {
     };
     let count: u64 = count.parse().ok()?;
     count.checked_mul(millis).map(Duration::from_millis)
+}
+
+const UNITS: [(&str, u64); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+
+fn size(text: &str) -> Option<u64> {
+    if let Ok(bytes) = text.parse() {
+        return Some(bytes); // of a variable or flag
+    }
+    let (unit, factor) = UNITS.iter().find(|(unit, _)| text.ends_with(unit))?;
+    let count: u64 = text.strip_suffix(unit)?.parse().ok()?;
+    count.checked_mul(*factor)
+}
+
+/// Bytes as the file spells them, in the largest unit that they are whole in.
+struct Bytes(u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = |(_, factor): &&(&str, u64)| self.0 >= *factor && self.0 % factor == 0;
+        match UNITS.iter().rev().find(whole) {
+            Some((unit, factor)) => write!(f, "\"{}{unit}\"", self.0 / factor),
+            None => write!(f, "{}", self.0),
+        }
+    }
 }
 
 /// A field that a [`Setting`] is kept in.
@@ -268,6 +313,7 @@ macro_rules! fields {
 fields! {
     usize: Whole (|field: &Self| *field as u64, |value| Self::try_from(value).ok());
     u32: Whole (|field: &Self| u64::from(*field), |value| Self::try_from(value).ok());
+    u64: Size (Self::clone, Some);
     bool: Flag (Self::clone, Some);
     Duration: Time (Self::clone, Some);
     Vec<SocketAddr>: Addresses (Self::clone, Some);

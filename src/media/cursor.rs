@@ -6,6 +6,7 @@ use super::ring::{Item, NoticeKind};
 use super::stream::Stream;
 use crate::planted::{Bug, planted};
 use crate::rtmp::wire::{MediaKind, WireMessage};
+use crate::time::Instant;
 
 /// A player's place in a stream.
 #[derive(Clone, Debug)]
@@ -16,7 +17,28 @@ pub struct Cursor {
     paused: bool,
     audio: bool,
     video: Video,
-    jumps: u64,
+    jumps: Jumps,
+}
+
+/// How often a player lost frames because it was behind, by reason.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Jumps {
+    /// Beyond what the ring holds.
+    pub overrun: u32,
+    /// Older than `latency_max`.
+    pub late: u32,
+    /// The shard's memory was short, and the oldest frames had to go.
+    pub shed: u32,
+}
+
+impl Jumps {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        [self.overrun, self.late, self.shed]
+            .map(u64::from)
+            .iter()
+            .sum()
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,7 +57,7 @@ impl Cursor {
             paused: false,
             audio: true,
             video: Video::On,
-            jumps: 0,
+            jumps: Jumps::default(),
         }
     }
 
@@ -66,27 +88,40 @@ impl Cursor {
         !self.gate && self.audio && self.video == Video::On
     }
 
-    /// How often it lost frames because it fell behind the ring.
-    pub fn jumps(&self) -> u64 {
+    /// How often it lost frames because it was behind.
+    pub fn jumps(&self) -> Jumps {
         self.jumps
     }
 
-    /// If it has fallen behind the ring: moves it to where it can go on, and returns what it must be given first.
-    pub fn catch_up(&mut self, stream: &Stream) -> Option<Vec<WireMessage>> {
+    /// If it is behind the ring or before `floor` ([`Stream::floor`]): moves it to where it can go on, and returns what
+    /// it must be given first.
+    pub fn catch_up(
+        &mut self,
+        stream: &Stream,
+        floor: u64,
+        now: Instant,
+    ) -> Option<Vec<WireMessage>> {
         let next = self.next + u64::from(planted(Bug::CursorOffByOne));
-        if next >= stream.ring().base() {
+        let ring = stream.ring();
+        let count = if next >= ring.base().max(floor) {
             return None;
-        }
-        self.jumps += 1;
-        Some(self.jump(stream))
+        } else if next >= ring.base() {
+            &mut self.jumps.late
+        } else if ring.has_shed(next) {
+            &mut self.jumps.shed
+        } else {
+            &mut self.jumps.overrun
+        };
+        *count = count.saturating_add(1);
+        Some(self.jump(stream, now))
     }
 
     /// `pause`: holds the stream, or goes on at the newest keyframe that it has not had, with headers.
-    pub fn set_paused(&mut self, paused: bool, stream: &Stream) -> Vec<WireMessage> {
+    pub fn set_paused(&mut self, paused: bool, stream: &Stream, now: Instant) -> Vec<WireMessage> {
         let resumes = self.paused && !paused;
         self.paused = paused;
         if resumes && self.next < stream.ring().head() {
-            self.jump(stream)
+            self.jump(stream, now)
         } else {
             Vec::new()
         }
@@ -137,8 +172,8 @@ impl Cursor {
         self.next += count;
     }
 
-    fn jump(&mut self, stream: &Stream) -> Vec<WireMessage> {
-        let (next, gate, prelude) = stream.resume(self.next);
+    fn jump(&mut self, stream: &Stream, now: Instant) -> Vec<WireMessage> {
+        let (next, gate, prelude) = stream.resume(self.next, now);
         self.next = next;
         self.gate = gate && !planted(Bug::GateForgottenAfterJump);
         if planted(Bug::HeadersDroppedOnJump) {
@@ -154,7 +189,7 @@ mod tests {
 
     use super::*;
     use crate::limits;
-    use crate::time::{Instant, Timestamp};
+    use crate::time::Timestamp;
 
     const KEY: &[u8] = &[0x17, 1, 0, 0, 0];
     const INTER: &[u8] = &[0x27, 1, 0, 0, 0];
@@ -191,27 +226,31 @@ mod tests {
     #[test]
     fn a_laggard_jumps_to_the_newest_keyframe_with_headers() {
         let mut stream = live();
-        let (mut cursor, _) = stream.join();
+        let (mut cursor, _) = stream.join(Instant::ZERO);
         for _ in 0..limits::RING_FRAMES_DEFAULT {
             push(&mut stream, MediaKind::Video, INTER);
         }
         push(&mut stream, MediaKind::Video, KEY);
         push(&mut stream, MediaKind::Video, INTER);
-        let prelude = cursor.catch_up(&stream).expect("it is behind");
+        let prelude = cursor
+            .catch_up(&stream, 0, Instant::ZERO)
+            .expect("it is behind");
         assert_eq!(prelude.len(), 2);
         assert_eq!(drain(&mut cursor, &stream), [0x17, 0x27]);
-        assert_eq!(cursor.jumps(), 1);
-        assert!(cursor.catch_up(&stream).is_none());
+        assert_eq!(cursor.jumps().overrun, 1);
+        assert!(cursor.catch_up(&stream, 0, Instant::ZERO).is_none());
     }
 
     #[test]
     fn a_laggard_without_a_keyframe_to_go_to_waits_for_one() {
         let mut stream = live();
-        let (mut cursor, _) = stream.join();
+        let (mut cursor, _) = stream.join(Instant::ZERO);
         for _ in 0..=limits::RING_FRAMES_DEFAULT {
             push(&mut stream, MediaKind::Video, INTER);
         }
-        cursor.catch_up(&stream).expect("it is behind");
+        cursor
+            .catch_up(&stream, 0, Instant::ZERO)
+            .expect("it is behind");
         push(&mut stream, MediaKind::Audio, &[0xAF, 1]);
         push(&mut stream, MediaKind::Video, INTER);
         push(&mut stream, MediaKind::Video, &[0x17, 0, 0, 0, 0]);
@@ -227,20 +266,24 @@ mod tests {
     #[test]
     fn pause_holds_and_goes_on_at_a_keyframe() {
         let mut stream = live();
-        let (mut cursor, _) = stream.join();
+        let (mut cursor, _) = stream.join(Instant::ZERO);
         drain(&mut cursor, &stream);
-        assert!(cursor.set_paused(true, &stream).is_empty());
+        assert!(cursor.set_paused(true, &stream, Instant::ZERO).is_empty());
         push(&mut stream, MediaKind::Video, INTER);
         push(&mut stream, MediaKind::Video, KEY);
         push(&mut stream, MediaKind::Video, INTER);
-        assert_eq!(cursor.set_paused(false, &stream).len(), 2, "headers again");
+        assert_eq!(
+            cursor.set_paused(false, &stream, Instant::ZERO).len(),
+            2,
+            "headers again"
+        );
         assert_eq!(drain(&mut cursor, &stream), [0x17, 0x27]);
     }
 
     #[test]
     fn video_off_and_on_again() {
         let mut stream = live();
-        let (mut cursor, _) = stream.join();
+        let (mut cursor, _) = stream.join(Instant::ZERO);
         cursor.set_wanted(None, Some(false));
         drain(&mut cursor, &stream);
         cursor.set_wanted(None, Some(true));
@@ -258,7 +301,7 @@ mod tests {
     fn the_last_word_reaches_one_who_waited() {
         let mut stream = live();
         push(&mut stream, MediaKind::Video, &[0x17, 0, 0, 0, 9]);
-        let (mut cursor, _) = stream.join();
+        let (mut cursor, _) = stream.join(Instant::ZERO);
         assert!(cursor.is_waiting_for_key());
         stream.end(Bytes::from_static(b"gone"), Instant::ZERO);
         stream.begin(Some(Bytes::from_static(b"here")), Instant::ZERO);

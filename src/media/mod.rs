@@ -8,6 +8,7 @@ pub mod cursor;
 pub mod directory;
 pub mod frame;
 mod headers;
+pub mod keep;
 pub mod lead;
 pub mod ring;
 pub mod stream;

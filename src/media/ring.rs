@@ -6,7 +6,9 @@
 //!          │ … older, kept RING_AGE … │ newest GOP …        │ next push
 //! ```
 
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use bytes::Bytes;
 
@@ -71,6 +73,8 @@ impl Item {
 struct Entry {
     item: Item,
     at: Instant,
+    /// Bytes pushed before it.
+    before: u64,
 }
 
 /// The ring. Sequence numbers never repeat in a stream's life on its shard.
@@ -79,20 +83,52 @@ pub struct Ring {
     base: u64,
     bytes: usize,
     pushed: u64,
-    newest_key: Option<u64>,
+    /// Keyframes that players may begin at, oldest first; the newest may have left the ring.
+    keys: VecDeque<u64>,
     max_frames: usize,
+    max_bytes: u64,
+    /// What lay before it has gone because the shard's memory was short.
+    shed: u64,
+    tally: Tally,
+}
+
+/// Bytes in all rings of a shard. Clones are the same one.
+#[derive(Clone, Default, Debug)]
+pub struct Tally(Rc<Cell<usize>>);
+
+impl Tally {
+    /// Bytes in all of them.
+    pub fn bytes(&self) -> usize {
+        self.0.get()
+    }
+
+    fn add(&self, bytes: usize) {
+        self.0.set(self.0.get() + bytes);
+    }
+
+    fn take(&self, bytes: usize) {
+        self.0.set(self.0.get() - bytes);
+    }
 }
 
 impl Ring {
     /// A ring of at most `max_frames` items (at least 1) and [`limits::RING_BYTES`] bytes.
     pub fn new(max_frames: usize) -> Self {
+        Self::counted(max_frames, limits::RING_BYTES, Tally::default())
+    }
+
+    /// A ring of at most `max_frames` items and `max_bytes` (at least one item), counted in `tally`.
+    pub fn counted(max_frames: usize, max_bytes: u64, tally: Tally) -> Self {
         Self {
             entries: VecDeque::new(),
             base: 0,
             bytes: 0,
             pushed: 0,
-            newest_key: None,
+            keys: VecDeque::new(),
             max_frames: max_frames.max(1),
+            max_bytes,
+            shed: 0,
+            tally,
         }
     }
 
@@ -111,9 +147,10 @@ impl Ring {
         self.max_frames
     }
 
-    /// Holds at most so many from the next push on (at least 1).
-    pub fn set_max_frames(&mut self, max_frames: usize) {
+    /// Holds at most so many (at least 1) and so many bytes from the next push on.
+    pub fn set_bounds(&mut self, max_frames: usize, max_bytes: u64) {
         self.max_frames = max_frames.max(1);
+        self.max_bytes = max_bytes;
     }
 
     /// Items held.
@@ -138,18 +175,49 @@ impl Ring {
 
     /// The newest keyframe a player may begin at.
     pub fn newest_key(&self) -> Option<u64> {
-        self.newest_key.filter(|&seq| seq >= self.base)
+        let newest = self.keys.back().copied();
+        newest.filter(|&seq| seq >= self.base)
+    }
+
+    /// The keyframes a player may begin at, oldest first.
+    pub fn keys(&self) -> impl DoubleEndedIterator<Item = u64> {
+        self.keys.iter().copied().filter(|&seq| seq >= self.base)
     }
 
     /// Forbids beginning at what was pushed so far (a header changed, or the publisher went).
-    pub fn forget_key(&mut self) {
-        self.newest_key = None;
+    pub fn forget_keys(&mut self) {
+        self.keys.clear();
+    }
+
+    /// When the item at `seq` was pushed.
+    pub fn pushed_at(&self, seq: u64) -> Option<Instant> {
+        self.entry(seq).map(|entry| entry.at)
+    }
+
+    /// Bytes of the items from `seq` to the head.
+    pub fn bytes_from(&self, seq: u64) -> u64 {
+        self.entry(seq)
+            .map_or(0, |entry| self.pushed - entry.before)
+    }
+
+    /// The first sequence number that was pushed at `instant` or later.
+    pub fn first_since(&self, instant: Instant) -> u64 {
+        self.base + self.entries.partition_point(|entry| entry.at < instant) as u64
+    }
+
+    /// Whether what stood at `seq` was let go of because memory was short.
+    pub fn has_shed(&self, seq: u64) -> bool {
+        seq < self.shed
+    }
+
+    fn entry(&self, seq: u64) -> Option<&Entry> {
+        let index = usize::try_from(seq.checked_sub(self.base)?).ok()?;
+        self.entries.get(index)
     }
 
     /// The item at `seq`.
     pub fn get(&self, seq: u64) -> Option<&Item> {
-        let index = usize::try_from(seq.checked_sub(self.base)?).ok()?;
-        self.entries.get(index).map(|entry| &entry.item)
+        self.entry(seq).map(|entry| &entry.item)
     }
 
     /// The item that was pushed last.
@@ -169,12 +237,18 @@ impl Ring {
     pub fn push(&mut self, item: Item, now: Instant) -> u64 {
         let seq = self.head();
         if matches!(&item, Item::Frame(frame) if frame.kind == FrameKind::Keyframe) {
-            self.newest_key = Some(seq + u64::from(planted(Bug::GopBeginsLate)));
+            let key = seq + u64::from(planted(Bug::GopBeginsLate));
+            self.keys.push_back(key);
         }
         let len = item.bytes().len();
+        self.entries.push_back(Entry {
+            item,
+            at: now,
+            before: self.pushed,
+        });
         self.bytes += len;
+        self.tally.add(len);
         self.pushed += len as u64;
-        self.entries.push_back(Entry { item, at: now });
         self.evict(now);
         seq
     }
@@ -183,8 +257,9 @@ impl Ring {
     pub fn clear(&mut self) {
         self.base = self.head();
         self.entries = VecDeque::new();
+        self.tally.take(self.bytes);
         self.bytes = 0;
-        self.newest_key = None;
+        self.keys = VecDeque::new();
     }
 
     /// Lets go of everything but the newest item.
@@ -196,15 +271,34 @@ impl Ring {
         self.clear();
         self.base = head - 1;
         self.bytes = newest.item.bytes().len();
+        self.tally.add(self.bytes);
         self.entries.push_back(newest);
+    }
+
+    /// Lets go of the oldest until no more than `bytes` are held, or one item.
+    pub fn shed_to(&mut self, bytes: usize) {
+        while self.entries.len() > 1 && self.bytes > bytes {
+            self.pop_oldest();
+            self.shed = self.base;
+        }
     }
 
     fn evict(&mut self, now: Instant) {
         // The newest item always stays: a player is to see at least that.
         while self.entries.len() > 1 && self.oldest_may_go(now) {
-            if let Some(gone) = self.entries.pop_front() {
-                self.bytes -= gone.item.bytes().len();
-                self.base += 1;
+            self.pop_oldest();
+        }
+    }
+
+    fn pop_oldest(&mut self) {
+        if let Some(gone) = self.entries.pop_front() {
+            let len = gone.item.bytes().len();
+            self.bytes -= len;
+            self.tally.take(len);
+            self.base += 1;
+            // The newest stays known: what lies behind it goes by age.
+            while self.keys.len() > 1 && self.keys.front().is_some_and(|&key| key < self.base) {
+                self.keys.pop_front();
             }
         }
     }
@@ -214,12 +308,18 @@ impl Ring {
             return false;
         };
         if self.entries.len() > self.max_frames && !planted(Bug::RingBoundIgnored)
-            || self.bytes > limits::RING_BYTES
+            || self.bytes as u64 > self.max_bytes
         {
             return true;
         }
-        let behind_newest_gop = self.newest_key.is_none_or(|key| self.base < key);
+        let behind_newest_gop = self.keys.back().is_none_or(|&key| self.base < key);
         behind_newest_gop && now.since(oldest.at) > limits::RING_AGE
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        self.tally.take(self.bytes);
     }
 }
 
@@ -279,13 +379,38 @@ mod tests {
     }
 
     #[test]
+    fn rings_of_a_shard_are_counted_together_and_shed_what_is_too_much() {
+        let tally = Tally::default();
+        let mut rings: Vec<_> = (0..3)
+            .map(|_| Ring::counted(100, u64::MAX, tally.clone()))
+            .collect();
+        for ring in &mut rings {
+            for _ in 0..10 {
+                ring.push(inter(), Instant::ZERO);
+            }
+        }
+        let one = rings[0].bytes();
+        assert_eq!(tally.bytes(), 3 * one);
+        rings[0].shed_to(one / 2);
+        assert_eq!((rings[0].len(), tally.bytes()), (5, 3 * one - one / 2));
+        assert!(rings[0].has_shed(4) && !rings[0].has_shed(5) && !rings[1].has_shed(0));
+        rings[0].shed_to(0);
+        assert_eq!(rings[0].len(), 1, "the newest stays");
+        rings[1].clear();
+        rings[2].keep_newest();
+        assert_eq!(tally.bytes(), 2 * one / 10);
+        drop(rings);
+        assert_eq!(tally.bytes(), 0);
+    }
+
+    #[test]
     fn bytes_are_bounded_and_counted() {
         let mut ring = Ring::new(1_000);
         let big = vec![0x27; 1024 * 1024];
         for _ in 0..100 {
             ring.push(frame(&big, FrameKind::Inter), Instant::ZERO);
         }
-        assert!(ring.bytes() <= limits::RING_BYTES);
+        assert!(ring.bytes() as u64 <= limits::RING_BYTES);
         let held: usize = ring.items_from(0).map(|item| item.bytes().len()).sum();
         assert_eq!(held, ring.bytes());
         let head = ring.head();

@@ -11,8 +11,9 @@ use super::cursor::Cursor;
 use super::frame::classify::{Class, classify};
 use super::frame::{Frame, FrameKind};
 use super::headers::Headers;
+use super::keep::Keep;
 use super::lead::Lead;
-use super::ring::{Item, Notice, NoticeKind, Ring};
+use super::ring::{Item, Notice, NoticeKind, Ring, Tally};
 use crate::limits;
 use crate::planted::{Bug, planted};
 use crate::rtmp::wire::WireMessage;
@@ -21,7 +22,7 @@ use crate::time::{Instant, Timestamp};
 /// A live stream on one shard.
 pub struct Stream {
     ring: Ring,
-    gop_cache: usize,
+    keep: Keep,
     live: bool,
     metadata: Option<WireMessage>,
     headers: Headers,
@@ -52,14 +53,14 @@ impl Stream {
     /// A stream without a publisher. `gop_cache` is how many frames a joiner may be given from the past; 0: it
     /// begins at the next keyframe.
     pub fn new(gop_cache: usize) -> Self {
-        Self::with_ring(gop_cache, limits::RING_FRAMES_DEFAULT)
+        Self::keeping(Keep::frames(gop_cache), Tally::default())
     }
 
-    /// The same with a ring of `ring_frames`, or more if `gop_cache` asks for more.
-    pub fn with_ring(gop_cache: usize, ring_frames: usize) -> Self {
+    /// A stream without a publisher that keeps so much, counted in `tally`.
+    pub fn keeping(keep: Keep, tally: Tally) -> Self {
         Self {
-            ring: Ring::new(gop_cache.max(ring_frames)),
-            gop_cache,
+            ring: Ring::counted(keep.frames, keep.bytes, tally),
+            keep,
             live: false,
             metadata: None,
             headers: Headers::default(),
@@ -73,10 +74,24 @@ impl Stream {
         }
     }
 
-    /// From now on joiners are given so much of the past, see [`Stream::with_ring`].
-    pub fn set_gop_cache(&mut self, gop_cache: usize, ring_frames: usize) {
-        self.gop_cache = gop_cache;
-        self.ring.set_max_frames(gop_cache.max(ring_frames));
+    /// Keeps so much from now on.
+    pub fn set_keep(&mut self, keep: Keep) {
+        self.keep = keep;
+        self.ring.set_bounds(keep.frames, keep.bytes);
+    }
+
+    /// Lets go of the oldest frames until no more than `bytes` are held, or one item: memory is short.
+    pub fn shed_to(&mut self, bytes: usize) {
+        self.ring.shed_to(bytes);
+    }
+
+    /// Players that stand before this jump, see [`Keep::latency_max`].
+    pub fn floor(&self, now: Instant) -> u64 {
+        if self.live && !planted(Bug::LatencyUnbounded) {
+            self.keep.floor(&self.ring, self.has_video, now)
+        } else {
+            0 // who has not had the end of it yet is to have it
+        }
     }
 
     /// Its frames.
@@ -206,9 +221,9 @@ impl Stream {
 
     /// Where a new player begins, and what it is given first: metadata and headers, with the time of the first
     /// frame that follows.
-    pub fn join(&self) -> (Cursor, Vec<WireMessage>) {
+    pub fn join(&self, now: Instant) -> (Cursor, Vec<WireMessage>) {
         let head = self.ring.head();
-        let key = self.cached_key();
+        let key = self.keep.joiners_key(&self.ring, now);
         let cursor = match key {
             Some(key) => Cursor::at(key),
             None if self.has_video && !planted(Bug::GateForgottenOnJoin) => {
@@ -219,9 +234,9 @@ impl Stream {
         (cursor, self.prelude(key))
     }
 
-    /// Where a player goes on that fell behind the ring or held its stream: at the newest keyframe, never
-    /// before `past`. A stream that ended: at its last word.
-    pub(super) fn resume(&self, past: u64) -> (u64, bool, Vec<WireMessage>) {
+    /// Where a player goes on that fell behind or held its stream: at the newest keyframe (or an older one, see
+    /// [`Keep::behind`]), never before `past`. A stream that ended: at its last word.
+    pub(super) fn resume(&self, past: u64, now: Instant) -> (u64, bool, Vec<WireMessage>) {
         let head = self.ring.head();
         if !self.live {
             return (
@@ -230,15 +245,16 @@ impl Stream {
                 Vec::new(),
             );
         }
-        match self.ring.newest_key().filter(|&key| key >= past) {
+        let key = self.keep.key(&self.ring, now);
+        match key.filter(|&key| key >= past) {
             Some(key) => (key, false, self.prelude(Some(key))),
             None => (head, self.has_video, self.prelude(None)),
         }
     }
 
     /// What a shard needs that begins to carry this stream.
-    pub fn snapshot(&self) -> Snapshot {
-        let key = self.cached_key();
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        let key = self.keep.joiners_key(&self.ring, now);
         let mut messages = self.prelude(key);
         if planted(Bug::SnapshotWithoutHeaders) {
             messages.clear();
@@ -278,14 +294,6 @@ impl Stream {
     /// Whether it has ended and still holds more than its last word.
     pub fn holds_the_past(&self) -> bool {
         !self.live && self.ring.head() - self.ring.base() > 1
-    }
-
-    /// The newest keyframe, unless it is further back than a new player may be given.
-    fn cached_key(&self) -> Option<u64> {
-        let head = self.ring.head();
-        self.ring
-            .newest_key()
-            .filter(|key| head - key <= self.gop_cache as u64)
     }
 
     fn prelude(&self, key: Option<u64>) -> Vec<WireMessage> {
@@ -342,7 +350,7 @@ impl Stream {
                 if self.headers.take(part, tracks, message)
                     && !planted(Bug::ChangedHeaderKeepsKey) =>
             {
-                self.ring.forget_key();
+                self.ring.forget_keys();
             }
             _ => {}
         }
@@ -358,7 +366,7 @@ impl Stream {
         self.has_video = false;
         self.has_key = planted(Bug::GateForgottenOnTakeover) && self.has_key;
         self.lead = Lead::default();
-        self.ring.forget_key();
+        self.ring.forget_keys();
     }
 }
 

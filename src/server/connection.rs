@@ -20,7 +20,7 @@ use super::Settings;
 use super::deadline::{Deadlines, Due, Stage};
 use super::event::ConnectionId;
 use super::gate::Ticket;
-use super::outbox::Outbox;
+use super::outbox::{Failure, Outbox};
 use super::play::{Delivery, Play};
 use super::publish::Publication;
 use super::shard::Shard;
@@ -87,7 +87,7 @@ enum Wake {
     TakenOver,
     Readable,
     Writable,
-    Failed(io::ErrorKind),
+    Failed(Failure),
     Due(Due),
     /// A player is behind, its socket open: go on writing.
     Behind,
@@ -205,7 +205,7 @@ impl<R: Runtime> Connection<R> {
                     return Err(Close::Drained);
                 }
                 Wake::TakenOver => self.leave_taken_over()?,
-                Wake::Failed(kind) => return Err(Close::Io(kind)),
+                Wake::Failed(failure) => return Err(failure.into()),
                 Wake::Readable => self.read().await?,
                 Wake::Writable => self.outbox.unblock(),
                 Wake::Behind => yield_now().await,
@@ -244,8 +244,8 @@ impl<R: Runtime> Connection<R> {
         if self.handle.taken_over.replace(false) {
             return Poll::Ready(Wake::TakenOver);
         }
-        if let Some(kind) = self.outbox.failed() {
-            return Poll::Ready(Wake::Failed(kind));
+        if let Some(failure) = self.outbox.failed() {
+            return Poll::Ready(Wake::Failed(failure));
         }
         self.deadlines.blocked_since = self.outbox.blocked_since();
         let (at, due) = self.next_due();
@@ -256,13 +256,13 @@ impl<R: Runtime> Connection<R> {
         if self.outbox.blocked_since().is_some() {
             match self.outbox.conn().poll_writable(cx) {
                 Poll::Ready(Ok(())) => return Poll::Ready(Wake::Writable),
-                Poll::Ready(Err(error)) => return Poll::Ready(Wake::Failed(error.kind())),
+                Poll::Ready(Err(error)) => return Poll::Ready(Wake::Failed(error.into())),
                 Poll::Pending => {}
             }
         }
         match self.outbox.conn().poll_readable(cx) {
             Poll::Ready(Ok(())) => return Poll::Ready(Wake::Readable),
-            Poll::Ready(Err(error)) => return Poll::Ready(Wake::Failed(error.kind())),
+            Poll::Ready(Err(error)) => return Poll::Ready(Wake::Failed(error.into())),
             Poll::Pending => {}
         }
         if std::mem::take(&mut self.behind) {
@@ -311,6 +311,7 @@ impl<R: Runtime> Connection<R> {
             };
             let acted = self.act().await;
             self.deliver_batch();
+            self.turn_away_the_excessive()?;
             self.enter_stage();
             acted?;
             // Bytes held behind `connect` are read when it is answered, and may be broken as well.
@@ -412,6 +413,6 @@ impl<R: Runtime> Connection<R> {
         }
         self.outbox
             .failed()
-            .map_or(Ok(()), |kind| Err(Close::Io(kind)))
+            .map_or(Ok(()), |failure| Err(failure.into()))
     }
 }

@@ -120,6 +120,7 @@ impl<R: Runtime> Shard<R> {
             stream.state.borrow_mut().media.push(message, now);
         }
         stream.deliver_new(self.runtime());
+        self.keep_within_memory();
     }
 
     fn ended(&self, route: &Route) {

@@ -20,7 +20,7 @@ use crate::time::Instant;
 #[repr(C)]
 pub(super) struct Outbox<C> {
     blocked_since: Cell<Option<Instant>>,
-    failed: Cell<Option<io::ErrorKind>>,
+    failed: Cell<Option<Failure>>,
     sent: Cell<u64>,
     pending: RefCell<VecDeque<Bytes>>,
     conn: C,
@@ -55,6 +55,21 @@ impl<'a> Slices<'a> {
     /// Bytes in all of them.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+}
+
+/// Why nothing is written any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Failure {
+    /// The socket's error.
+    Io(io::ErrorKind),
+    /// The peer is too slow for this rule.
+    TooSlow(&'static str),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error.kind())
     }
 }
 
@@ -149,8 +164,13 @@ impl<C: Conn> Outbox<C> {
         self.blocked_since.set(None);
     }
 
-    /// The error that ended writing.
-    pub(super) fn failed(&self) -> Option<io::ErrorKind> {
+    /// Ends writing to a peer that is too slow: its task closes the connection.
+    pub(super) fn condemn(&self, rule: &'static str) {
+        self.fail(Failure::TooSlow(rule));
+    }
+
+    /// What ended writing.
+    pub(super) fn failed(&self) -> Option<Failure> {
         self.failed.get()
     }
 
@@ -216,7 +236,7 @@ impl<C: Conn> Outbox<C> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Flushed::Open(0),
             Err(error) => {
-                self.fail(error.kind());
+                self.fail(Failure::Io(error.kind()));
                 return Flushed::Shut(0);
             }
         };
@@ -249,7 +269,7 @@ impl<C: Conn> Outbox<C> {
         match self.conn.poll_writable(&mut Context::from_waker(waker)) {
             std::task::Poll::Ready(Ok(())) => false,
             std::task::Poll::Ready(Err(error)) => {
-                self.fail(error.kind());
+                self.fail(Failure::Io(error.kind()));
                 true
             }
             std::task::Poll::Pending => {
@@ -259,8 +279,8 @@ impl<C: Conn> Outbox<C> {
         }
     }
 
-    fn fail(&self, error: io::ErrorKind) {
-        self.failed.set(Some(error));
+    fn fail(&self, failure: Failure) {
+        self.failed.set(Some(failure));
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }

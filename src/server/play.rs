@@ -33,6 +33,38 @@ pub(super) struct Player<C> {
     outbox: Rc<Outbox<C>>,
     cursor: Cursor,
     stream: MessageStreamId,
+    patience: Patience,
+}
+
+/// How often a player has lost frames in the running minute.
+#[derive(Clone, Copy)]
+struct Patience {
+    jumps: u32,
+    since: Instant,
+}
+
+impl Patience {
+    /// It jumps; true if that was once too often.
+    fn ends(&mut self, most: u32, now: Instant) -> bool {
+        if now.since(self.since) >= MINUTE {
+            (self.jumps, self.since) = (0, now);
+        }
+        self.jumps += 1;
+        most > 0 && self.jumps > most && !planted(Bug::JumpsForEver)
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What all players of a stream are held to in one visit.
+#[derive(Clone, Copy)]
+struct Rules<'a> {
+    key: &'a str,
+    chunk_size: u32,
+    /// Whoever stands before this jumps.
+    floor: u64,
+    jumps_per_minute: u32,
+    now: Instant,
 }
 
 /// How far the current walk over the players has come.
@@ -92,12 +124,12 @@ const REBUILT_AT_ONCE: usize = limits::GATHER_SLICES / 2;
 
 impl<C: Conn> Player<C> {
     /// Whether it gets just what every player at its place gets.
-    fn is_plain(&self, media: &Stream) -> bool {
+    fn is_plain(&self, media: &Stream, floor: u64) -> bool {
         let next = self.cursor.next();
         self.stream == 1
             && self.cursor.takes_all()
             && !self.cursor.is_paused()
-            && (media.ring().base()..media.ring().head()).contains(&next)
+            && (media.ring().base().max(floor)..media.ring().head()).contains(&next)
             && self.outbox.is_open()
             && self.outbox.is_empty()
     }
@@ -119,18 +151,23 @@ impl<C: Conn> Player<C> {
     }
 
     /// Gives the player what one write holds.
-    fn deliver(&mut self, media: &Stream, key: &str, chunk_size: u32, now: Instant) -> Delivery {
+    fn deliver(&mut self, media: &Stream, rules: Rules<'_>) -> Delivery {
+        let now = rules.now;
         if !self.outbox.is_open() {
             return Delivery::Stuck;
         }
-        if self.cursor.is_paused() || self.cursor.next() < media.ring().base() {
+        if self.cursor.is_paused() || self.cursor.next() < media.ring().base().max(rules.floor) {
             if self.outbox.flush(now) != Flushed::Open(0) {
                 return Delivery::Stuck;
             }
             if self.cursor.is_paused() {
                 return Delivery::Stuck;
             }
-            if let Some(prelude) = self.cursor.catch_up(media) {
+            if let Some(prelude) = self.cursor.catch_up(media, rules.floor, now) {
+                if self.patience.ends(rules.jumps_per_minute, now) {
+                    self.outbox.condemn("it lost frames more often than it may");
+                    return Delivery::Stuck;
+                }
                 queue_prelude(&self.outbox, self.stream, &prelude);
             }
         }
@@ -138,7 +175,7 @@ impl<C: Conn> Player<C> {
             return Delivery::CaughtUp;
         }
         let flushed = if self.stream != 1 {
-            self.write_rebuilt(media, key, chunk_size, now)
+            self.write_rebuilt(media, rules)
         } else if self.cursor.takes_all() {
             self.write_all(media, now)
         } else {
@@ -210,13 +247,7 @@ impl<C: Conn> Player<C> {
     }
 
     /// A player on another message stream than 1: its headers are its own, the payloads are shared.
-    fn write_rebuilt(
-        &mut self,
-        media: &Stream,
-        key: &str,
-        chunk_size: u32,
-        now: Instant,
-    ) -> Flushed {
+    fn write_rebuilt(&mut self, media: &Stream, rules: Rules<'_>) -> Flushed {
         if self.outbox.is_empty() {
             let mut made = 0;
             while let Some(item) = media.ring().get(self.cursor.next())
@@ -232,15 +263,15 @@ impl<C: Conn> Player<C> {
                             self.outbox.queue(notice_for(
                                 notice.kind,
                                 self.stream,
-                                key,
-                                chunk_size,
+                                rules.key,
+                                rules.chunk_size,
                             ));
                         }
                     }
                 }
             }
         }
-        self.outbox.flush(now)
+        self.outbox.flush(rules.now)
     }
 }
 
@@ -312,12 +343,12 @@ impl<C: Conn> LiveStream<C> {
         let now = runtime.now();
         let (behind, delivery) = {
             let state = &mut *self.state.borrow_mut();
+            let rules = state.rules(&self.key, self.chunk_size, now);
             match state.players.get_mut(slot) {
                 Some(player) => {
                     let behind = player.cursor.next() != state.media.ring().head()
                         || !player.outbox.is_empty();
-                    let (key, chunk_size) = (self.key.as_str(), self.chunk_size);
-                    (behind, player.deliver(&state.media, key, chunk_size, now))
+                    (behind, player.deliver(&state.media, rules))
                 }
                 None => (false, Delivery::CaughtUp),
             }
@@ -474,14 +505,25 @@ impl<C: Conn> State<C> {
         self.pass.again
     }
 
+    fn rules<'a>(&self, key: &'a StreamKey, chunk_size: u32, now: Instant) -> Rules<'a> {
+        Rules {
+            key: key.as_str(),
+            chunk_size,
+            floor: self.media.floor(now),
+            jumps_per_minute: self.jumps_per_minute,
+            now,
+        }
+    }
+
     fn serve_slice(&mut self, key: &StreamKey, chunk_size: u32, slice: usize, now: Instant) {
         let media = &self.media;
+        let rules = self.rules(key, chunk_size, now);
         let mut served = 0;
         let mut gathered: Option<Gathered<'_>> = None;
         while self.pass.at < self.slots && served < slice {
             if let Some(player) = self.players.get_mut(self.pass.at) {
                 served += 1;
-                let delivery = if player.is_plain(media) {
+                let delivery = if player.is_plain(media, rules.floor) {
                     let next = player.cursor.next();
                     let here = match &mut gathered {
                         Some(here) if here.from == next => here,
@@ -489,7 +531,7 @@ impl<C: Conn> State<C> {
                     };
                     player.deliver_gathered(media, here, now)
                 } else {
-                    player.deliver(media, key.as_str(), chunk_size, now)
+                    player.deliver(media, rules)
                 };
                 self.pass.again |= delivery == Delivery::Behind;
                 let held = player.cursor.is_paused();
@@ -522,12 +564,17 @@ impl<R: Runtime> Play<R> {
         let stream = shard.stream(&party.stream);
         let slot = {
             let mut state = stream.state.borrow_mut();
-            let (cursor, prelude) = state.media.join();
+            let now = shard.runtime().now();
+            let (cursor, prelude) = state.media.join(now);
             queue_prelude(&outbox, message_stream, &prelude);
             let slot = state.players.insert(Player {
                 outbox,
                 cursor,
                 stream: message_stream,
+                patience: Patience {
+                    jumps: 0,
+                    since: now,
+                },
             });
             state.slots = state.slots.max(slot + 1);
             slot
@@ -555,9 +602,10 @@ impl<R: Runtime> Play<R> {
 
     /// `pause`.
     pub(super) fn set_paused(&self, paused: bool) {
+        let now = self.shard.runtime().now();
         let state = &mut *self.stream.state.borrow_mut();
         if let Some(player) = state.players.get_mut(self.slot) {
-            let prelude = player.cursor.set_paused(paused, &state.media);
+            let prelude = player.cursor.set_paused(paused, &state.media, now);
             queue_prelude(&player.outbox, player.stream, &prelude);
         }
     }
@@ -584,13 +632,17 @@ impl<R: Runtime> Drop for Play<R> {
     fn drop(&mut self) {
         let player = self.stream.state.borrow_mut().detach(self.slot);
         if let Some(player) = player
-            && player.cursor.jumps() > 0
+            && player.cursor.jumps().total() > 0
         {
+            let jumps = player.cursor.jumps();
             tracing::info!(
                 connection = self.party.connection,
                 stream = %self.party.stream,
-                jumps = player.cursor.jumps(),
-                "the player was too slow for the stream and lost frames"
+                overrun = jumps.overrun,
+                late = jumps.late,
+                shed = jumps.shed,
+                "the player was behind the stream and lost frames, so many times because it was too far behind, too late, \
+                 or memory was short"
             );
         }
         self.stream.let_go_of_the_past(self.shard.runtime());

@@ -1,12 +1,15 @@
 //! Publications: a lease of a name, its messages to the players here and, a batch at a time, to other shards.
 
 mod look;
+mod pace;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+
+use pace::Pace;
 
 use super::event::{ConnectionId, Event, Party};
 use super::message::{Beginning, ControlMessage, Heritage, RequestId, Route, ShardMessage};
@@ -92,6 +95,7 @@ pub(super) struct Publication<R: Runtime> {
     warned: Cell<bool>,
     /// It has ended in good order.
     closed: Cell<bool>,
+    pace: Pace,
 }
 
 impl<R: Runtime> Publication<R> {
@@ -101,6 +105,8 @@ impl<R: Runtime> Publication<R> {
     /// Why it is not to be had, in words that follow the name.
     pub(super) async fn claim(shard: &Shard<R>, party: Party) -> Result<Self, &'static str> {
         let request = shard.next_request();
+        let application = party.stream.application();
+        let bitrate_max = shard.settings().applications.of(application).bitrate_max;
         // From here on dropping `claim` (the connection died while it waited) takes the question back.
         let mut claim = Self {
             shard: shard.clone(),
@@ -109,6 +115,7 @@ impl<R: Runtime> Publication<R> {
             granted: None,
             warned: Cell::new(false),
             closed: Cell::new(false),
+            pace: Pace::new(bitrate_max, shard.runtime().now()),
         };
         let asked = Request {
             connection: claim.party.connection,
@@ -162,6 +169,7 @@ impl<R: Runtime> Publication<R> {
         let Some(local) = state.local(*publication) else {
             return; // somebody else publishes the name now, and this connection is about to hear of it
         };
+        self.pace.count(message.payload_len());
         let listened = !local.audience.is_empty();
         let taken = state.media.publish(message, self.shard.runtime().now());
         if taken
@@ -189,6 +197,7 @@ impl<R: Runtime> Publication<R> {
         if let Some((publication, stream)) = &self.granted {
             self.shard.send_batch(stream, *publication);
             stream.deliver_new(self.shard.runtime());
+            self.shard.keep_within_memory();
             self.note_headers_left_out(stream);
         }
     }
@@ -207,6 +216,11 @@ impl<R: Runtime> Publication<R> {
                 limits::STREAM_HEADERS_BYTES,
             );
         }
+    }
+
+    /// The bitrate that it may have, in kilobits a second, if it sends more than that.
+    pub(super) fn excess(&self) -> Option<u32> {
+        self.pace.excess(self.shard.runtime().now())
     }
 
     /// It ends in good order: nobody is to wait for its publisher.
@@ -366,7 +380,7 @@ impl<R: Runtime> Shard<R> {
         };
         self.send_batch(&stream, publication); // the snapshot holds it already: it must not come twice
         let state = &mut *stream.state.borrow_mut();
-        let snapshot = state.media.snapshot();
+        let snapshot = state.media.snapshot(self.runtime().now());
         let Some(local) = state.local(publication) else {
             return;
         };
@@ -451,7 +465,7 @@ impl<R: Runtime> Shard<R> {
     fn send_missed(&self, shard: usize, route: Route, media: &Stream, missed: u64) {
         let ring = media.ring();
         if missed < ring.base() && !planted(Bug::MissedFromGoneRing) {
-            let snapshot = media.snapshot();
+            let snapshot = media.snapshot(self.runtime().now());
             let message = ShardMessage::Snapshot {
                 route,
                 beginning: Beginning::Copy,

@@ -19,6 +19,7 @@ use super::publish::Requests;
 use super::stream::LiveStream;
 use crate::limits;
 use crate::media::directory::{ShardId, StreamKey, Subscriber, SubscriptionId};
+use crate::media::ring::Tally;
 use crate::planted::{Bug, planted};
 use crate::runtime::mailbox::{Receiver, Sender};
 use crate::runtime::{Runtime, SocketAddr};
@@ -44,9 +45,13 @@ struct Inner<R: Runtime> {
     /// Leaves with [`Shard::run`], however that ends.
     farewell: RefCell<Option<Farewell>>,
     streams: RefCell<BTreeMap<StreamKey, Rc<LiveStream<R::Conn>>>>,
+    /// Bytes in all their rings.
+    tally: Tally,
     connections: RefCell<BTreeMap<ConnectionId, Rc<Handle>>>,
     requests: Requests,
     graces: Graces,
+    /// When the log last said that memory is short.
+    shed_said: Cell<Option<Instant>>,
     scratch: RefCell<Vec<u8>>,
     next_request: Cell<RequestId>,
     next_subscription: Cell<SubscriptionId>,
@@ -69,9 +74,11 @@ impl<R: Runtime> Shard<R> {
             inbox: RefCell::new(Some(plan.inbox)),
             farewell: RefCell::new(Some(plan.farewell)),
             streams: RefCell::default(),
+            tally: Tally::default(),
             connections: RefCell::default(),
             requests: Requests::default(),
             graces: Graces::default(),
+            shed_said: Cell::new(None),
             scratch: RefCell::new(vec![0; limits::SCRATCH_BYTES]),
             next_request: Cell::new(0),
             next_subscription: Cell::new(0),
@@ -251,13 +258,48 @@ impl<R: Runtime> Shard<R> {
         let settings = self.settings();
         let stream = streams
             .entry(key.clone())
-            .or_insert_with(|| LiveStream::new(key.clone(), &settings));
+            .or_insert_with(|| LiveStream::new(key.clone(), &settings, self.0.tally.clone()));
         Rc::clone(stream)
     }
 
     /// The stream of this name, if it is known.
     pub(super) fn known_stream(&self, key: &StreamKey) -> Option<Rc<LiveStream<R::Conn>>> {
         self.0.streams.borrow().get(key).cloned()
+    }
+
+    /// Media has come: if all streams together hold more than this shard's part of what the server may, the longest
+    /// let go of the oldest, down to what each could have if they shared three quarters of it.
+    pub(super) fn keep_within_memory(&self) {
+        let settings = self.settings();
+        let all = settings.limits.media_bytes;
+        let part = all / self.0.peers.len().max(1) as u64;
+        if all == 0 || self.0.tally.bytes() as u64 <= part || planted(Bug::MemoryUnbounded) {
+            return;
+        }
+        let streams = self.0.streams.borrow();
+        let fair = usize::try_from(part / 4 * 3 / streams.len().max(1) as u64);
+        for stream in streams.values() {
+            stream
+                .state
+                .borrow_mut()
+                .media
+                .shed_to(fair.unwrap_or(usize::MAX));
+        }
+        if self
+            .0
+            .shed_said
+            .get()
+            .is_none_or(|said| self.0.runtime.now().since(said) >= limits::REFUSALS_LOGGED)
+        {
+            self.0.shed_said.set(Some(self.0.runtime.now()));
+            tracing::warn!(
+                shard = self.0.id,
+                streams = streams.len(),
+                media_bytes = all,
+                "frames kept for players have come to what the server may hold (media_bytes in [limits]): each stream of \
+                 this shard keeps less, and players that are far behind lose frames"
+            );
+        }
     }
 
     /// The first player has come: asks the directory for the stream.

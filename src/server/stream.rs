@@ -9,7 +9,11 @@ use slab::Slab;
 use super::Settings;
 use super::event::ConnectionId;
 use super::play::{Pass, Player};
+use crate::config::AppSettings;
+use crate::limits;
 use crate::media::directory::{PublicationId, StreamKey, Subscriber, SubscriptionId};
+use crate::media::keep::Keep;
+use crate::media::ring::Tally;
 use crate::media::stream::Stream;
 use crate::rtmp::wire::WireMessage;
 use crate::runtime::Task;
@@ -41,6 +45,8 @@ pub(super) struct State<C> {
     pub(super) pass: Pass,
     /// How long a frame waits at most for others.
     pub(super) merge: Duration,
+    /// How often a minute a player may lose frames; 0: as often as it likes.
+    pub(super) jumps_per_minute: u32,
 }
 
 /// Where the stream's messages come from.
@@ -76,11 +82,30 @@ pub(super) struct Listener {
     pub(super) missed: Option<u64>,
 }
 
+/// What a stream of an application keeps.
+fn keep(application: &AppSettings, ring_frames: usize) -> Keep {
+    let latency_max = match application.latency_max {
+        Duration::ZERO => Duration::ZERO,
+        // Frames that wait for others are no player's fault.
+        latency => latency.max(limits::LATENCY_MIN) + application.merge,
+    };
+    Keep {
+        frames: application.gop_cache.max(ring_frames),
+        bytes: application.player_bytes,
+        joiner_frames: application.gop_cache,
+        joiner_bytes: application.gop_cache_bytes,
+        joiner_age: application.gop_cache_time,
+        behind: application.behind,
+        latency_max,
+    }
+}
+
 impl<C> LiveStream<C> {
-    pub(super) fn new(key: StreamKey, settings: &Settings) -> Rc<Self> {
+    pub(super) fn new(key: StreamKey, settings: &Settings, tally: Tally) -> Rc<Self> {
         let application = settings.applications.of(key.application());
-        let media = Stream::with_ring(application.gop_cache, settings.ring_frames);
+        let media = Stream::keeping(keep(application, settings.ring_frames), tally);
         let merge = application.merge;
+        let jumps_per_minute = application.jumps_per_minute;
         Rc::new(Self {
             key,
             chunk_size: settings.chunk_size,
@@ -93,6 +118,7 @@ impl<C> LiveStream<C> {
                 slots: 0,
                 pass: Pass::default(),
                 merge,
+                jumps_per_minute,
             }),
             pump: RefCell::new(None),
             pump_waker: RefCell::new(None),
@@ -105,9 +131,9 @@ impl<C> State<C> {
     /// A publication begins: its application's settings may have changed since the last one.
     pub(super) fn configure(&mut self, key: &StreamKey, settings: &Settings) {
         let application = settings.applications.of(key.application());
-        self.media
-            .set_gop_cache(application.gop_cache, settings.ring_frames);
+        self.media.set_keep(keep(application, settings.ring_frames));
         self.merge = application.merge;
+        self.jumps_per_minute = application.jumps_per_minute;
     }
 
     /// Whether nobody needs the stream here any more.

@@ -24,6 +24,7 @@ use crate::runtime::{Conn, Rng, Runtime, SocketAddr, Task};
 use crate::time::{Duration, Instant, Timestamp, WallTime};
 
 mod handover;
+mod late;
 mod merge;
 mod settings;
 

@@ -56,7 +56,7 @@ fn a_publishers_time_is_repaired_and_what_other_shards_sent_is_not() {
     assert_eq!(times(&stream), repaired);
     assert_eq!(stream.clock_jumps(), 1);
     let mut elsewhere = Stream::new(100);
-    elsewhere.begin_from(stream.snapshot(), None, Instant::ZERO);
+    elsewhere.begin_from(stream.snapshot(Instant::ZERO), None, Instant::ZERO);
     video(&mut elsewhere, 5, KEY);
     assert_eq!(times(&elsewhere).last(), Some(&5), "as it came");
 }
@@ -68,25 +68,25 @@ fn a_joiner_gets_headers_then_the_newest_gop() {
         video(&mut stream, at, KEY);
         video(&mut stream, at + 20, INTER);
     }
-    let (cursor, prelude) = stream.join();
+    let (cursor, prelude) = stream.join(Instant::ZERO);
     assert_eq!(cursor.next(), stream.ring().head() - 2);
     assert_eq!(payloads(&prelude)[1], VIDEO_CONFIG);
     assert!(
         prelude.iter().all(|m| m.timestamp() == Timestamp(120)),
         "headers carry the GOP's time"
     );
-    assert_eq!(stream.snapshot().messages.len(), 4);
+    assert_eq!(stream.snapshot(Instant::ZERO).messages.len(), 4);
 }
 
 #[test]
 fn without_gop_cache_a_joiner_waits_for_the_next_keyframe() {
     let mut stream = live(0);
     video(&mut stream, 40, KEY);
-    let (cursor, prelude) = stream.join();
+    let (cursor, prelude) = stream.join(Instant::ZERO);
     assert_eq!((cursor.next(), prelude.len()), (stream.ring().head(), 2));
     assert!(cursor.is_waiting_for_key());
     assert_eq!(
-        stream.snapshot().messages.len(),
+        stream.snapshot(Instant::ZERO).messages.len(),
         2,
         "nor does another shard's"
     );
@@ -107,13 +107,16 @@ fn a_changed_header_is_no_place_to_begin_before() {
     video(&mut stream, 40, KEY);
     video(&mut stream, 50, VIDEO_CONFIG);
     assert!(
-        !stream.join().0.is_waiting_for_key(),
+        !stream.join(Instant::ZERO).0.is_waiting_for_key(),
         "the same header again changes nothing"
     );
     video(&mut stream, 60, &[0x17, 0, 0, 0, 0, 2]);
-    assert!(stream.join().0.is_waiting_for_key());
+    assert!(stream.join(Instant::ZERO).0.is_waiting_for_key());
     video(&mut stream, 80, KEY);
-    assert_eq!(stream.join().0.next(), stream.ring().head() - 1);
+    assert_eq!(
+        stream.join(Instant::ZERO).0.next(),
+        stream.ring().head() - 1
+    );
 }
 
 #[test]
@@ -121,11 +124,11 @@ fn a_stream_that_ended_has_no_past() {
     let mut stream = live(100);
     video(&mut stream, 40, KEY);
     stream.end(Bytes::from_static(b"gone"), Instant::ZERO);
-    let (cursor, prelude) = stream.join();
+    let (cursor, prelude) = stream.join(Instant::ZERO);
     assert_eq!((cursor.next(), prelude.len()), (stream.ring().head(), 0));
     assert!(!cursor.is_waiting_for_key());
     assert_eq!(
-        stream.resume(0).0,
+        stream.resume(0, Instant::ZERO).0,
         stream.ring().head() - 1,
         "a laggard still hears the last word"
     );
@@ -147,7 +150,7 @@ fn kept_headers_are_bounded() {
         config.push(track);
         video(&mut stream, 0, &config);
     }
-    assert!(stream.join().1.len() <= limits::STREAM_HEADERS + 1);
+    assert!(stream.join(Instant::ZERO).1.len() <= limits::STREAM_HEADERS + 1);
     assert_eq!(
         stream.headers_left_out(),
         256 - limits::STREAM_HEADERS as u64
@@ -160,7 +163,7 @@ fn kept_headers_are_bounded() {
     assert_eq!(stream.headers_left_out(), 1);
     assert!(
         stream
-            .join()
+            .join(Instant::ZERO)
             .1
             .iter()
             .all(|m| m.payload_len() <= limits::HEADER_BYTES)
@@ -179,12 +182,12 @@ fn empty(gop_cache: usize) -> Stream {
 }
 /// What a joiner is given first.
 fn given(stream: &Stream) -> Vec<Vec<u8>> {
-    payloads(&stream.join().1)
+    payloads(&stream.join(Instant::ZERO).1)
 }
 /// What another shard has of it.
 fn elsewhere(stream: &Stream, gop_cache: usize) -> Stream {
     let mut other = Stream::new(gop_cache);
-    other.begin_from(stream.snapshot(), None, Instant::ZERO);
+    other.begin_from(stream.snapshot(Instant::ZERO), None, Instant::ZERO);
     other
 }
 
@@ -236,10 +239,13 @@ fn one_message_for_two_tracks_stands_before_what_overrides_one_of_them() {
     video(&mut stream, 0, BOTH_CONFIGS);
     assert_eq!(given(&stream), [BOTH_CONFIGS]);
     video(&mut stream, 0, BOTH_KEYS);
-    assert!(!stream.join().0.is_waiting_for_key());
+    assert!(!stream.join(Instant::ZERO).0.is_waiting_for_key());
     video(&mut stream, 40, TRACK_1_CONFIG);
     assert_eq!(given(&stream), [BOTH_CONFIGS, TRACK_1_CONFIG]);
-    assert!(stream.join().0.is_waiting_for_key(), "its pictures are old");
+    assert!(
+        stream.join(Instant::ZERO).0.is_waiting_for_key(),
+        "its pictures are old"
+    );
     assert_eq!(given(&elsewhere(&stream, 100)), given(&stream));
     video(&mut stream, 80, TRACK_0_CONFIG);
     assert_eq!(given(&stream), [TRACK_1_CONFIG, TRACK_0_CONFIG]);
@@ -256,7 +262,7 @@ fn video_on_another_track_than_0_alone_has_gops() {
         assert!(video(&mut stream, at, TRACK_1_KEY));
         assert!(video(&mut stream, at + 20, TRACK_1_INTER));
     }
-    let (cursor, prelude) = stream.join();
+    let (cursor, prelude) = stream.join(Instant::ZERO);
     assert_eq!(cursor.next(), stream.ring().head() - 2);
     assert_eq!(payloads(&prelude), [TRACK_1_CONFIG]);
 }
@@ -306,8 +312,8 @@ fn every_shard_has_the_same_leading_track() {
         video(&mut here, 20, b"\xA1vp08A");
         let mut there = elsewhere(&here, gop_cache);
         assert_eq!(
-            there.join().0.is_waiting_for_key(),
-            here.join().0.is_waiting_for_key()
+            there.join(Instant::ZERO).0.is_waiting_for_key(),
+            here.join(Instant::ZERO).0.is_waiting_for_key()
         );
         let starts = |stream: &mut Stream, payload: &[u8]| {
             let head = stream.ring().head();
@@ -340,7 +346,10 @@ fn a_header_replaced_in_mid_stream_is_the_one_joiners_get() {
         given(&stream),
         [TRACK_0_CONFIG, b"\x95\x00mp4a\x01\x11\x90"]
     );
-    assert!(stream.join().0.is_waiting_for_key(), "of any track");
+    assert!(
+        stream.join(Instant::ZERO).0.is_waiting_for_key(),
+        "of any track"
+    );
 }
 
 #[test]
@@ -372,7 +381,7 @@ fn srs_3464_unknown_codecs_and_packet_types_pass() {
     assert!(video(&mut stream, 0, b"\x9Cnew!x"), "packet type 12");
     assert!(video(&mut stream, 0, b"\xD1\x00"), "a command");
     assert!(audio(&mut stream, 0, b"\x96new!x"));
-    assert!(!stream.join().0.is_waiting_for_key());
+    assert!(!stream.join(Instant::ZERO).0.is_waiting_for_key());
     assert!(video(&mut stream, 0, b"\x90new!config"));
     assert!(!video(&mut stream, 0, b"\xA1new!picture"));
     assert!(video(&mut stream, 0, b"\x91new!picture"));
@@ -552,7 +561,7 @@ fn take(stream: &mut Stream, step: Option<(MediaKind, &[u8])>) {
 
 /// What a joiner gets: headers, frames of the past, and whether it waits.
 fn start(stream: &Stream) -> (Vec<Vec<u8>>, Vec<Vec<u8>>, bool) {
-    let (cursor, prelude) = stream.join();
+    let (cursor, prelude) = stream.join(Instant::ZERO);
     let frames = stream.ring().items_from(cursor.next());
     let past: Vec<_> = frames
         .filter_map(|item| Some(item.frame()?.message.clone()))

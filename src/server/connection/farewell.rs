@@ -13,6 +13,7 @@ use crate::planted::{Bug, planted};
 use crate::rtmp::session::Status;
 use crate::rtmp::session::server::{SessionError, play_stopped};
 use crate::runtime::{Conn, Runtime};
+use crate::server::outbox::Failure;
 
 /// Why a connection ended.
 pub(super) enum Close {
@@ -36,6 +37,15 @@ impl Close {
     /// Whether the peer is owed the rest of what we said.
     fn is_polite(&self) -> bool {
         matches!(self, Self::Refused(_) | Self::TakenOver(_) | Self::Drained)
+    }
+}
+
+impl From<Failure> for Close {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Io(kind) => Self::Io(kind),
+            Failure::TooSlow(rule) => Self::Late(rule),
+        }
     }
 }
 
@@ -94,6 +104,27 @@ impl<R: Runtime> Connection<R> {
         drop(publication);
         (self.session).revoke_publish(stream, Status::PublishBadName, &description);
         Err(Close::TakenOver(description))
+    }
+
+    /// A publisher that sends faster than its application allows is told, and ends.
+    pub(super) fn turn_away_the_excessive(&mut self) -> Result<(), Close> {
+        let excess = self.roles.iter().find_map(|(stream, role)| match role {
+            Role::Publish(publication) => Some((*stream, publication.excess()?)),
+            Role::Play(_) => None,
+        });
+        let Some((stream, most)) = excess else {
+            return Ok(());
+        };
+        let Some(Role::Publish(publication)) = self.roles.remove(&stream) else {
+            return Ok(());
+        };
+        let key = publication.key();
+        let description = format!(
+            "{key} has more than the {most} kbit/s that its application allows (bitrate_max)"
+        );
+        publication.close();
+        (self.session).revoke_publish(stream, Status::PublishRejected, &description);
+        Err(Close::Refused(description))
     }
 
     /// Writes until this connection's players have everything or the socket is full.
