@@ -85,6 +85,7 @@ bugs! {
         "video-end-ignored" VideoEndIgnored: "A track whose video has ended goes on leading.",
         "clock-repaired-apart" ClockRepairedApart: "Where a publisher's time jumps, each track finds an offset of its own.",
         "offset-forgotten-on-takeover" OffsetForgottenOnTakeover: "The next publication's time does not go on where the last one's ended.",
+        "cache-age-ignored" CacheAgeIgnored: "Joiners are given what is older than they may be given.",
         "latency-unbounded" LatencyUnbounded: "A player that is too late goes on where it was.",
         "two-claims" TwoClaims: "A name is leased to whoever asks.",
     }

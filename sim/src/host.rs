@@ -7,9 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use fastrand::Rng;
-use millstream::planted;
 use millstream::runtime::Runtime;
 use millstream::time::Instant;
+use millstream::{limits, planted};
 
 use crate::checkers::Leftovers;
 use crate::net::{SimListener, now};
@@ -356,10 +356,19 @@ impl Software for Millstream {
         let caches = self.settings.applications.all();
         let cache = caches.map(|settings| settings.gop_cache).max();
         let bound = self.settings.ring_frames.max(cache.unwrap_or(0)).max(1);
+        let media_bytes = self.settings.limits.media_bytes;
         let counted = shards.clone();
         Running {
             excess: Box::new(move || {
-                let rings = counted.iter().map(|shard| shard.census().fullest_ring);
+                let censuses: Vec<_> = counted.iter().map(Shard::census).collect();
+                // What one read brings is taken in whole before it is looked at.
+                let kept = censuses.iter().map(|census| census.ring_bytes).max();
+                let share =
+                    media_bytes / counted.len().max(1) as u64 + limits::SCRATCH_BYTES as u64 * 2;
+                if media_bytes > 0 && kept.unwrap_or(0) as u64 > share {
+                    return Some(format!("a shard keeps {kept:?} bytes of frames of {share}"));
+                }
+                let rings = censuses.iter().map(|census| census.fullest_ring);
                 let fullest = rings.max().filter(|items| *items > bound)?;
                 Some(format!("a ring of {bound} holds {fullest} frames"))
             }),

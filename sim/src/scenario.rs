@@ -16,7 +16,7 @@ mod acts;
 mod server;
 
 pub use acts::{Chunking, Cut, CutKind, Ending, Garbage, GarbageKind, Tell};
-pub use server::{Conflict, Few, ServerConfig};
+pub use server::{Conflict, Few, ServerConfig, Tight};
 
 /// The version of the file's format.
 pub const FORMAT: u32 = 1;

@@ -2,6 +2,7 @@
 
 use super::ring::Ring;
 use crate::limits;
+use crate::planted::{Bug, planted};
 use crate::time::{Duration, Instant};
 
 /// What a stream keeps of the past, and how much of it players are given.
@@ -61,6 +62,7 @@ impl Keep {
     fn admits(&self, ring: &Ring, key: u64, now: Instant) -> bool {
         let fits = self.joiner_bytes == 0 || ring.bytes_from(key) <= self.joiner_bytes;
         let is_fresh = self.joiner_age.is_zero()
+            || planted(Bug::CacheAgeIgnored)
             || (ring.pushed_at(key)).is_some_and(|at| now.since(at) <= self.joiner_age);
         ring.head() - key <= self.joiner_frames as u64 && fits && is_fresh
     }

@@ -4,7 +4,7 @@ use millstream::config::OnConflict;
 use millstream::limits;
 use millstream::time::Duration;
 
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Tight};
 
 /// The windows below which a link takes its time with a single frame.
 const ROOMY: usize = 32 * 1_024;
@@ -29,6 +29,8 @@ pub struct Climate {
     pub ring_frames: usize,
     /// Streams that the application `few` may have.
     pub few_streams: Option<usize>,
+    /// What the application `tight` bounds.
+    pub tight: Option<Tight>,
     /// Connections that one address may have.
     pub per_address: Option<usize>,
     /// Bytes that may be under way to a client at most.
@@ -64,11 +66,12 @@ impl Climate {
             },
             merge: Duration::from_millis(scenario.server.merge_ms.unwrap_or(0)),
             // Of a small ring nobody outside can say what it holds: headers come into it again and again.
-            ring_frames: match scenario.server.ring_frames {
-                Some(_) => 0,
-                None => limits::RING_FRAMES_DEFAULT,
+            ring_frames: match (scenario.server.ring_frames, scenario.server.media_bytes) {
+                (Some(_), _) | (_, Some(_)) => 0,
+                (None, None) => limits::RING_FRAMES_DEFAULT,
             },
             few_streams: scenario.server.few.map(|few| few.streams),
+            tight: scenario.server.tight,
             per_address: scenario.server.connections_per_address,
             downstream: faults.downstream_window[1],
             on_conflict: scenario.server.on_conflict(),

@@ -10,6 +10,7 @@ use millstream::time::{Duration, Instant};
 use super::Publication;
 use super::climate::Climate;
 use super::library::{Entry, Library};
+use super::tight::APP as TIGHT;
 use crate::journal::Observation;
 use crate::media::Frame;
 use bytes::Bytes;
@@ -272,6 +273,9 @@ impl Hub {
         else {
             return false;
         };
+        if record.name.starts_with(TIGHT) {
+            return false; // there one need not be behind a ring to lose frames
+        }
         let after = name.items - item;
         after + 4 < climate.ring_frames as u64
     }

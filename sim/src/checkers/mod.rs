@@ -38,6 +38,7 @@ mod publisher;
 mod selection;
 mod stop;
 pub mod tap;
+mod tight;
 mod timeouts;
 mod timestamps;
 
@@ -59,6 +60,7 @@ pub use promptness::Promptness;
 pub use publisher::OnePublisher;
 pub use selection::Selection;
 pub use stop::GracefulStop;
+pub use tight::TightBounds;
 pub use timeouts::Timeouts;
 pub use timestamps::Timestamps;
 
@@ -147,6 +149,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(Timeouts::default()),
         Box::new(Bounds::default()),
         Box::new(FewStreams::default()),
+        Box::new(TightBounds::with(library)),
         Box::new(GracefulStop::default()),
         Box::new(Liveness::default()),
         Box::new(Emptiness::default()),

@@ -455,6 +455,7 @@ mod tests {
                 ring_frames: RING,
                 full: true,
                 few_streams: None,
+                tight: None,
                 per_address: None,
                 downstream: 65_536,
                 drain: Duration::from_secs(1),

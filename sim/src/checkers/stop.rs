@@ -90,6 +90,7 @@ mod tests {
             full: true,
             ring_frames: 100,
             few_streams: None,
+            tight: None,
             per_address: None,
             downstream: 65_536,
             on_conflict: millstream::config::OnConflict::Refuse,

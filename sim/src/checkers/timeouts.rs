@@ -226,6 +226,7 @@ mod tests {
             ring_frames: 100,
             full: true,
             few_streams: None,
+            tight: None,
             per_address: None,
             downstream: 100,
             drain: Duration::ZERO,

@@ -201,6 +201,8 @@ fn of_world(scenario: &Scenario, found: &mut Found) {
     note(found, server.merge_ms.is_some(), "merged frames");
     note(found, server.connections.is_some(), "flood");
     note(found, server.few.is_some(), "few streams");
+    note(found, server.tight.is_some(), "tight bounds");
+    note(found, server.media_bytes.is_some(), "short memory");
     let conflict = server.on_conflict();
     note(found, conflict == OnConflict::Takeover, "names taken over");
     let resumes = conflict == OnConflict::Resume;

@@ -25,6 +25,7 @@ mod role;
 mod storms;
 mod strangers;
 mod swarm;
+mod tight;
 mod trouble;
 
 pub use audit::behaviours;
@@ -123,6 +124,7 @@ fn assemble(seed: u64, swarm: Swarm, mood: Mood, stage: Stage, roles: Vec<Role>)
     trouble::conflicts(&mut scenario, &mut rng);
     if mood == Mood::Calm {
         few::come(&mut scenario, &mut rng);
+        tight::come(&mut scenario, &mut rng);
         flood::come(&mut scenario, &mut rng);
     }
     if mood == Mood::Long {
@@ -214,6 +216,8 @@ fn server(mood: Mood) -> impl Strategy<Value = ServerConfig> {
                     mailbox_backlog,
                     merge_ms: None,
                     few: None,
+                    tight: None,
+                    media_bytes: None,
                     connections: None,
                     connections_per_address: None,
                     connects_per_second: None,

@@ -28,6 +28,12 @@ pub struct ServerConfig {
     /// The application `few`, if it has something of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub few: Option<Few>,
+    /// The application `tight`, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tight: Option<Tight>,
+    /// Bytes of frames that it keeps in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_bytes: Option<u64>,
     /// Connections it serves at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections: Option<usize>,
@@ -73,6 +79,24 @@ pub struct Few {
     pub wait_max_ms: Option<u64>,
 }
 
+/// What the application `tight` bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tight {
+    /// How far behind live a player may fall, milliseconds.
+    pub latency_max_ms: u64,
+    /// How often a minute it may lose frames.
+    pub jumps_per_minute: u32,
+    /// Kilobits a second of a publisher.
+    pub bitrate_max: u32,
+    /// How old a picture a joiner may be given, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gop_cache_ms: Option<u64>,
+    /// How far behind live a joiner begins, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind_ms: Option<u64>,
+}
+
 impl ServerConfig {
     /// As the server takes them.
     pub fn settings(&self) -> Settings {
@@ -87,6 +111,7 @@ impl ServerConfig {
         every.on_conflict = self.on_conflict();
         every.grace = self.grace();
         let limits = &mut settings.limits;
+        set(&mut limits.media_bytes, self.media_bytes);
         set(&mut limits.connections, self.connections);
         set(
             &mut limits.connections_per_address,
@@ -104,7 +129,18 @@ impl ServerConfig {
             wait_max: millis(few.wait_max_ms.unwrap_or(0)),
             ..every.clone()
         });
+        let tight = self.tight.map(|tight| AppSettings {
+            latency_max: millis(tight.latency_max_ms),
+            jumps_per_minute: tight.jumps_per_minute,
+            bitrate_max: tight.bitrate_max,
+            gop_cache_time: millis(tight.gop_cache_ms.unwrap_or(0)),
+            behind: millis(tight.behind_ms.unwrap_or(0)),
+            ..every.clone()
+        });
         settings.applications = AppTable::of_every(every);
+        if let Some(tight) = tight {
+            settings.applications.insert("tight", tight);
+        }
         if let Some(few) = few {
             settings.applications.insert("few", few);
         }

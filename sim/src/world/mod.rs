@@ -216,7 +216,7 @@ impl World {
     }
 
     fn add_clients(&mut self, scenario: &Scenario) {
-        if scenario.server.ring_frames.is_some() {
+        if scenario.server.ring_frames.is_some() || scenario.server.media_bytes.is_some() {
             let seen = Observation::SmallRings;
             self.shared.journal.note(self.now(), "world", &seen);
         }
