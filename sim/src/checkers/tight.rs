@@ -48,6 +48,8 @@ struct Publisher {
 
 /// Bytes that may be on the way beside a window: what one write takes of a message, the server's own words.
 const ON_THE_WAY: usize = 64 * 1_024;
+/// For the server: tasks that wait for their turn.
+const SLACK: Duration = Duration::from_millis(300);
 const REJECTED: &str = "NetStream.Publish.Rejected";
 /// Names of the application.
 pub(super) const APP: &str = "tight/";
@@ -71,8 +73,7 @@ impl TightBounds {
     /// How long a frame may take to the server, or a word of it to a client.
     fn path(&self) -> Option<Duration> {
         let climate = self.hub.climate.filter(|climate| climate.steady)?;
-        let bytes = (ON_THE_WAY + climate.downstream) as u64;
-        Some(climate.carries(bytes) + climate.mail * 4 + Duration::from_secs(1))
+        Some(climate.carries(ON_THE_WAY as u64) + climate.mail * 4 + SLACK)
     }
 
     fn picture(&mut self, at: Instant, who: &str, entry: &Entry, len: usize) -> Result<(), String> {

@@ -130,6 +130,7 @@ impl ServerConfig {
             ..every.clone()
         });
         let tight = self.tight.map(|tight| AppSettings {
+            gop_cache: limits::RING_FRAMES_DEFAULT,
             latency_max: millis(tight.latency_max_ms),
             jumps_per_minute: tight.jumps_per_minute,
             bitrate_max: tight.bitrate_max,
