@@ -29,14 +29,15 @@ use crate::config::OnConflict;
 use crate::media::directory::{PublicationId, StreamKey};
 use crate::media::ring::NoticeKind;
 use crate::planted::{Bug, planted};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, Task};
 use crate::time::Instant;
 
 /// The publications of a shard whose publishers have vanished, and until when each is waited for.
 #[derive(Default)]
 pub(super) struct Graces {
     waiting: RefCell<Vec<Grace>>,
-    /// The task that ends them.
+    /// The task that ends them: it runs as long as there are some.
+    task: RefCell<Option<Task<()>>>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -51,16 +52,21 @@ struct Grace {
 }
 
 impl Graces {
-    fn add(&self, grace: Grace) {
+    /// Returns whether the task runs.
+    fn add(&self, grace: Grace) -> bool {
         self.waiting.borrow_mut().push(grace);
-        if let Some(waker) = &*self.waker.borrow() {
-            waker.wake_by_ref();
-        }
+        self.wake()
     }
 
     fn remove(&self, publication: PublicationId) {
         let mut waiting = self.waiting.borrow_mut();
         waiting.retain(|grace| grace.publication != publication);
+        self.wake();
+    }
+
+    fn wake(&self) -> bool {
+        let waker = self.waker.borrow();
+        waker.as_ref().map(Waker::wake_by_ref).is_some()
     }
 
     fn earliest(&self) -> Option<Instant> {
@@ -120,11 +126,15 @@ impl<R: Runtime> Shard<R> {
             "the publisher vanished; the stream waits {:?} for it",
             grace
         );
-        self.graces().add(Grace {
+        let runs = self.graces().add(Grace {
             until: self.runtime().now() + grace,
             key: stream.key.clone(),
             publication,
         });
+        if !runs {
+            let task = self.runtime().spawn("graces", self.clone().keep_graces());
+            *self.graces().task.borrow_mut() = Some(task);
+        }
     }
 
     /// Somebody else gets the name: this shard's publisher of it is told, and lets go.
@@ -208,8 +218,8 @@ impl<R: Runtime> Shard<R> {
         self.forget_if_unused(stream);
     }
 
-    /// Ends what nobody came back to in time. Runs as long as the shard.
-    pub(super) async fn keep_graces(self) {
+    /// Ends what nobody came back to in time, as long as somebody may.
+    async fn keep_graces(self) {
         let mut timer: Option<Alarm> = None;
         poll_fn(|cx| {
             *self.graces().waker.borrow_mut() = Some(cx.waker().clone());
@@ -218,8 +228,8 @@ impl<R: Runtime> Shard<R> {
                     self.end_grace(&grace);
                 }
                 let Some(at) = self.graces().earliest() else {
-                    timer = None;
-                    return Poll::Pending;
+                    *self.graces().waker.borrow_mut() = None;
+                    return Poll::Ready(());
                 };
                 let (_, sleep) = match &mut timer {
                     Some(armed) if armed.0 == at => armed,
@@ -239,6 +249,8 @@ impl<R: Runtime> Shard<R> {
         while let Some(grace) = self.graces().take_due(Instant::FAR_FUTURE) {
             self.end_grace(&grace);
         }
+        drop(self.graces().task.take());
+        *self.graces().waker.borrow_mut() = None;
     }
 
     fn end_grace(&self, grace: &Grace) {

@@ -108,10 +108,8 @@ impl<R: Runtime> Shard<R> {
                 }
             })
         };
-        let graces = (self.0.runtime).spawn("graces", self.clone().keep_graces());
         self.drained().await;
         self.close_all().await;
-        drop(graces);
         // The directory may have granted what nobody waits for any more: it goes back before we go.
         if !planted(Bug::AnswersNotAwaited) {
             poll_fn(|cx| self.0.requests.poll_answered(cx)).await;

@@ -134,11 +134,8 @@ impl Timestamps {
         let last = last.filter(|last| last.publication == entry.publication);
         let mut verdict = Ok(());
         if let Some(last) = last {
-            let back = if now.odd || last.odd {
-                INTERLEAVE_MS
-            } else {
-                0
-            };
+            let apart = now.odd || last.odd || (time.since(last.time) < 0 && self.lags(entry));
+            let back = if apart { INTERLEAVE_MS } else { 0 };
             if time.since(last.time) < -back {
                 verdict = Err(format!(
                     "{who} got #{} at {} ms after {} ms",
@@ -151,6 +148,14 @@ impl Timestamps {
         }
         self.players.insert(who.into(), now);
         verdict.and(joined)
+    }
+
+    /// Whether another track has jumped before this frame, whose own is still to jump: headers that are repeated there have
+    /// the time of the other one.
+    fn lags(&self, entry: &Entry) -> bool {
+        let frames = self.library.frames(&entry.publication);
+        let mut before = frames.iter().take(entry.index);
+        before.any(|frame| frame.epoch > entry.frame.epoch)
     }
 
     /// Whether time went on for players when the second of two took over from the first.
@@ -312,5 +317,31 @@ mod tests {
         assert!(judge([500_980, 441_000, 441_000]).is_err(), "not repaired");
         assert!(judge([500_980, 503_000, 503_000]).is_err(), "a gap");
         assert!(judge([440_980, 441_020, 441_020]).is_err(), "moved before");
+    }
+
+    #[test]
+    fn headers_repeated_where_only_sound_has_jumped_may_be_younger_than_pictures() {
+        let jump = TimeJump {
+            at_ms: 1_000,
+            by_ms: -60_000,
+            lag_ms: 100,
+        };
+        let shape = |jumps| Shape {
+            start: 500_000,
+            audio_ms: 20,
+            jumps,
+            ..small(Tracks::Legacy)
+        };
+        let judge = |jumps, header: u32| {
+            let mut source = Broadcast::new(shape(jumps), "alice", 0);
+            let frames: Vec<_> = (0..90).map(|_| Rc::new(source.next_frame())).collect();
+            let late = |frame: &Rc<Frame>| frame.steady == 1_040 && frame.epoch == 0;
+            let picture = frames.iter().position(late).unwrap();
+            assert!(!frames[picture].sort.is_header());
+            judge_of(&frames, &[(1, header), (picture, 501_040)])
+        };
+        assert_eq!(judge([jump, TimeJump::default()], 501_080), Ok(()));
+        assert!(judge([jump, TimeJump::default()], 502_080).is_err());
+        assert!(judge(Default::default(), 501_080).is_err());
     }
 }
