@@ -120,6 +120,9 @@ impl ServerConfig {
         set(&mut limits.connects_per_second, self.connects_per_second);
         set(&mut settings.window_ack_size, self.window_ack_size);
         set(&mut settings.drain, self.drain_ms.map(millis));
+        if self.ring_frames.is_some() {
+            every.jumps_per_minute = 0; // of a small ring one loses frames all the time
+        }
         let few = self.few.map(|few| AppSettings {
             streams: few.streams,
             missing: match few.wait_max_ms {
