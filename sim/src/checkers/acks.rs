@@ -83,7 +83,10 @@ impl Checker for Acks {
             }
             Observation::Told { code } if REFUSALS.contains(&&**code) => connection.excused = true,
             // What nobody understands ends the connection, whatever was to be said yet.
-            Observation::Strays { how } if *how != "half-closes" => connection.excused = true,
+            Observation::Strays {
+                how: "half-closes" | "is cut off",
+            } => {}
+            Observation::Strays { .. } => connection.excused = true,
             Observation::LetsGo { why: "half-closes" } => connection.half_closed = true,
             Observation::Lost { how: "FIN" } if connection.half_closed => {
                 let open = (connection.sent as u32).wrapping_sub(connection.acknowledged);

@@ -162,7 +162,8 @@ impl Notices {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{broadcast, frames, received, sent};
+    use super::super::climate::Climate;
+    use super::super::testing::{broadcast, frames, name, received, sent};
     use super::*;
 
     fn judge(codes: &[&str]) -> Result<(), String> {
@@ -183,6 +184,38 @@ mod tests {
     fn once_between_two_publications_passes() {
         assert_eq!(judge(&["UnpublishNotify", "PublishNotify"]), Ok(()));
         assert_eq!(judge(&["UnpublishNotify"]), Ok(()));
+    }
+
+    /// Of one who may come back, closed its stream, and then `strays`.
+    fn resumed(strays: &'static str) -> Result<(), String> {
+        let mut checker = Notices::with(Library::default());
+        let mut see = |who: &str, seen: &Observation| checker.observe_at(Instant::ZERO, who, seen);
+        let climate = Climate {
+            on_conflict: OnConflict::Resume,
+            ..Climate::of(&crate::generate::scenario(0))
+        };
+        see("world", &Observation::Climate(climate))?;
+        let (first, second) = (frames("alice", 0, 5), frames("carol", 0, 5));
+        for (who, frames) in [("alice", &first), ("carol", &second)] {
+            let (name, publication) = (name(), 0);
+            see(who, &Observation::AsksToPublish { name, publication })?;
+            for (index, frame) in frames.iter().enumerate() {
+                see(who, &sent(0, index, frame))?;
+            }
+            let why = "closes its stream";
+            see(who, &Observation::LetsGo { why })?;
+            see(who, &Observation::Strays { how: strays })?;
+        }
+        for frame in [&first[0], &first[4], &second[0]] {
+            see("bob", &received(frame))?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn one_whose_last_words_were_cut_off_may_come_back_unnoticed() {
+        assert_eq!(resumed("is cut off"), Ok(()));
+        assert!(resumed("half-closes").is_err());
     }
 
     #[test]

@@ -36,6 +36,8 @@ impl<S: Stage> Actor<S> {
             Some(CutKind::HalfClose) | None => {
                 self.note(&Observation::LetsGo { why: "half-closes" });
                 self.note(&Observation::Strays { how: "half-closes" });
+                // Unlike one who half-closes by itself, it has more to say.
+                self.whisper(&Observation::Strays { how: "is cut off" });
                 self.with_link(|link| {
                     link.fall_silent();
                     // It may be over already; then there is nothing left to close.
