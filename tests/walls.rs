@@ -27,14 +27,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("limits", &["time"]),
     ("config", &["limits", "time"]),
+    ("metrics", &[]),
+    ("status", &["limits"]),
     ("rtmp", &["limits", "time"]),
     ("media", &["rtmp", "limits", "time"]),
     ("runtime", &["limits", "time"]),
     (
         "server",
-        &["media", "rtmp", "runtime", "config", "limits", "time"],
+        &[
+            "media", "rtmp", "runtime", "config", "metrics", "limits", "time",
+        ],
     ),
-    ("cli", &["config", "limits", "time"]),
+    ("cli", &["config", "status", "limits", "time"]),
     ("planted", &[]),
 ];
 

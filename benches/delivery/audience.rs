@@ -124,11 +124,11 @@ fn server(shards: usize) -> (NullRuntime, Vec<Shard<NullRuntime>>) {
     let World {
         control: plan,
         shards: plans,
-        stop: _,
+        ..
     } = world::<NullSocket>(shards, Settings::default(), EventSink::default());
     let runtime = NullRuntime::default();
     let executor = runtime.executor();
-    let control = control::run(runtime.clone(), plan, vec![()]);
+    let control = control::run(runtime.clone(), plan, vec![()], None);
     let control = async move {
         control.await;
     };

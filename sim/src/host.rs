@@ -347,7 +347,12 @@ impl Software for Millstream {
             runtime.spawn("shard", shard.clone().run()).detach();
             shards.push(shard);
         }
-        let serve = control::run(sites.control.clone(), plan.control, vec![sites.listener]);
+        let serve = control::run(
+            sites.control.clone(),
+            plan.control,
+            vec![sites.listener],
+            None,
+        );
         let names: Rc<Cell<Option<usize>>> = Rc::default();
         let held = names.clone();
         let serve = async move { held.set(Some(serve.await)) };

@@ -152,12 +152,27 @@ impl Ring {
         self.entries.get(index).map(|entry| &entry.item)
     }
 
+    /// When the item at `seq` was pushed.
+    pub fn pushed_at(&self, seq: u64) -> Option<Instant> {
+        let index = usize::try_from(seq.checked_sub(self.base)?).ok()?;
+        self.entries.get(index).map(|entry| entry.at)
+    }
+
     /// The items from `seq` (or the base, if that is later) to the head.
     pub fn items_from(&self, seq: u64) -> impl Iterator<Item = &Item> {
         let skip = usize::try_from(seq.saturating_sub(self.base)).unwrap_or(usize::MAX);
         self.entries
             .range(skip.min(self.entries.len())..)
             .map(|entry| &entry.item)
+    }
+
+    /// Bits per second of what it holds, by the stream's own clock; `None` while that is less than a second.
+    pub fn bitrate(&self) -> Option<u64> {
+        let mut frames = self.entries.iter().filter_map(|entry| entry.item.frame());
+        let first = frames.next()?.message.timestamp();
+        let newest = frames.next_back()?.message.timestamp();
+        let millis = u64::try_from(newest.since(first)).ok()?;
+        (millis >= 1_000).then(|| self.bytes as u64 * 8_000 / millis)
     }
 
     /// Appends `item` and lets go of what is too much or too old. Returns its sequence number.

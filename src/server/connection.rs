@@ -20,26 +20,64 @@ use super::Settings;
 use super::deadline::{Deadlines, Due, Stage};
 use super::event::ConnectionId;
 use super::gate::Ticket;
+use super::meters::End;
 use super::outbox::Outbox;
 use super::play::{Delivery, Play};
 use super::publish::Publication;
 use super::shard::Shard;
 use crate::limits;
+use crate::media::directory::StreamKey;
 use crate::planted::{Bug, planted};
 use crate::rtmp::session::MessageStreamId;
 use crate::rtmp::session::server::{ServerSession, SessionConfig, SessionError};
 use crate::runtime::{Conn, Runtime, SocketAddr, Task};
 use crate::time::Instant;
 
-/// The shard's hold on a connection's task.
-#[derive(Default)]
-pub(super) struct Handle {
-    drain: Cell<bool>,
+/// What somebody else than its peer wants of a connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Order {
+    /// The server stops: say goodbye.
+    Drain,
+    /// An operator wants it gone.
+    Kick,
+    /// An operator wants this publication ended.
+    EndStream(StreamKey),
+}
+
+/// The shard's hold on a connection's task, and what it knows of it.
+pub(super) struct Handle<C> {
+    pub(super) outbox: Rc<Outbox<C>>,
+    pub(super) peer: SocketAddr,
+    pub(super) since: Instant,
+    /// Bytes read from it.
+    pub(super) received: Cell<u64>,
+    /// The application it connected to.
+    pub(super) app: RefCell<String>,
+    /// What it publishes or plays, or did.
+    pub(super) stream: RefCell<Option<StreamKey>>,
+    /// Why it ended, once that is known.
+    pub(super) end: Cell<End>,
+    orders: RefCell<Vec<Order>>,
     waker: RefCell<Option<Waker>>,
     task: RefCell<Option<Task<()>>>,
 }
 
-impl Handle {
+impl<C: Conn> Handle<C> {
+    pub(super) fn new(id: ConnectionId, peer: SocketAddr, conn: Rc<C>, since: Instant) -> Self {
+        Self {
+            outbox: Rc::new(Outbox::new(id, conn)),
+            peer,
+            since,
+            received: Cell::new(0),
+            app: RefCell::default(),
+            stream: RefCell::default(),
+            end: Cell::new(End::Defect),
+            orders: RefCell::default(),
+            waker: RefCell::default(),
+            task: RefCell::default(),
+        }
+    }
+
     pub(super) fn keep(&self, task: Task<()>) {
         *self.task.borrow_mut() = Some(task);
     }
@@ -59,9 +97,12 @@ impl Handle {
         }
     }
 
-    /// Asks the task to say goodbye.
-    pub(super) fn drain(&self) {
-        self.drain.set(true);
+    /// Has the task do what is ordered, once; an order that waits already is not given twice.
+    pub(super) fn order(&self, order: Order) {
+        let orders = &mut *self.orders.borrow_mut();
+        if !orders.contains(&order) {
+            orders.push(order);
+        }
         self.wake();
     }
 
@@ -75,7 +116,7 @@ impl Handle {
 
 /// What woke the task.
 enum Wake {
-    Drain,
+    Ordered(Order),
     Readable,
     Writable,
     Failed(io::ErrorKind),
@@ -97,12 +138,10 @@ struct Connection<R: Runtime> {
     shard: Shard<R>,
     conn: Rc<R::Conn>,
     outbox: Rc<Outbox<R::Conn>>,
-    handle: Rc<Handle>,
+    handle: Rc<Handle<R::Conn>>,
     session: ServerSession,
     id: ConnectionId,
-    peer: SocketAddr,
     ticket: Ticket,
-    app: String,
     roles: BTreeMap<MessageStreamId, Role<R>>,
     deadlines: Deadlines,
     /// Plays whose stream nobody published when they began, and until when they may wait for it.
@@ -123,9 +162,8 @@ impl<R: Runtime> Drop for Leave<R> {
 /// Who has come.
 pub(super) struct Guest<C> {
     pub(super) conn: Rc<C>,
-    pub(super) handle: Rc<Handle>,
+    pub(super) handle: Rc<Handle<C>>,
     pub(super) id: ConnectionId,
-    pub(super) peer: SocketAddr,
     pub(super) ticket: Ticket,
 }
 
@@ -144,7 +182,6 @@ pub(super) async fn serve<R: Runtime>(shard: Shard<R>, guest: Guest<R::Conn>) {
         conn,
         handle,
         id,
-        peer,
         ticket,
     } = guest;
     let _leave = Leave(shard.clone(), id);
@@ -152,10 +189,9 @@ pub(super) async fn serve<R: Runtime>(shard: Shard<R>, guest: Guest<R::Conn>) {
     let config = session_config(&shard.settings());
     let nonce = runtime.entropy("handshake").u64(..);
     let mut connection = Connection {
-        outbox: Rc::new(Outbox::new(Rc::clone(&conn))),
+        outbox: Rc::clone(&handle.outbox),
         session: ServerSession::new(config, nonce),
         deadlines: Deadlines::new(runtime.now()),
-        app: String::new(),
         roles: BTreeMap::new(),
         waits: Vec::new(),
         timer: None,
@@ -164,10 +200,9 @@ pub(super) async fn serve<R: Runtime>(shard: Shard<R>, guest: Guest<R::Conn>) {
         conn,
         handle,
         id,
-        peer,
         ticket,
     };
-    tracing::debug!(connection = id, %peer, "accepted");
+    tracing::debug!(connection = id, peer = %connection.handle.peer, "accepted");
     let close = match connection.run().await {
         Ok(never) => match never {},
         Err(close) => close,
@@ -179,14 +214,11 @@ pub(super) async fn serve<R: Runtime>(shard: Shard<R>, guest: Guest<R::Conn>) {
 impl<R: Runtime> Connection<R> {
     async fn run(&mut self) -> Result<std::convert::Infallible, Close> {
         if self.shard.is_draining() {
-            self.handle.drain();
+            self.handle.order(Order::Drain);
         }
         loop {
             match self.next_wake().await {
-                Wake::Drain => {
-                    self.say_goodbye().await;
-                    return Err(Close::Drained);
-                }
+                Wake::Ordered(order) => Box::pin(self.obey(order)).await?,
                 Wake::Failed(kind) => return Err(Close::Io(kind)),
                 Wake::Readable => self.read().await?,
                 Wake::Writable => self.outbox.unblock(),
@@ -220,8 +252,8 @@ impl<R: Runtime> Connection<R> {
             .borrow_mut()
             .get_or_insert_with(|| cx.waker().clone())
             .clone_from(cx.waker());
-        if self.handle.drain.replace(false) {
-            return Poll::Ready(Wake::Drain);
+        if let Some(order) = self.handle.orders.borrow_mut().pop() {
+            return Poll::Ready(Wake::Ordered(order));
         }
         if let Some(kind) = self.outbox.failed() {
             return Poll::Ready(Wake::Failed(kind));
@@ -315,6 +347,9 @@ impl<R: Runtime> Connection<R> {
             Ok(0) => Err(Close::PeerLeft),
             Ok(len) => {
                 self.deadlines.last_input = now;
+                self.handle
+                    .received
+                    .set(self.handle.received.get() + len as u64);
                 Ok(self
                     .session
                     .handle_input(now, &scratch[..len.min(scratch.len())]))

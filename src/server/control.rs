@@ -7,8 +7,11 @@ use std::sync::Arc;
 use futures_lite::future::yield_now;
 
 use super::Settings;
+use super::desk::Desk;
 use super::gate::{Gate, Refusal, Ticket};
+use super::http::{self, Http};
 use super::message::{ControlMessage, ControlPlan, ShardMessage};
+use crate::config::Token;
 use crate::limits;
 use crate::media::directory::{Directory, ShardId, StreamKey, Subscriber};
 use crate::planted::{Bug, planted};
@@ -22,6 +25,7 @@ pub async fn run<R: Runtime>(
     runtime: R,
     plan: ControlPlan<R::Socket>,
     listeners: Vec<R::Listener>,
+    http: Option<Http<R::Listener>>,
 ) -> usize {
     let ControlPlan {
         mut inbox,
@@ -29,6 +33,7 @@ pub async fn run<R: Runtime>(
         settings,
         attendance,
     } = plan;
+    let desk = Rc::new(Desk::new(shards.clone(), Arc::clone(&attendance)));
     let door = Rc::new(Door {
         next_shard: Cell::default(),
         next_connection: Cell::default(),
@@ -45,6 +50,16 @@ pub async fn run<R: Runtime>(
             )
         })
         .collect();
+    // It goes on while shards drain: a balancer is to see that the server is not ready.
+    let _operators = http.map(|http| {
+        let office = http::Office::new(
+            runtime.clone(),
+            Rc::clone(&desk),
+            Rc::clone(&door),
+            http.reload,
+        );
+        runtime.spawn("http", http::accept(http.listener, office))
+    });
     let mut control = Control {
         directory: Directory::default(),
         shards,
@@ -60,6 +75,7 @@ pub async fn run<R: Runtime>(
                 ControlMessage::Stop if stopping => {} // asked twice
                 ControlMessage::Stop => {
                     stopping = true;
+                    desk.draining.set(true);
                     acceptors.clear(); // dropping the tasks closes the listeners
                     let deadline = runtime.now() + door.settings.borrow().drain;
                     runtime.trace(format_args!("draining until {deadline}"));
@@ -78,7 +94,13 @@ pub async fn run<R: Runtime>(
                 ControlMessage::Drained { shard } => {
                     runtime.trace(format_args!("shard {shard} drained"));
                     running -= 1;
+                    desk.gone(shard);
                 }
+                ControlMessage::Answered {
+                    number,
+                    shard,
+                    answer,
+                } => desk.answered(number, shard, *answer),
                 other => control.direct(other),
             }
         }
@@ -87,7 +109,7 @@ pub async fn run<R: Runtime>(
 }
 
 /// Who comes in, and whose turn it is to serve them.
-struct Door {
+pub(super) struct Door {
     next_shard: Cell<usize>,
     next_connection: Cell<u64>,
     /// Connections accepted, those included that were refused.
@@ -97,6 +119,11 @@ struct Door {
 }
 
 impl Door {
+    /// What operators must show.
+    pub(super) fn http_token(&self) -> Token {
+        self.settings.borrow().http_token.clone()
+    }
+
     fn admit(&self, peer: SocketAddr, now: Instant) -> Result<Ticket, Refusal> {
         let gate = &mut *self.gate.borrow_mut();
         let admitted = gate.admit(peer.ip(), &self.settings.borrow().limits, now);
@@ -185,7 +212,10 @@ impl<S: Send + 'static> Control<S> {
             }
             ControlMessage::Subscribe { key, subscriber } => self.subscribe(key, subscriber),
             ControlMessage::Unsubscribe { key, subscriber } => self.unsubscribe(key, subscriber),
-            ControlMessage::Drained { .. } | ControlMessage::Reload(_) | ControlMessage::Stop => {}
+            ControlMessage::Drained { .. }
+            | ControlMessage::Answered { .. }
+            | ControlMessage::Reload(_)
+            | ControlMessage::Stop => {}
         }
     }
 

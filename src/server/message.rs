@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Settings;
 use super::event::{ConnectionId, EventSink};
 use super::gate::{Attendance, Ticket};
+use super::report::{Answer, Ask};
 use crate::media::directory::{
     Lease, PublicationId, ShardId, StreamKey, Subscriber, SubscriptionId,
 };
@@ -102,6 +103,13 @@ pub enum ShardMessage<S> {
         /// Where it goes.
         route: Route,
     },
+    /// From control: an operator's question or order.
+    Asked {
+        /// To be repeated in the answer.
+        number: u64,
+        /// The question.
+        ask: Arc<Ask>,
+    },
     /// From control: settings have changed.
     Reload {
         /// All of them.
@@ -163,6 +171,15 @@ pub enum ControlMessage {
         key: StreamKey,
         /// Who.
         subscriber: Subscriber,
+    },
+    /// A shard's answer to an operator.
+    Answered {
+        /// Of the question.
+        number: u64,
+        /// Who.
+        shard: ShardId,
+        /// The answer.
+        answer: Box<Answer>,
     },
     /// A shard has drained and gone.
     Drained {

@@ -12,13 +12,17 @@
 mod connection;
 pub mod control;
 mod deadline;
+mod desk;
 pub mod event;
 pub mod gate;
+pub mod http;
 mod inbox;
 pub mod message;
+mod meters;
 mod outbox;
 mod play;
 mod publish;
+mod report;
 pub mod shard;
 mod stream;
 #[cfg(test)]
@@ -35,7 +39,7 @@ pub use ear::Reloader;
 pub use event::{Event, EventSink};
 pub use message::{ReloadHandle, World, world};
 
-use crate::config::{AppTable, ConnectionLimits};
+use crate::config::{AppTable, ConnectionLimits, Token};
 use crate::limits;
 #[cfg(feature = "production")]
 use crate::runtime::RawSocket;
@@ -62,6 +66,8 @@ pub struct Settings {
     pub window_ack_size: u32,
     /// How long a graceful stop waits for connections to drain.
     pub drain: Duration,
+    /// What operators must show.
+    pub http_token: Token,
 }
 
 impl Default for Settings {
@@ -76,6 +82,7 @@ impl Default for Settings {
             peer_bandwidth: limits::PEER_BANDWIDTH_DEFAULT,
             window_ack_size: limits::WINDOW_ACK_SIZE_DEFAULT,
             drain: limits::DRAIN_DEFAULT,
+            http_token: Token::default(),
         }
     }
 }

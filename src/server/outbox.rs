@@ -11,6 +11,7 @@ use std::task::{Context, Waker};
 use bytes::{Buf, Bytes};
 use smallvec::SmallVec;
 
+use super::event::ConnectionId;
 use crate::limits;
 use crate::planted::{Bug, planted};
 use crate::runtime::Conn;
@@ -18,6 +19,8 @@ use crate::time::Instant;
 
 /// A connection's way out.
 pub(super) struct Outbox<C> {
+    /// Whose it is.
+    pub(super) connection: ConnectionId,
     conn: Rc<C>,
     waker: RefCell<Option<Waker>>,
     pending: RefCell<VecDeque<Bytes>>,
@@ -68,8 +71,9 @@ pub(super) enum Flushed {
 }
 
 impl<C: Conn> Outbox<C> {
-    pub(super) fn new(conn: Rc<C>) -> Self {
+    pub(super) fn new(connection: ConnectionId, conn: Rc<C>) -> Self {
         Self {
+            connection,
             conn,
             waker: RefCell::new(None),
             pending: RefCell::new(VecDeque::new()),

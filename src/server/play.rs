@@ -6,6 +6,7 @@
 //! millisecond. Frames that arrive during a pass leave merged in the next. With a merge time the first frame of a pass
 //! waits that long for others, and the pump begins it.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::task::Poll;
@@ -13,12 +14,14 @@ use std::task::Poll;
 use bytes::Bytes;
 
 use super::event::{Event, Party};
+use super::meters::Meters;
 use super::outbox::{Flushed, Outbox, Slices};
 use super::shard::Shard;
 use super::stream::{LiveStream, Source, State};
 use crate::limits;
 use crate::media::cursor::Cursor;
 use crate::media::directory::StreamKey;
+use crate::media::frame::FrameKind;
 use crate::media::ring::{Item, NoticeKind};
 use crate::media::stream::Stream;
 use crate::planted::{Bug, planted};
@@ -30,9 +33,41 @@ use crate::time::{Duration, Instant};
 
 /// One player of a stream.
 pub(super) struct Player<C> {
-    outbox: Rc<Outbox<C>>,
-    cursor: Cursor,
+    pub(super) outbox: Rc<Outbox<C>>,
+    pub(super) cursor: Cursor,
     stream: MessageStreamId,
+    /// It has had its first frame.
+    begun: bool,
+    /// And it plays on message stream 1: most of them, most of the time.
+    usual: bool,
+}
+
+/// Players that have not had their first frame yet, and since when they wait for it: since they came, or since the
+/// publisher did.
+pub(super) struct Joiners {
+    since: BTreeMap<usize, Instant>,
+    pub(super) meters: Rc<Meters>,
+}
+
+impl Joiners {
+    pub(super) fn new(meters: Rc<Meters>) -> Self {
+        Self {
+            since: BTreeMap::new(),
+            meters,
+        }
+    }
+
+    /// A publisher has come: nobody was late before.
+    pub(super) fn begin_anew(&mut self, now: Instant) {
+        self.since.values_mut().for_each(|since| *since = now);
+    }
+
+    fn begun(&mut self, slot: usize, now: Instant) {
+        if let Some(since) = self.since.remove(&slot) {
+            let micros = now.as_micros().saturating_sub(since.as_micros());
+            self.meters.first_frame.observe(micros, 1);
+        }
+    }
 }
 
 /// How far the current walk over the players has come.
@@ -71,6 +106,8 @@ struct Gathered<'a> {
     from: u64,
     to: u64,
     slices: Slices<'a>,
+    /// How many players it was written to.
+    writes: u64,
 }
 
 impl<'a> Gathered<'a> {
@@ -83,7 +120,17 @@ impl<'a> Gathered<'a> {
                 break;
             }
         }
-        Self { from, to, slices }
+        Self {
+            from,
+            to,
+            slices,
+            writes: 0,
+        }
+    }
+
+    fn count(&self, meters: &Meters) {
+        let bytes = self.slices.bytes() as u64;
+        meters.write_sizes.observe(bytes, self.writes);
     }
 }
 
@@ -94,7 +141,7 @@ impl<C: Conn> Player<C> {
     /// Whether it gets just what every player at its place gets.
     fn is_plain(&self, media: &Stream) -> bool {
         let next = self.cursor.next();
-        self.stream == 1
+        self.usual
             && self.cursor.takes_all()
             && !self.cursor.is_paused()
             && (media.ring().base()..media.ring().head()).contains(&next)
@@ -116,6 +163,34 @@ impl<C: Conn> Player<C> {
             self.took(media, flushed);
         }
         self.delivery(media, flushed)
+    }
+
+    /// [`Player::deliver`]; true if that held the player's first frame.
+    fn deliver_watched(
+        &mut self,
+        media: &Stream,
+        key: &str,
+        chunk_size: u32,
+        now: Instant,
+    ) -> (Delivery, bool) {
+        let (from, gate) = (self.cursor.next(), self.cursor.is_waiting_for_key());
+        let delivery = self.deliver(media, key, chunk_size, now);
+        if self.begun {
+            return (delivery, false);
+        }
+        let had = usize::try_from(self.cursor.next().saturating_sub(from)).unwrap_or(0);
+        let mut frames = media
+            .ring()
+            .items_from(from)
+            .take(had)
+            .filter_map(Item::frame);
+        self.begun = frames.any(|frame| match frame.kind {
+            FrameKind::Keyframe => true,
+            FrameKind::Inter | FrameKind::Audio => !gate,
+            _ => false,
+        });
+        self.usual = self.begun && self.stream == 1;
+        (delivery, self.begun)
     }
 
     /// Gives the player what one write holds.
@@ -317,7 +392,12 @@ impl<C: Conn> LiveStream<C> {
                     let behind = player.cursor.next() != state.media.ring().head()
                         || !player.outbox.is_empty();
                     let (key, chunk_size) = (self.key.as_str(), self.chunk_size);
-                    (behind, player.deliver(&state.media, key, chunk_size, now))
+                    let (delivery, begun) =
+                        player.deliver_watched(&state.media, key, chunk_size, now);
+                    if begun {
+                        state.joiners.begun(slot, now);
+                    }
+                    (behind, delivery)
                 }
                 None => (false, Delivery::CaughtUp),
             }
@@ -412,6 +492,7 @@ fn slice<R: Runtime>(runtime: &R) -> usize {
 impl<C: Conn> State<C> {
     fn detach(&mut self, slot: usize) -> Option<Player<C>> {
         let player = self.players.try_remove(slot);
+        self.joiners.since.remove(&slot);
         if self.players.is_empty() {
             self.slots = 0;
         }
@@ -485,11 +566,22 @@ impl<C: Conn> State<C> {
                     let next = player.cursor.next();
                     let here = match &mut gathered {
                         Some(here) if here.from == next => here,
-                        elsewhere => elsewhere.insert(Gathered::from(media, next)),
+                        elsewhere => {
+                            if let Some(there) = elsewhere {
+                                there.count(&self.joiners.meters);
+                            }
+                            elsewhere.insert(Gathered::from(media, next))
+                        }
                     };
+                    here.writes += 1;
                     player.deliver_gathered(media, here, now)
                 } else {
-                    player.deliver(media, key.as_str(), chunk_size, now)
+                    let (delivery, begun) =
+                        player.deliver_watched(media, key.as_str(), chunk_size, now);
+                    if begun {
+                        self.joiners.begun(self.pass.at, now);
+                    }
+                    delivery
                 };
                 self.pass.again |= delivery == Delivery::Behind;
                 let held = player.cursor.is_paused();
@@ -497,6 +589,9 @@ impl<C: Conn> State<C> {
                 self.pass.laggards |= delivery != Delivery::CaughtUp && !held;
             }
             self.pass.at += 1;
+        }
+        if let Some(last) = gathered {
+            last.count(&self.joiners.meters);
         }
     }
 }
@@ -528,7 +623,11 @@ impl<R: Runtime> Play<R> {
                 outbox,
                 cursor,
                 stream: message_stream,
+                begun: false,
+                usual: false,
             });
+            state.joiners.since.insert(slot, shard.runtime().now());
+            shard.meters().plays.add(1);
             state.slots = state.slots.max(slot + 1);
             slot
         };
@@ -586,6 +685,7 @@ impl<R: Runtime> Drop for Play<R> {
         if let Some(player) = player
             && player.cursor.jumps() > 0
         {
+            self.shard.meters().jumps.add(player.cursor.jumps());
             tracing::info!(
                 connection = self.party.connection,
                 stream = %self.party.stream,

@@ -143,7 +143,11 @@ impl<R: Runtime> Publication<R> {
             Answer::Taken | Answer::Seen(_) => return Err("is being published already"),
         };
         shard.requests().waiting.borrow_mut().remove(&request);
-        claim.granted = Some((publication, shard.stream(&claim.party.stream)));
+        let stream = shard.stream(&claim.party.stream);
+        if let Some(local) = stream.state.borrow_mut().local(publication) {
+            local.connection = Some(claim.party.connection);
+        }
+        claim.granted = Some((publication, stream));
         shard.emit(Event::PublishStart(claim.party.clone()));
         Ok(claim)
     }
@@ -213,6 +217,18 @@ impl<R: Runtime> Publication<R> {
         );
     }
 
+    /// What was published, for metrics.
+    fn count(&self, stream: &LiveStream<R::Conn>, publication: PublicationId) {
+        let meters = self.shard.meters();
+        let state = &mut *stream.state.borrow_mut();
+        meters.orphans.add(state.media.orphans());
+        meters.headers_left_out.add(state.media.headers_left_out());
+        let head = state.media.ring().head();
+        if let Some(local) = state.local(publication) {
+            meters.frames_in.add(head.saturating_sub(local.first));
+        }
+    }
+
     /// `app/name`.
     pub(super) fn key(&self) -> &str {
         self.party.stream.as_str()
@@ -233,6 +249,7 @@ impl<R: Runtime> Drop for Publication<R> {
         };
         if let Some((publication, stream)) = self.granted.take() {
             self.sum_up(&stream);
+            self.count(&stream, publication);
             self.shard.end_publication(&stream, publication);
             self.shard.emit(Event::PublishStop(self.party.clone()));
         } else if let Some(publication) = unclaimed {
@@ -288,11 +305,6 @@ impl<R: Runtime> Shard<R> {
                 })
                 .collect();
             state.newest = lease.publication;
-            state.source = Source::Local(Local {
-                publication: lease.publication,
-                audience,
-                batch: Vec::new(),
-            });
             let told = !state.players.is_empty();
             let notice = told.then(|| {
                 notice_for(
@@ -303,6 +315,16 @@ impl<R: Runtime> Shard<R> {
                 )
             });
             state.media.begin(notice, now);
+            state.joiners.begin_anew(now);
+            state.source = Source::Local(Local {
+                publication: lease.publication,
+                connection: None,
+                since: now,
+                first: state.media.ring().head(),
+                audience,
+                batch: Vec::new(),
+            });
+            self.meters().publications.add(1);
         }
         self.tell_audience(&stream, lease.publication, |route| ShardMessage::Snapshot {
             route,

@@ -10,10 +10,11 @@ use std::task::{Poll, Waker};
 use futures_lite::future::yield_now;
 
 use super::Settings;
-use super::connection::{self, Handle};
+use super::connection::{self, Handle, Order};
 use super::event::{ConnectionId, Event, EventSink};
 use super::gate::Ticket;
 use super::message::{Census, ControlMessage, Farewell, RequestId, ShardMessage, ShardPlan};
+use super::meters::{End, Meters};
 use super::publish::Requests;
 use super::stream::LiveStream;
 use crate::limits;
@@ -32,6 +33,9 @@ impl<R: Runtime> Clone for Shard<R> {
     }
 }
 
+/// Connections by number.
+type Connections<C> = RefCell<BTreeMap<ConnectionId, Rc<Handle<C>>>>;
+
 struct Inner<R: Runtime> {
     runtime: R,
     id: ShardId,
@@ -43,7 +47,8 @@ struct Inner<R: Runtime> {
     /// Leaves with [`Shard::run`], however that ends.
     farewell: RefCell<Option<Farewell>>,
     streams: RefCell<BTreeMap<StreamKey, Rc<LiveStream<R::Conn>>>>,
-    connections: RefCell<BTreeMap<ConnectionId, Rc<Handle>>>,
+    connections: Connections<R::Conn>,
+    meters: Rc<Meters>,
     requests: Requests,
     scratch: RefCell<Vec<u8>>,
     next_request: Cell<RequestId>,
@@ -68,6 +73,7 @@ impl<R: Runtime> Shard<R> {
             farewell: RefCell::new(Some(plan.farewell)),
             streams: RefCell::default(),
             connections: RefCell::default(),
+            meters: Rc::default(),
             requests: Requests::default(),
             scratch: RefCell::new(vec![0; limits::SCRATCH_BYTES]),
             next_request: Cell::new(0),
@@ -142,21 +148,23 @@ impl<R: Runtime> Shard<R> {
         if self.0.connections.borrow().len() >= limits::CONNECTIONS_PER_SHARD
             || self.0.draining.get().is_some()
         {
+            self.0.meters.ended(End::Unserved);
             tracing::warn!(connection = id, %peer, "refused: this shard serves as many connections as it may");
             return;
         }
         match self.0.runtime.adopt(socket) {
             Ok(conn) => {
-                let handle = Rc::new(Handle::default());
+                let conn = Rc::new(conn);
+                let handle = Handle::new(id, peer, Rc::clone(&conn), self.0.runtime.now());
+                let handle = Rc::new(handle);
                 self.0
                     .connections
                     .borrow_mut()
                     .insert(id, Rc::clone(&handle));
                 let guest = connection::Guest {
-                    conn: Rc::new(conn),
+                    conn,
                     handle: Rc::clone(&handle),
                     id,
-                    peer,
                     ticket,
                 };
                 let task = self
@@ -166,7 +174,8 @@ impl<R: Runtime> Shard<R> {
                 handle.keep(task);
             }
             Err(error) => {
-                tracing::info!(connection = id, %peer, %error, "gone before it was served")
+                self.0.meters.ended(End::Unserved);
+                tracing::info!(connection = id, %peer, %error, "gone before it was served");
             }
         }
     }
@@ -176,6 +185,7 @@ impl<R: Runtime> Shard<R> {
         let handle = self.0.connections.borrow_mut().remove(&id);
         if let Some(handle) = handle {
             handle.let_go();
+            self.count_out(&handle);
         }
         if self.0.connections.borrow().is_empty()
             && let Some(waker) = self.0.idle.borrow_mut().take()
@@ -184,11 +194,18 @@ impl<R: Runtime> Shard<R> {
         }
     }
 
+    fn count_out(&self, handle: &Handle<R::Conn>) {
+        let meters = &self.0.meters;
+        meters.ended(handle.end.get());
+        meters.bytes_in.add(handle.received.get());
+        meters.bytes_out.add(handle.outbox.sent());
+    }
+
     /// Tells every connection that the server stops; patience ends at `deadline`.
     pub(super) fn drain(&self, deadline: Instant) {
         self.0.draining.set(Some(deadline));
         for handle in self.0.connections.borrow().values() {
-            handle.drain();
+            handle.order(Order::Drain);
         }
         if let Some(waker) = self.0.idle.borrow_mut().take() {
             waker.wake();
@@ -231,6 +248,8 @@ impl<R: Runtime> Shard<R> {
                 handle.let_go();
             }
             handle.cancel().await;
+            handle.end.set(End::CutOff);
+            self.count_out(&handle);
         }
     }
 
@@ -245,7 +264,7 @@ impl<R: Runtime> Shard<R> {
         let settings = self.settings();
         let stream = streams
             .entry(key.clone())
-            .or_insert_with(|| LiveStream::new(key.clone(), &settings));
+            .or_insert_with(|| LiveStream::new(key.clone(), &settings, Rc::clone(&self.0.meters)));
         Rc::clone(stream)
     }
 
@@ -321,6 +340,20 @@ impl<R: Runtime> Shard<R> {
         for handle in self.0.connections.borrow().values() {
             handle.wake();
         }
+    }
+
+    /// The streams it knows.
+    pub(super) fn streams(&self) -> Ref<'_, BTreeMap<StreamKey, Rc<LiveStream<R::Conn>>>> {
+        self.0.streams.borrow()
+    }
+
+    /// The connections it serves.
+    pub(super) fn connections(&self) -> Ref<'_, BTreeMap<ConnectionId, Rc<Handle<R::Conn>>>> {
+        self.0.connections.borrow()
+    }
+
+    pub(super) fn meters(&self) -> &Rc<Meters> {
+        &self.0.meters
     }
 
     pub(super) fn requests(&self) -> &Requests {

@@ -7,12 +7,14 @@ use std::task::Waker;
 use slab::Slab;
 
 use super::Settings;
-use super::play::{Pass, Player};
+use super::event::ConnectionId;
+use super::meters::Meters;
+use super::play::{Joiners, Pass, Player};
 use crate::media::directory::{PublicationId, StreamKey, Subscriber, SubscriptionId};
 use crate::media::stream::Stream;
 use crate::rtmp::wire::WireMessage;
 use crate::runtime::Task;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// A stream that is published or played on this shard.
 pub(super) struct LiveStream<C> {
@@ -40,6 +42,7 @@ pub(super) struct State<C> {
     pub(super) pass: Pass,
     /// How long a frame waits at most for others.
     pub(super) merge: Duration,
+    pub(super) joiners: Joiners,
 }
 
 /// Where the stream's messages come from.
@@ -58,6 +61,11 @@ pub(super) enum Source {
 /// A publication of this shard.
 pub(super) struct Local {
     pub(super) publication: PublicationId,
+    /// Whose it is, once that connection knows.
+    pub(super) connection: Option<ConnectionId>,
+    pub(super) since: Instant,
+    /// The number of its first message in the ring.
+    pub(super) first: u64,
     /// Shards with players; never this one.
     pub(super) audience: Vec<Listener>,
     /// What came in this read batch and was not yet sent to the audience.
@@ -72,7 +80,7 @@ pub(super) struct Listener {
 }
 
 impl<C> LiveStream<C> {
-    pub(super) fn new(key: StreamKey, settings: &Settings) -> Rc<Self> {
+    pub(super) fn new(key: StreamKey, settings: &Settings, meters: Rc<Meters>) -> Rc<Self> {
         let application = settings.applications.of(key.application());
         let media = Stream::with_ring(application.gop_cache, settings.ring_frames);
         let merge = application.merge;
@@ -88,6 +96,7 @@ impl<C> LiveStream<C> {
                 slots: 0,
                 pass: Pass::default(),
                 merge,
+                joiners: Joiners::new(meters),
             }),
             pump: RefCell::new(None),
             pump_waker: RefCell::new(None),
