@@ -154,15 +154,12 @@ impl<R: Runtime> Shard<R> {
         }
         match self.0.runtime.adopt(socket) {
             Ok(conn) => {
-                let conn = Rc::new(conn);
-                let handle = Handle::new(id, peer, Rc::clone(&conn), self.0.runtime.now());
-                let handle = Rc::new(handle);
+                let handle = Rc::new(Handle::new(id, peer, conn, self.0.runtime.now()));
                 self.0
                     .connections
                     .borrow_mut()
                     .insert(id, Rc::clone(&handle));
                 let guest = connection::Guest {
-                    conn,
                     handle: Rc::clone(&handle),
                     id,
                     ticket,
