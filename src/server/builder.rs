@@ -7,7 +7,7 @@ use super::control;
 use super::ear::{Ear, Reloader, Reread, Rereader};
 use super::event::{Event, EventSink};
 use super::http::{Http, Reload};
-use super::message::{ControlPlan, ShardPlan, StopHandle, World, world};
+use super::message::{ControlPlan, OperatorHandle, ShardPlan, StopHandle, World, world};
 use super::shard::Shard;
 use super::{RawSocket, Settings};
 use crate::config::{Backend, Config, ConfigError, HTTP_DEFAULT, HttpListen, Key};
@@ -202,14 +202,7 @@ impl Builder {
             config.listen = listen;
         }
         config.check()?;
-        let mut listeners = Vec::new();
-        let mut addresses = Vec::new();
-        for &address in &config.listen {
-            let failed = |error| StartError::Listen { address, error };
-            let listener = launch::listen(address).map_err(failed)?;
-            addresses.push(listener.local_addr().map_err(failed)?);
-            listeners.push(listener);
-        }
+        let (listeners, addresses) = doors(&config.listen)?;
         let http = operators(config.http)?;
         if let Err(error) = launch::raise_file_limit() {
             tracing::warn!(%error, "cannot raise the limit of open files; fewer clients will find room");
@@ -224,6 +217,7 @@ impl Builder {
             shards,
             stop,
             reload,
+            operator,
             attendance: _,
         } = world::<RawSocket>(shards, settings(&config), events);
         let reloader = Reloader::new(config.clone(), reload);
@@ -262,9 +256,24 @@ impl Builder {
             http: http_address,
             stop,
             reloader,
+            operator,
             threads,
         })
     }
+}
+
+/// Opens the ports for clients: listeners, and where they are.
+fn doors(
+    addresses: &[SocketAddr],
+) -> Result<(Vec<launch::RawListener>, Vec<SocketAddr>), StartError> {
+    let open = |&address: &SocketAddr| {
+        let failed = |error| StartError::Listen { address, error };
+        let listener = launch::listen(address).map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        Ok((listener, bound))
+    };
+    let open: Result<Vec<_>, StartError> = addresses.iter().map(open).collect();
+    Ok(open?.into_iter().unzip())
 }
 
 pub(super) fn settings(config: &Config) -> Settings {
@@ -407,6 +416,7 @@ pub struct Server {
     http: Option<SocketAddr>,
     stop: StopHandle,
     reloader: Reloader,
+    operator: OperatorHandle,
     threads: Vec<Thread<io::Result<()>>>,
 }
 
@@ -444,6 +454,11 @@ impl Server {
     /// Reloads it from elsewhere.
     pub fn reloader(&self) -> Reloader {
         self.reloader.clone()
+    }
+
+    /// Closes connections and ends streams; [`Event`]s say which there are.
+    pub fn operator(&self) -> OperatorHandle {
+        self.operator.clone()
     }
 
     /// Stops accepting, tells publishers and players, drains within the configured bound, and waits for the end.

@@ -41,7 +41,7 @@ pub async fn run<R: Runtime>(
         gate: RefCell::new(Gate::new(attendance)),
         settings: RefCell::new(settings),
     });
-    let mut acceptors: Vec<Task<()>> = listeners
+    let acceptors: Vec<Task<()>> = listeners
         .into_iter()
         .map(|listener| {
             runtime.spawn(
@@ -61,48 +61,19 @@ pub async fn run<R: Runtime>(
         runtime.spawn("http", http::accept(http.listener, office))
     });
     let mut control = Control {
+        runtime,
         directory: Directory::default(),
+        running: shards.len(),
         shards,
-        door: Rc::clone(&door),
+        door,
+        desk,
+        acceptors,
     };
-    let mut running = control.shards.len();
-    let mut stopping = false;
     let mut batch = Vec::new();
-    while running > 0 {
-        inbox.recv(&runtime, &mut batch).await;
+    while control.running > 0 {
+        inbox.recv(&control.runtime, &mut batch).await;
         for (_, message) in batch.drain(..) {
-            match message {
-                ControlMessage::Stop if stopping => {} // asked twice
-                ControlMessage::Stop => {
-                    stopping = true;
-                    desk.draining.set(true);
-                    acceptors.clear(); // dropping the tasks closes the listeners
-                    let deadline = runtime.now() + door.settings.borrow().drain;
-                    runtime.trace(format_args!("draining until {deadline}"));
-                    for shard in &control.shards {
-                        shard.post(ShardMessage::Drain { deadline });
-                    }
-                }
-                ControlMessage::Reload(settings) => {
-                    runtime.trace(format_args!("other settings"));
-                    for shard in &control.shards {
-                        let settings = Arc::clone(&settings);
-                        shard.post(ShardMessage::Reload { settings });
-                    }
-                    *door.settings.borrow_mut() = settings;
-                }
-                ControlMessage::Drained { shard } => {
-                    runtime.trace(format_args!("shard {shard} drained"));
-                    running -= 1;
-                    desk.gone(shard);
-                }
-                ControlMessage::Answered {
-                    number,
-                    shard,
-                    answer,
-                } => desk.answered(number, shard, *answer),
-                other => control.direct(other),
-            }
+            control.direct(message);
         }
     }
     control.directory.len()
@@ -185,15 +156,34 @@ async fn accept<R: Runtime>(
     }
 }
 
-struct Control<S> {
+struct Control<R: Runtime> {
+    runtime: R,
     directory: Directory,
-    shards: Vec<Sender<ShardMessage<S>>>,
+    shards: Vec<Sender<ShardMessage<R::Socket>>>,
+    /// Shards that have not drained.
+    running: usize,
     door: Rc<Door>,
+    desk: Rc<Desk<R::Socket>>,
+    /// Gone when a stop has begun.
+    acceptors: Vec<Task<()>>,
 }
 
-impl<S: Send + 'static> Control<S> {
+impl<R: Runtime> Control<R> {
     fn direct(&mut self, message: ControlMessage) {
         match message {
+            ControlMessage::Stop => self.stop(),
+            ControlMessage::Reload(settings) => self.reload(settings),
+            ControlMessage::Drained { shard } => {
+                self.runtime.trace(format_args!("shard {shard} drained"));
+                self.running -= 1;
+                self.desk.gone(shard);
+            }
+            ControlMessage::Answered {
+                number,
+                shard,
+                answer,
+            } => self.desk.answered(number, shard, *answer),
+            ControlMessage::Order(ask) => self.desk.order(ask),
             ControlMessage::Publish {
                 request,
                 key,
@@ -212,11 +202,29 @@ impl<S: Send + 'static> Control<S> {
             }
             ControlMessage::Subscribe { key, subscriber } => self.subscribe(key, subscriber),
             ControlMessage::Unsubscribe { key, subscriber } => self.unsubscribe(key, subscriber),
-            ControlMessage::Drained { .. }
-            | ControlMessage::Answered { .. }
-            | ControlMessage::Reload(_)
-            | ControlMessage::Stop => {}
         }
+    }
+
+    fn stop(&mut self) {
+        if self.desk.draining.replace(true) {
+            return; // asked twice
+        }
+        self.acceptors.clear(); // dropping the tasks closes the listeners
+        let deadline = self.runtime.now() + self.door.settings.borrow().drain;
+        self.runtime
+            .trace(format_args!("draining until {deadline}"));
+        for shard in &self.shards {
+            shard.post(ShardMessage::Drain { deadline });
+        }
+    }
+
+    fn reload(&self, settings: Arc<Settings>) {
+        self.runtime.trace(format_args!("other settings"));
+        for shard in &self.shards {
+            let settings = Arc::clone(&settings);
+            shard.post(ShardMessage::Reload { settings });
+        }
+        *self.door.settings.borrow_mut() = settings;
     }
 
     /// Whether the application of `key` has as many streams as it may.

@@ -73,18 +73,7 @@ impl<S: Send + 'static> Desk<S> {
         runtime: &R,
         ask: Ask,
     ) -> Option<Vec<(ShardId, Answer)>> {
-        let number = self.next.replace(self.next.get() + 1);
-        let missing: BTreeSet<ShardId> = {
-            let gone = self.gone.borrow();
-            (0..self.shards.len())
-                .filter(|shard| !gone.contains(shard))
-                .collect()
-        };
-        let ask = Arc::new(ask);
-        for shard in missing.iter().filter_map(|shard| self.shards.get(*shard)) {
-            let ask = Arc::clone(&ask);
-            shard.post(ShardMessage::Asked { number, ask });
-        }
+        let (number, missing) = self.post(ask);
         let open = Open {
             missing,
             answers: Vec::new(),
@@ -115,6 +104,28 @@ impl<S: Send + 'static> Desk<S> {
             answers.sort_by_key(|(shard, _)| *shard);
             answers
         })
+    }
+
+    /// Has every shard that lives do what is ordered; nobody waits for what they say to it.
+    pub(super) fn order(&self, ask: Ask) {
+        self.post(ask);
+    }
+
+    /// The number of the question, and who has been asked.
+    fn post(&self, ask: Ask) -> (u64, BTreeSet<ShardId>) {
+        let number = self.next.replace(self.next.get() + 1);
+        let living: BTreeSet<ShardId> = {
+            let gone = self.gone.borrow();
+            (0..self.shards.len())
+                .filter(|shard| !gone.contains(shard))
+                .collect()
+        };
+        let ask = Arc::new(ask);
+        for shard in living.iter().filter_map(|shard| self.shards.get(*shard)) {
+            let ask = Arc::clone(&ask);
+            shard.post(ShardMessage::Asked { number, ask });
+        }
+        (number, living)
     }
 
     /// A shard has answered. Late answers to what nobody waits for are dropped.

@@ -181,6 +181,8 @@ pub enum ControlMessage {
         /// The answer.
         answer: Box<Answer>,
     },
+    /// The program around the server wants what an operator might.
+    Order(Ask),
     /// A shard has drained and gone.
     Drained {
         /// Who.
@@ -202,6 +204,8 @@ pub struct World<S> {
     pub stop: StopHandle,
     /// Gives it other settings.
     pub reload: ReloadHandle,
+    /// Closes connections and ends streams.
+    pub operator: OperatorHandle,
     /// Who is there.
     pub attendance: Arc<Attendance>,
 }
@@ -261,6 +265,24 @@ impl ReloadHandle {
     }
 }
 
+/// Does in a running server what an operator may; clone freely, use from any thread. Orders are carried out soon, not
+/// before these return.
+#[derive(Clone)]
+pub struct OperatorHandle(Sender<ControlMessage>);
+
+impl OperatorHandle {
+    /// Closes a connection, and tells its client; nothing if it has gone.
+    pub fn kick(&self, connection: ConnectionId) {
+        self.0.post(ControlMessage::Order(Ask::Kick(connection)));
+    }
+
+    /// Ends what is published under a name, and tells its publisher and players; nothing if nobody publishes it. The name
+    /// is free then.
+    pub fn end_stream(&self, stream: StreamKey) {
+        self.0.post(ControlMessage::Order(Ask::EndStream(stream)));
+    }
+}
+
 /// Plans a server of `shards` data shards (at least 1) and joins them by mailboxes.
 pub fn world<S: Send + 'static>(shards: usize, settings: Settings, events: EventSink) -> World<S> {
     let settings = Arc::new(settings);
@@ -295,6 +317,7 @@ pub fn world<S: Send + 'static>(shards: usize, settings: Settings, events: Event
     World {
         stop: StopHandle(control.sender(CONTROL)),
         reload: ReloadHandle(control.sender(CONTROL)),
+        operator: OperatorHandle(control.sender(CONTROL)),
         attendance: Arc::clone(&attendance),
         control: ControlPlan {
             inbox: control,

@@ -18,11 +18,11 @@ pub mod gate;
 pub mod http;
 mod inbox;
 pub mod message;
-mod meters;
+pub mod meters;
 mod outbox;
 mod play;
 mod publish;
-mod report;
+pub mod report;
 pub mod shard;
 mod stream;
 #[cfg(test)]
@@ -37,7 +37,7 @@ pub use builder::{Builder, Server, StartError};
 #[cfg(feature = "production")]
 pub use ear::Reloader;
 pub use event::{Event, EventSink};
-pub use message::{ReloadHandle, World, world};
+pub use message::{OperatorHandle, ReloadHandle, World, world};
 
 use crate::config::{AppTable, ConnectionLimits, Token};
 use crate::limits;

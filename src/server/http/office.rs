@@ -187,20 +187,7 @@ impl<R: Runtime> Office<R> {
                 let answers = self.ask(Ask::Streams { after }).await?;
                 Ok(json(&rows::streams(answers)))
             }
-            Route::Clients => {
-                let from = match parameter(query, "from").map(|from| from.parse()) {
-                    None => 0,
-                    Some(Ok(from)) => from,
-                    Some(Err(_)) => {
-                        return Err(refused(
-                            StatusCode::BAD_REQUEST,
-                            "from is a client's number",
-                        ));
-                    }
-                };
-                let answers = self.ask(Ask::Clients { from }).await?;
-                Ok(json(&rows::clients(answers)))
-            }
+            Route::Clients => self.clients(query).await,
             Route::Client(id) | Route::Kick(id) => {
                 let missing = || refused(StatusCode::NOT_FOUND, format!("no client {id} is here"));
                 let connection = id.parse().map_err(|_| missing())?;
@@ -268,6 +255,21 @@ impl<R: Runtime> Office<R> {
         } else {
             Err(missing())
         }
+    }
+
+    async fn clients(&self, query: &str) -> Answered {
+        let from = match parameter(query, "from").map(|from| from.parse()) {
+            None => 0,
+            Some(Ok(from)) => from,
+            Some(Err(_)) => {
+                return Err(refused(
+                    StatusCode::BAD_REQUEST,
+                    "from is a client's number",
+                ));
+            }
+        };
+        let answers = self.ask(Ask::Clients { from }).await?;
+        Ok(json(&rows::clients(answers)))
     }
 
     async fn metrics(&self) -> Answered {
