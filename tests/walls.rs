@@ -361,13 +361,38 @@ fn closure(lock: &str, root: &str) -> Vec<String> {
     reached
 }
 
+/// hyper takes some types of tokio's that need no runtime; with any other feature of it, one could start.
 #[test]
-fn the_server_depends_on_no_tokio() {
+fn the_server_takes_no_runtime_from_tokio() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--locked", "--package", "millstream"])
+        .args(["--edges", "normal", "--prefix", "none"])
+        .args(["--format", "{p}|{f}"])
+        .current_dir(root)
+        .output()
+        .expect("cargo runs");
+    let text = String::from_utf8_lossy(&tree.stdout);
+    assert!(tree.status.success(), "{tree:?}");
+    let features = |name: &str| {
+        let mut lines = text.lines().filter_map(|line| line.split_once('|'));
+        let found = lines.find(|(package, _)| package.split(' ').next() == Some(name));
+        found.map(|(_, features)| features.trim_end_matches(" (*)").split(',').collect())
+    };
+    let hyper: Vec<&str> = features("hyper").expect("operators' HTTP is there");
+    assert_eq!(hyper, ["http1", "server"]);
+    let tokio: Vec<&str> = features("tokio").expect("or the check below would find nothing");
+    let harmless = |feature: &&str| ["", "default", "sync"].contains(feature);
+    assert!(tokio.iter().all(harmless), "tokio has {tokio:?}");
+}
+
+#[test]
+fn the_server_depends_on_no_other_runtime() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap();
     let server = closure(&lock, "millstream");
     assert!(server.iter().any(|name| name == "async-task"), "{server:?}");
-    for banned in ["tokio", "turmoil", "mio"] {
+    for banned in ["turmoil", "mio"] {
         assert!(
             !server.iter().any(|name| name == banned),
             "millstream depends on {banned}"

@@ -15,7 +15,7 @@ const FIRST_FRAME: &[u64; 12] = &[
 
 /// Why a connection has ended.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum End {
+pub enum End {
     /// FIN.
     Left,
     /// The socket failed.
@@ -41,7 +41,8 @@ pub(super) enum End {
 }
 
 impl End {
-    pub(super) const ALL: [Self; 11] = [
+    /// All of them.
+    pub const ALL: [Self; 11] = [
         Self::Left,
         Self::Network,
         Self::Protocol,
@@ -56,7 +57,7 @@ impl End {
     ];
 
     /// As logs and metrics spell it.
-    pub(super) const fn word(self) -> &'static str {
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Left => "left",
             Self::Network => "network",
@@ -73,7 +74,7 @@ impl End {
     }
 
     /// Whose doing it was: the peer's (or that of the network to it), the operator's, or ours.
-    pub(super) const fn fault(self) -> &'static str {
+    pub const fn fault(self) -> &'static str {
         match self {
             Self::Left | Self::Network | Self::Protocol | Self::Late | Self::Refused => "peer",
             Self::Kicked | Self::StreamEnded | Self::Drained => "operator",

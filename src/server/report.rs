@@ -53,29 +53,47 @@ pub enum Answer {
 /// At least how far players are behind, for each a gauge: milliseconds.
 pub(super) const BEHIND: [u64; 5] = [100, 500, 1_000, 2_000, 5_000];
 
-/// What a shard counts.
+/// What a shard counts, and what it has now: of what is over, and of what still lives.
 #[derive(Clone, Debug, Default)]
 pub struct Sums {
-    pub(super) connections: u64,
-    pub(super) live: u64,
-    pub(super) players: u64,
-    pub(super) paused: u64,
-    pub(super) behind: [u64; BEHIND.len()],
-    /// Microseconds.
-    pub(super) furthest_behind: u64,
-    pub(super) ring_bytes: u64,
-    pub(super) ended: Vec<(End, u64)>,
-    pub(super) bytes_in: u64,
-    pub(super) bytes_out: u64,
-    pub(super) frames_in: u64,
-    pub(super) jumps: u64,
-    pub(super) orphans: u64,
-    pub(super) headers_left_out: u64,
-    pub(super) publications: u64,
-    pub(super) plays: u64,
-    pub(super) write_sizes: Distribution,
-    pub(super) first_frame: Distribution,
-    pub(super) load: Load,
+    /// Connections now.
+    pub connections: u64,
+    /// Streams that are published here now.
+    pub live: u64,
+    /// Players now.
+    pub players: u64,
+    /// Those of them that hold their stream.
+    pub paused: u64,
+    /// Players that are behind by at least so much, see `BEHIND`.
+    pub behind: [u64; BEHIND.len()],
+    /// How far the one is behind that is furthest behind, microseconds.
+    pub furthest_behind: u64,
+    /// Bytes held for players.
+    pub ring_bytes: u64,
+    /// How many connections have ended, by reason.
+    pub ended: Vec<(End, u64)>,
+    /// Bytes read from clients.
+    pub bytes_in: u64,
+    /// Bytes written to clients.
+    pub bytes_out: u64,
+    /// Messages that were published.
+    pub frames_in: u64,
+    /// How often a player has lost frames.
+    pub jumps: u64,
+    /// Messages that were passed on to nobody, as no keyframe had come.
+    pub orphans: u64,
+    /// Headers that were not kept for who joins later.
+    pub headers_left_out: u64,
+    /// Publications that began.
+    pub publications: u64,
+    /// Plays that began.
+    pub plays: u64,
+    /// Bytes of writes.
+    pub write_sizes: Distribution,
+    /// Microseconds from a play to its first frame.
+    pub first_frame: Distribution,
+    /// What the thread has to do.
+    pub load: Load,
 }
 
 /// What is known of a stream's media.
@@ -146,18 +164,23 @@ pub struct ClientRow {
 impl<R: Runtime> Shard<R> {
     /// An operator asks.
     pub(super) fn asked(&self, number: u64, ask: &Ask) {
-        let answer = match ask {
-            Ask::Sums => Answer::Sums(self.sums()),
-            Ask::Streams { after } => Answer::Streams(self.stream_rows(after.as_ref())),
-            Ask::Clients { from } => Answer::Clients(self.client_rows(*from)),
-            Ask::Kick(connection) => Answer::Done(self.give(*connection, Order::Kick)),
-            Ask::EndStream(key) => Answer::Done(self.end_stream(key)),
-        };
+        let answer = self.answer(ask);
         self.tell_control(ControlMessage::Answered {
             number,
             shard: self.id(),
             answer: Box::new(answer),
         });
+    }
+
+    /// Answers, or does as it is told.
+    pub fn answer(&self, ask: &Ask) -> Answer {
+        match ask {
+            Ask::Sums => Answer::Sums(self.sums()),
+            Ask::Streams { after } => Answer::Streams(self.stream_rows(after.as_ref())),
+            Ask::Clients { from } => Answer::Clients(self.client_rows(*from)),
+            Ask::Kick(connection) => Answer::Done(self.give(*connection, Order::Kick)),
+            Ask::EndStream(key) => Answer::Done(self.end_stream(key)),
+        }
     }
 
     fn give(&self, connection: ConnectionId, order: Order) -> bool {
@@ -177,7 +200,8 @@ impl<R: Runtime> Shard<R> {
         publisher.is_some_and(|connection| self.give(connection, Order::EndStream(key.clone())))
     }
 
-    fn sums(&self) -> Sums {
+    /// What it has counted.
+    pub fn sums(&self) -> Sums {
         let (meters, now) = (self.meters(), self.runtime().now());
         let mut sums = Sums {
             ended: meters.endings(),

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::media::Tracks;
 use crate::scenario::{
-    Connect, CutKind, GarbageKind, LinkChange, Scenario, Script, SendMedia, Step, Tell,
+    Connect, CutKind, GarbageKind, Intervention, LinkChange, Order, Scenario, Script, SendMedia,
+    Step, Tell,
 };
 
 /// The behaviours that `scenario` has, by name.
@@ -196,6 +197,10 @@ fn of_world(scenario: &Scenario, found: &mut Found) {
     note(found, server.connections.is_some(), "flood");
     note(found, server.few.is_some(), "few streams");
     note(found, server.chunk_size == Some(1), "chunks of one byte");
+    let kicks = |it: &Intervention| matches!(it.order, Order::Kick(_));
+    let operator = &scenario.operator;
+    note(found, operator.iter().any(kicks), "operator closes");
+    note(found, !operator.iter().all(kicks), "operator ends a stream");
     let calm = scenario
         .clients
         .iter()
@@ -231,7 +236,7 @@ mod tests {
         }
         let mean = scripts as f64 / SEEDS as f64;
         println!("{mean} scripts a seed, drawn in {} us", cost.as_micros());
-        assert_eq!(counts.len(), 65, "as many as are named above");
+        assert_eq!(counts.len(), 67, "as many as are named above");
         for (what, count) in counts {
             assert!(
                 (2.0..60.0).contains(&percent(count)),

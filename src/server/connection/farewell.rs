@@ -83,7 +83,9 @@ impl<R: Runtime> Connection<R> {
                 Err(Close::Drained)
             }
             Order::Kick => {
-                self.say_goodbye("closed by the server's operator").await;
+                if !planted(Bug::KickForgetsThePlayer) {
+                    self.say_goodbye("closed by the server's operator").await;
+                }
                 Err(Close::Kicked)
             }
             Order::EndStream(key) => self.end_stream(&key),
@@ -100,7 +102,12 @@ impl<R: Runtime> Connection<R> {
         let Some(stream) = found else {
             return Ok(()); // it has just ended by itself
         };
-        drop(self.roles.remove(&stream));
+        let role = self.roles.remove(&stream);
+        if planted(Bug::EndLeavesTheLease) {
+            std::mem::forget(role);
+        } else {
+            drop(role);
+        }
         let description = format!("{key}: ended by the server's operator");
         self.session.end_publish(stream, &description);
         if self.roles.is_empty() {
