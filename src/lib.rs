@@ -54,4 +54,4 @@ pub mod time;
 
 pub use server::Event;
 #[cfg(feature = "production")]
-pub use server::{Builder, Reloader, Server, StartError};
+pub use server::{Builder, OperatorHandle, Reloader, Server, StartError};

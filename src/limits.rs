@@ -187,9 +187,12 @@ pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
 pub const HTTP_HEADERS: usize = 64;
 /// Bytes of a request's body: none of ours needs one; some clients send `{}`.
 pub const HTTP_BODY_BYTES: usize = 1_024;
-/// From accept, or from a request's arrival, to the end of the next request's head: an answer that is not taken by then is
+/// From a request's arrival to the end of the next request's head: an answer that is not taken by then is
 /// not taken at all. Longer than a scrape interval of 15 s, so that scrapers keep their connection.
 pub const HTTP_TIME: Duration = Duration::from_secs(60);
+/// From accept to the end of the first request's head: who connects has something to ask. Drips of a head, or none, hold a
+/// seat no longer.
+pub const HTTP_HEAD_TIME: Duration = Duration::from_secs(5);
 /// How long all shards may take to answer an operator: they do within a turn, unless one has failed.
 pub const REPORT_TIME: Duration = Duration::from_secs(2);
 /// Streams or clients of one answer: about half a megabyte, and a shard's turn of some hundred microseconds.
@@ -207,6 +210,7 @@ pub const STATUS_TIME: Duration = Duration::from_secs(5);
 
 const _: () = {
     assert!(REPORT_TIME.as_secs() < HTTP_TIME.as_secs());
+    assert!(HTTP_HEAD_TIME.as_secs() < HTTP_TIME.as_secs());
     assert!(HTTP_TOKEN_MAX < HTTP_HEAD_BYTES);
     assert!(CHUNK_SIZE_DEFAULT <= CHUNK_SIZE_SEND_MAX);
     assert!(CHUNK_SIZE_SEND_MAX <= CHUNK_SIZE_RECEIVE_MAX);

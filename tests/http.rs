@@ -390,6 +390,73 @@ fn crowds_that_ask_nothing_hold_up_nobody_for_long() {
 }
 
 #[test]
+fn who_drips_a_head_is_cut_off() {
+    let server = Server::builder()
+        .listen(([127, 0, 0, 1], 0).into())
+        .http(([127, 0, 0, 1], 0).into())
+        .shards(1)
+        .start()
+        .expect("free ports");
+    let http = server.http_addr().unwrap();
+    let mut drips = TcpStream::connect(http).unwrap();
+    let begin = Instant::now();
+    drips.write_all(b"GET /metrics HTTP/1.1\r\nX: ").unwrap();
+    drips
+        .set_read_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    let most = limits::HTTP_HEAD_TIME * 4;
+    loop {
+        let read = drips.read(&mut [0; 64]);
+        let over = match &read {
+            Ok(0) => true,
+            Ok(_) => panic!("it is told something before it has asked"),
+            Err(error) => !matches!(
+                error.kind(),
+                std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+            ),
+        };
+        if over || drips.write_all(b"x").is_err() {
+            break;
+        }
+        assert!(begin.elapsed() < most, "it holds its seat");
+    }
+    assert!(begin.elapsed() > limits::HTTP_HEAD_TIME / 2);
+    assert_eq!(get(http, "/healthz").status, 200);
+    server.stop().expect("a clean stop");
+}
+
+#[test]
+fn a_program_does_what_an_operator_may() {
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let notes = seen.clone();
+    let server = Server::builder()
+        .listen(([127, 0, 0, 1], 0).into())
+        .shards(2)
+        .on_event(move |event| notes.lock().unwrap().push(event.clone()))
+        .start()
+        .expect("free ports");
+    let rtmp = server.local_addrs()[0];
+    let mut publisher = publish(rtmp, "one");
+    let mut player = Client::player(rtmp, "one");
+    let mut other = Client::player(rtmp, "one");
+    let party = |is: fn(&millstream::Event) -> bool| {
+        let seen = seen.lock().unwrap();
+        seen.iter().find(|event| is(event)).unwrap().party().clone()
+    };
+    let first = party(|event| matches!(event, millstream::Event::PlayStart(_)));
+    let operator = server.operator();
+    operator.kick(first.connection);
+    player.until("the end", |player| player.closed);
+    operator.end_stream(first.stream);
+    publisher.until("the end", |publisher| publisher.closed);
+    other.until("the word", |other| {
+        other.status("NetStream.Play.UnpublishNotify")
+    });
+    assert!(!other.closed);
+    server.stop().expect("a clean stop");
+}
+
+#[test]
 fn who_drains_is_not_ready() {
     let server = Server::builder()
         .listen(([127, 0, 0, 1], 0).into())

@@ -1,11 +1,12 @@
 //! What the server counts is what was seen.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use super::library::{Entry, Library};
 use super::{Checker, Publication, is_servers_own};
 use crate::journal::Observation;
-use crate::media::Sort;
+use crate::media::{Frame, Sort};
 
 /// What a server has counted in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -47,10 +48,6 @@ pub struct Sums {
     /// What somebody has received: by publication, which of its frames.
     delivered: BTreeMap<Publication, BTreeSet<usize>>,
     players: BTreeMap<String, Player>,
-    /// Who publishes on connections that may lose frames; no gap of theirs is a player's.
-    unreliable: BTreeSet<String>,
-    /// Per publisher: how often somebody lacked pictures before a keyframe.
-    gaps: BTreeMap<String, u64>,
     /// Mailboxes are wide: no shard leaves out frames for all its players.
     full: bool,
     exercised: u64,
@@ -83,7 +80,7 @@ impl Sums {
             return;
         }
         let before = player.at.replace((publication.clone(), entry.index));
-        if entry.frame.sort != Sort::Key || player.picks {
+        if entry.frame.sort != Sort::Key || player.picks || !self.full {
             return;
         }
         let Some((_, before)) = before.filter(|(same, _)| same == publication) else {
@@ -91,23 +88,19 @@ impl Sums {
         };
         let frames = self.library.frames(publication);
         let between = frames.get(before + 1..entry.index).unwrap_or_default();
-        if between.iter().any(|frame| frame.sort.is_picture()) {
-            *self.gaps.entry(publication.0.to_string()).or_default() += 1;
-        }
+        // What was sent behind it has come, and so had it. Other tracks' pictures may wait for keyframes of their own.
+        let lacks = |frame: &Rc<Frame>| frame.sort.is_picture() && frame.tracks == [0];
+        self.seen.jumps += u64::from(entry.frame.tracks == [0] && between.iter().any(lacks));
     }
 
     /// Compares what was counted with what was seen.
     fn judge(&mut self, counted: &Tally) -> Result<(), String> {
         let frames: usize = self.delivered.values().map(BTreeSet::len).sum();
-        let sure = |who: &&String| self.full && !self.unreliable.contains(*who);
-        let gaps = self.gaps.iter().filter(|(who, _)| sure(who));
-        let gaps: u64 = gaps.map(|(_, count)| *count).sum();
-        self.lost += gaps;
         let seen = Tally {
             frames: frames as u64,
-            jumps: gaps,
             ..self.seen
         };
+        self.lost += seen.jumps;
         self.exercised += u64::from(seen.sent_bytes > 0);
         if counted.closed != counted.accepted {
             return Err(format!(
@@ -162,15 +155,6 @@ impl Checker for Sums {
             }
             Observation::Pauses | Observation::Picks { .. } => {
                 self.players.entry(who.into()).or_default().picks = true;
-            }
-            Observation::Strays { .. } | Observation::Injected { .. } => {
-                self.unreliable.insert(who.into());
-            }
-            Observation::LetsGo {
-                why: "aborts" | "connects anew",
-            }
-            | Observation::Lost { how: "RST" } => {
-                self.unreliable.insert(who.into());
             }
             Observation::Kicked => {
                 self.orders[0] += 1;

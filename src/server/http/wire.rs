@@ -78,12 +78,13 @@ pub(in crate::server) async fn accept<R: Runtime>(listener: R::Listener, office:
     }
 }
 
-/// Serves one connection to its end: at the latest [`limits::HTTP_TIME`] after its last request came.
+/// Serves one connection to its end: at the latest [`limits::HTTP_TIME`] after its last request came, and
+/// [`limits::HTTP_HEAD_TIME`] after it came itself if it has asked nothing by then.
 async fn serve<R: Runtime>(conn: R::Conn, office: Office<R>, seat: Seat) {
     let runtime = office.runtime().clone();
-    let last = Cell::new(runtime.now());
+    let until = Cell::new(runtime.now() + limits::HTTP_HEAD_TIME);
     let service = service_fn(|request| {
-        last.set(runtime.now());
+        until.set(runtime.now() + limits::HTTP_TIME);
         let office = office.clone();
         async move { Ok::<_, Infallible>(office.answer(request).await) }
     });
@@ -105,7 +106,7 @@ async fn serve<R: Runtime>(conn: R::Conn, office: Office<R>, seat: Seat) {
             return Poll::Ready(());
         }
         loop {
-            let until = last.get() + limits::HTTP_TIME;
+            let until = until.get();
             if runtime.now() >= until {
                 return Poll::Ready(());
             }
