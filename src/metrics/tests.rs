@@ -50,6 +50,27 @@ fn parts(line: &str) -> (String, BTreeMap<String, String>, f64) {
     (name.to_owned(), labels, value)
 }
 
+/// A name says what is counted in which unit, and no sample's name is another family's.
+fn check_ending(family: &str, kind: &str) {
+    assert_eq!(
+        kind == "counter",
+        family.ends_with("_total"),
+        "{family} is a {kind}"
+    );
+    for bad in [
+        "_milliseconds",
+        "_ms",
+        "_micros",
+        "_kilobytes",
+        "_bits",
+        "_count",
+        "_sum",
+        "_bucket",
+    ] {
+        assert!(!family.ends_with(bad), "{family}");
+    }
+}
+
 /// What `promtool check metrics` looks at: every sample belongs to the family begun last, which has a help and a type
 /// and comes once; names are valid, have a unit that is a base unit, and say `_total` where they count; buckets grow, and
 /// the last is the count; no sample comes twice.
@@ -76,23 +97,7 @@ pub(crate) fn check_page(page: &str) -> BTreeMap<String, f64> {
             ["counter", "gauge", "histogram"].contains(&kind),
             "{family}: {kind}"
         );
-        assert_eq!(
-            kind == "counter",
-            family.ends_with("_total"),
-            "{family} is a {kind}"
-        );
-        for bad in [
-            "_milliseconds",
-            "_ms",
-            "_micros",
-            "_kilobytes",
-            "_bits",
-            "_count",
-            "_sum",
-            "_bucket",
-        ] {
-            assert!(!family.ends_with(bad), "{family}");
-        }
+        check_ending(family, kind);
         let (mut samples, mut last, mut infinite) = (0, (f64::MIN, 0.0), None);
         while let Some(line) = lines.next_if(|line| !line.starts_with('#')) {
             samples += 1;

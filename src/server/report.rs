@@ -41,7 +41,7 @@ pub enum Ask {
 #[derive(Debug)]
 pub enum Answer {
     /// To [`Ask::Sums`].
-    Sums(Sums),
+    Sums(Box<Sums>),
     /// To [`Ask::Streams`], by name, at most [`limits::REPORT_ROWS`].
     Streams(Vec<StreamRow>),
     /// To [`Ask::Clients`], by number, at most [`limits::REPORT_ROWS`].
@@ -175,7 +175,7 @@ impl<R: Runtime> Shard<R> {
     /// Answers, or does as it is told.
     pub fn answer(&self, ask: &Ask) -> Answer {
         match ask {
-            Ask::Sums => Answer::Sums(self.sums()),
+            Ask::Sums => Answer::Sums(Box::new(self.sums())),
             Ask::Streams { after } => Answer::Streams(self.stream_rows(after.as_ref())),
             Ask::Clients { from } => Answer::Clients(self.client_rows(*from)),
             Ask::Kick(connection) => Answer::Done(self.give(*connection, Order::Kick)),

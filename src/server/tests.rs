@@ -225,6 +225,7 @@ impl Machine {
             shards: mut plans,
             stop,
             reload,
+            operator: _,
             attendance,
         } = world::<Socket>(shards, settings, EventSink::default());
         let control = Site::new(&clock);

@@ -277,7 +277,7 @@ impl<R: Runtime> Office<R> {
         let shards: Vec<_> = answers
             .into_iter()
             .filter_map(|(shard, answer)| match answer {
-                Answer::Sums(sums) => Some((shard, sums)),
+                Answer::Sums(sums) => Some((shard, *sums)),
                 _ => None,
             })
             .collect();
