@@ -2,6 +2,11 @@
 
 #![cfg(feature = "production")]
 #![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+#![allow(
     clippy::disallowed_methods,
     reason = "a test is outside of the server: it has real sockets and clocks"
 )]
