@@ -12,9 +12,12 @@ use std::io;
 use clap::{Arg, ArgAction, ArgMatches};
 
 use crate::config::{Backend, Config, ConfigError, DEFAULT_PORT, KEYS, Key, Kind};
+use crate::status::Place;
 
 /// The environment's word for `--config`.
 const CONFIG_VARIABLE: &str = "MILLSTREAM_CONFIG";
+/// The environment's word for what `status` shows the server.
+const TOKEN_VARIABLE: &str = "MILLSTREAM_HTTP_TOKEN";
 
 /// What is to be done.
 #[derive(Debug)]
@@ -25,6 +28,13 @@ pub enum Command {
     Check {
         /// As it was named.
         file: String,
+    },
+    /// `status`: show what a running server does.
+    Status {
+        /// Where it is asked.
+        place: Place,
+        /// Whether to go on showing.
+        watch: bool,
     },
     /// `config --default`: print a file that says every setting.
     PrintDefault,
@@ -78,9 +88,24 @@ pub fn parse(
             let file = of_check.remove_one("file").unwrap_or_default();
             Ok(Command::Check { file })
         }
+        Some((name, of_status)) if name == "status" => status(of_status, &environment),
         Some(_) => Ok(Command::PrintDefault), // clap demands --default
         None => Ok(Command::Serve(sources(matches, environment))),
     }
+}
+
+fn status(
+    mut matches: ArgMatches,
+    environment: &[(String, String)],
+) -> Result<Command, clap::Error> {
+    let url: String = matches.remove_one("url").unwrap_or_default();
+    let mut variables = environment.iter();
+    let token = variables.find(|(name, _)| name == TOKEN_VARIABLE);
+    let token = token.map(|(_, token)| token.trim().to_owned());
+    let place = Place::of(&url, token.filter(|token| !token.is_empty()))
+        .map_err(|what| command().error(clap::error::ErrorKind::ValueValidation, what))?;
+    let watch = matches.get_flag("watch");
+    Ok(Command::Status { place, watch })
 }
 
 fn sources(mut matches: ArgMatches, environment: Vec<(String, String)>) -> Sources {
@@ -114,6 +139,22 @@ fn command() -> clap::Command {
         .help("Prints a configuration file that says and explains every setting")
         .action(ArgAction::SetTrue)
         .required(true);
+    let status = clap::Command::new("status")
+        .about("Shows the streams and clients of a running server")
+        .after_help("The server's http_token, if it has one, is taken from MILLSTREAM_HTTP_TOKEN.")
+        .arg(
+            Arg::new("watch")
+                .long("watch")
+                .help("Goes on showing them")
+                .action(ArgAction::SetTrue),
+        )
+        .arg(
+            Arg::new("url")
+                .long("url")
+                .value_name("URL")
+                .help("Where the server's HTTP is")
+                .default_value("http://127.0.0.1:8935"),
+        );
     clap::Command::new("millstream")
         .version(env!("CARGO_PKG_VERSION"))
         .about("An RTMP live-streaming server")
@@ -126,6 +167,7 @@ fn command() -> clap::Command {
         .arg(file)
         .args(KEYS.iter().map(flag))
         .subcommand(check)
+        .subcommand(status)
         .subcommand(
             clap::Command::new("config")
                 .about("Prints a configuration file")
@@ -152,7 +194,7 @@ fn flag(key: &'static Key) -> Arg {
             .default_missing_value("true"),
         Kind::Whole { .. } => flag.allow_hyphen_values(true),
         Kind::Size { .. } => flag.allow_hyphen_values(true),
-        Kind::Time { .. } | Kind::Word(_) => flag,
+        Kind::Time { .. } | Kind::Word(_) | Kind::HttpListen | Kind::Token => flag,
     }
 }
 
@@ -208,7 +250,7 @@ pub fn check(file: &str, text: &str) -> (bool, String) {
 }
 
 /// What the server says when it stands: where it listens (`addresses` as bound), what to publish to and play.
-pub fn banner(config: &Config, addresses: &[SocketAddr]) -> String {
+pub fn banner(config: &Config, addresses: &[SocketAddr], http: Option<SocketAddr>) -> String {
     let mut text = format!("millstream {}\n", env!("CARGO_PKG_VERSION"));
     for address in addresses {
         // Writing to a String cannot fail.
@@ -233,6 +275,9 @@ pub fn banner(config: &Config, addresses: &[SocketAddr]) -> String {
         Backend::Shard => "its own reactor",
         Backend::Smol => "smol",
     };
+    if let Some(address) = http {
+        let _ = writeln!(text, "  operators    http://{address} (millstream status)");
+    }
     let _ = writeln!(text, "  runs on      {shards}, {runtime}");
     text.push_str("  Ctrl-C or SIGTERM ends it gracefully, a second one at once\n");
     text
@@ -379,7 +424,7 @@ mod tests {
     fn the_banner_names_urls_that_work_here() {
         let mut config = Config::default();
         let any = ["0.0.0.0:1935".parse().unwrap(), "[::1]:7".parse().unwrap()];
-        let text = banner(&config, &any);
+        let text = banner(&config, &any, None);
         assert!(text.contains("listens on   0.0.0.0:1935\n"), "{text}");
         assert!(text.contains("listens on   [::1]:7\n"), "{text}");
         assert!(
@@ -392,7 +437,7 @@ mod tests {
         );
         assert!(text.contains("other machines"), "{text}");
         config.shards = 2;
-        let text = banner(&config, &any[1..]);
+        let text = banner(&config, &any[1..], None);
         assert!(
             text.contains("publish to   rtmp://[::1]:7/live/NAME\n"),
             "{text}"

@@ -15,6 +15,7 @@
 //! | [`runtime`] | the only clock, socket, entropy and thread; our executor; the backends | `time`, `limits` |
 //! | [`server`] | the shell that joins them: control, shards, connections, players, the pump | all of them |
 //! | [`config`] | text in, checked configuration out | `limits` |
+//! | [`metrics`] | counters, histograms, and the page that Prometheus reads | nothing |
 //! | [`limits`] | every bound, with its reason | `time` |
 //! | [`time`] | instants and RTMP's clock as integers | nothing |
 //!
@@ -41,13 +42,16 @@ pub mod cli;
 pub mod config;
 pub mod limits;
 pub mod media;
+pub mod metrics;
 #[doc(hidden)]
 pub mod planted;
 pub mod rtmp;
 pub mod runtime;
 pub mod server;
+#[cfg(feature = "production")]
+pub mod status;
 pub mod time;
 
 pub use server::Event;
 #[cfg(feature = "production")]
-pub use server::{Builder, Reloader, Server, StartError};
+pub use server::{Builder, OperatorHandle, Reloader, Server, StartError};

@@ -215,7 +215,41 @@ pub const CONNECTS_PER_SECOND_MAX: u32 = 100_000;
 /// Connections of one shard: beyond it a new one is closed at once.
 pub const CONNECTIONS_PER_SHARD: usize = 100_000;
 
+// ---- Operators' HTTP --------------------------------------------------------------------------
+
+/// HTTP connections at a time; who is one too many waits in the kernel's queue. A scraper, some people, a script.
+pub const HTTP_CONNECTIONS: usize = 64;
+/// Bytes of a request's head, and of what is read ahead. Real ones take under 1 KiB.
+pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
+/// Header lines of a request.
+pub const HTTP_HEADERS: usize = 64;
+/// Bytes of a request's body: none of ours needs one; some clients send `{}`.
+pub const HTTP_BODY_BYTES: usize = 1_024;
+/// From a request's arrival to the end of the next request's head: an answer that is not taken by then is
+/// not taken at all. Longer than a scrape interval of 15 s, so that scrapers keep their connection.
+pub const HTTP_TIME: Duration = Duration::from_secs(60);
+/// From accept to the end of the first request's head: who connects has something to ask. Drips of a head, or none, hold a
+/// seat no longer.
+pub const HTTP_HEAD_TIME: Duration = Duration::from_secs(5);
+/// How long all shards may take to answer an operator: they do within a turn, unless one has failed.
+pub const REPORT_TIME: Duration = Duration::from_secs(2);
+/// Streams or clients of one answer: about half a megabyte, and a shard's turn of some hundred microseconds.
+pub const REPORT_ROWS: usize = 1_000;
+/// A token that is guessed is a server that is lost: at least 16 characters.
+pub const HTTP_TOKEN_MIN: usize = 16;
+/// The longest token: a header line is short.
+pub const HTTP_TOKEN_MAX: usize = 256;
+/// Bytes of an answer that `millstream status` takes.
+pub const STATUS_BYTES: usize = 4 * 1024 * 1024;
+/// How often `millstream status --watch` asks.
+pub const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+/// How long `millstream status` waits for the server.
+pub const STATUS_TIME: Duration = Duration::from_secs(5);
+
 const _: () = {
+    assert!(REPORT_TIME.as_secs() < HTTP_TIME.as_secs());
+    assert!(HTTP_HEAD_TIME.as_secs() < HTTP_TIME.as_secs());
+    assert!(HTTP_TOKEN_MAX < HTTP_HEAD_BYTES);
     assert!(CHUNK_SIZE_DEFAULT <= CHUNK_SIZE_SEND_MAX);
     assert!(CHUNK_SIZE_SEND_MAX <= CHUNK_SIZE_RECEIVE_MAX);
     assert!(COMMAND_BYTES <= MESSAGE_BYTES);

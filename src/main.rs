@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use millstream::cli::{self, Command, Sources};
-use millstream::config::{self, Config, LogLevel};
-use millstream::{Server, runtime};
+use millstream::config::{self, Config, LogFormat, LogLevel};
+use millstream::runtime::fetch;
+use millstream::{Server, limits, runtime, status};
 use tracing_subscriber::filter::LevelFilter;
 
 fn main() -> ExitCode {
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
             Err(error) => refuse(&error),
         },
         Command::Check { file } => check(&file),
+        Command::Status { place, watch } => show(&place, watch),
         Command::PrintDefault => {
             let _ = io::stdout().write_all(config::default_file().as_bytes());
             ExitCode::SUCCESS
@@ -57,8 +59,34 @@ fn check(file: &str) -> ExitCode {
     }
 }
 
+/// Shows streams and clients, once or until somebody ends it.
+fn show(place: &status::Place, watch: bool) -> ExitCode {
+    loop {
+        let page = |path| {
+            let body = fetch::get(&place.authority, path, place.token.as_deref());
+            body.map_err(|error| format!("no answer from {}: {error}", place.authority))
+        };
+        let table = page("/api/v1/streams").and_then(|streams| {
+            let clients = page("/api/v1/clients")?;
+            status::table(&streams, &clients)
+        });
+        // While it watches, the server may come and go.
+        let text = match table {
+            Ok(table) => table,
+            Err(error) if watch => format!("{error}\n"),
+            Err(error) => return refuse(&error),
+        };
+        let clear = if watch { status::CLEAR } else { "" };
+        let said = io::stdout().write_all(format!("{clear}{text}").as_bytes());
+        if !watch || said.and_then(|()| io::stdout().flush()).is_err() {
+            return ExitCode::SUCCESS;
+        }
+        fetch::pause(limits::STATUS_INTERVAL);
+    }
+}
+
 fn serve(config: Config, sources: Sources) -> ExitCode {
-    log(config.log);
+    log(config.log, config.log_format);
     let builder = Server::builder().config(config.clone());
     let reread = move || sources.configure(read).map_err(|error| error.to_string());
     let server = match builder.stop_on_signals().reload_on_hangup(reread).start() {
@@ -66,7 +94,8 @@ fn serve(config: Config, sources: Sources) -> ExitCode {
         Err(error) => return refuse(&error),
     };
     // Who closed our stdout has no use for the banner; that is no reason to end.
-    let _ = io::stdout().write_all(cli::banner(&config, server.local_addrs()).as_bytes());
+    let _ = io::stdout()
+        .write_all(cli::banner(&config, server.local_addrs(), server.http_addr()).as_bytes());
     let _ = io::stdout().flush();
     match server.wait() {
         Ok(()) => ExitCode::SUCCESS,
@@ -81,7 +110,7 @@ fn refuse(error: &dyn Display) -> ExitCode {
 }
 
 /// Sends the log to stderr.
-fn log(level: LogLevel) {
+fn log(level: LogLevel, format: LogFormat) {
     let filter = match level {
         LogLevel::Off => LevelFilter::OFF,
         LogLevel::Error => LevelFilter::ERROR,
@@ -90,11 +119,13 @@ fn log(level: LogLevel) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_max_level(filter)
         .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
         // It would complain by `eprintln!`, which panics when stderr is closed too.
-        .log_internal_errors(false)
-        .init();
+        .log_internal_errors(false);
+    match format {
+        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().flatten_event(true).with_ansi(false).init(),
+    }
 }

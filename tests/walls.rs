@@ -27,14 +27,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("limits", &["time"]),
     ("config", &["limits", "time"]),
+    ("metrics", &[]),
+    ("status", &["limits"]),
     ("rtmp", &["limits", "time"]),
     ("media", &["rtmp", "limits", "time"]),
     ("runtime", &["limits", "time"]),
     (
         "server",
-        &["media", "rtmp", "runtime", "config", "limits", "time"],
+        &[
+            "media", "rtmp", "runtime", "config", "metrics", "limits", "time",
+        ],
     ),
-    ("cli", &["config", "limits", "time"]),
+    ("cli", &["config", "status", "limits", "time"]),
     ("planted", &[]),
 ];
 
@@ -357,21 +361,45 @@ fn closure(lock: &str, root: &str) -> Vec<String> {
     reached
 }
 
+/// hyper takes some types of tokio's that need no runtime; with any other feature of it, one could start.
 #[test]
-fn the_server_depends_on_no_tokio() {
+fn the_server_takes_no_runtime_from_tokio() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--locked", "--package", "millstream"])
+        .args(["--edges", "normal", "--prefix", "none"])
+        .args(["--format", "{p}|{f}"])
+        .current_dir(root)
+        .output()
+        .expect("cargo runs");
+    let text = String::from_utf8_lossy(&tree.stdout);
+    assert!(tree.status.success(), "{tree:?}");
+    let features = |name: &str| {
+        let mut lines = text.lines().filter_map(|line| line.split_once('|'));
+        let found = lines.find(|(package, _)| package.split(' ').next() == Some(name));
+        found.map(|(_, features)| features.trim_end_matches(" (*)").split(',').collect())
+    };
+    let hyper: Vec<&str> = features("hyper").expect("operators' HTTP is there");
+    assert_eq!(hyper, ["http1", "server"]);
+    let types: Vec<&str> = features("tokio").expect("or the check below would find nothing");
+    let harmless = |feature: &&str| ["", "default", "sync"].contains(feature);
+    assert!(types.iter().all(harmless), "tokio has {types:?}");
+    assert_eq!(features("mio"), None, "no reactor but ours");
+}
+
+#[test]
+fn the_server_knows_no_simulator() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap();
     let server = closure(&lock, "millstream");
     assert!(server.iter().any(|name| name == "async-task"), "{server:?}");
-    for banned in ["tokio", "turmoil", "mio"] {
-        assert!(
-            !server.iter().any(|name| name == banned),
-            "millstream depends on {banned}"
-        );
-    }
+    assert!(
+        !server.iter().any(|name| name == "turmoil"),
+        "millstream depends on turmoil"
+    );
     let sim = closure(&lock, "millstream-sim");
     assert!(
-        sim.iter().any(|name| name == "tokio"),
+        sim.iter().any(|name| name == "turmoil"),
         "the check above would find nothing"
     );
 }

@@ -128,7 +128,7 @@ fn server(shards: usize) -> (NullRuntime, Vec<Shard<NullRuntime>>) {
     } = world::<NullSocket>(shards, Settings::default(), EventSink::default());
     let runtime = NullRuntime::default();
     let executor = runtime.executor();
-    let control = control::run(runtime.clone(), plan, vec![()]);
+    let control = control::run(runtime.clone(), plan, vec![()], None);
     let control = async move {
         control.await;
     };

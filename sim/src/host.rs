@@ -5,13 +5,21 @@ use core::future::{Future, poll_fn};
 use core::task::{Context, Poll};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use fastrand::Rng;
-use millstream::runtime::Runtime;
+use millstream::media::directory::StreamKey;
+use millstream::runtime::{Runtime, SocketAddr};
+use millstream::server::event::EventSink;
+use millstream::server::gate::Attendance;
+use millstream::server::meters::End;
+use millstream::server::report::{Answer, Ask, ClientRow};
+use millstream::server::shard::Shard;
+use millstream::server::{OperatorHandle, control, world};
 use millstream::time::Instant;
 use millstream::{limits, planted};
 
-use crate::checkers::Leftovers;
+use crate::checkers::{Leftovers, Tally};
 use crate::net::{SimListener, now};
 use crate::order::OrderKind;
 use crate::runtime::{Shared, SimRuntime};
@@ -40,8 +48,22 @@ pub struct Sites {
     pub listener: SimListener,
 }
 
+/// Who looks into a running server, and interferes.
+pub trait Operator {
+    /// Has the connection of `peer` closed; false if there is none.
+    fn kicks(&self, peer: SocketAddr) -> bool;
+
+    /// Has what is published as `name` ended; whose it was, if somebody's.
+    fn ends(&self, name: &str) -> Option<SocketAddr>;
+
+    /// What was counted so far.
+    fn tally(&self) -> Tally;
+}
+
 /// A running server's handles.
 pub struct Running {
+    /// Its operator, if it can have one.
+    pub operator: Option<Box<dyn Operator>>,
     /// Asks it to stop gracefully.
     pub stop: Box<dyn Fn()>,
     /// What it holds.
@@ -120,6 +142,17 @@ impl Host {
         if let Some(running) = &*self.0.running.borrow() {
             (running.stop)();
         }
+    }
+
+    /// Asks the operator, if there is one.
+    pub fn operate<T>(&self, act: impl FnOnce(&dyn Operator) -> T) -> Option<T> {
+        let running = self.0.running.borrow();
+        running.as_ref()?.operator.as_deref().map(act)
+    }
+
+    /// How often it was started.
+    pub fn boots(&self) -> usize {
+        self.0.boots.get()
     }
 
     /// Whether all tasks of the server have ended.
@@ -332,10 +365,66 @@ pub struct Millstream {
     pub settings: millstream::server::Settings,
 }
 
+struct Desk {
+    shards: Vec<Shard<SimRuntime>>,
+    orders: OperatorHandle,
+    attendance: Arc<Attendance>,
+}
+
+impl Desk {
+    fn clients(&self) -> impl Iterator<Item = ClientRow> {
+        let ask = Ask::Clients { from: 0 };
+        let answers = self.shards.iter().map(move |shard| shard.answer(&ask));
+        answers.flat_map(|answer| match answer {
+            Answer::Clients(rows) => rows,
+            _ => Vec::new(),
+        })
+    }
+}
+
+impl Operator for Desk {
+    fn kicks(&self, peer: SocketAddr) -> bool {
+        let found = self.clients().find(|client| client.address == peer);
+        found.inspect(|it| self.orders.kick(it.id)).is_some()
+    }
+
+    fn ends(&self, name: &str) -> Option<SocketAddr> {
+        let is_it = |client: &ClientRow| {
+            client.role == Some("publish") && client.stream.as_deref() == Some(name)
+        };
+        let publisher = self.clients().find(is_it)?;
+        self.orders.end_stream(StreamKey::new("", name));
+        Some(publisher.address)
+    }
+
+    fn tally(&self) -> Tally {
+        let mut tally = Tally {
+            accepted: self.attendance.accepted(),
+            ..Tally::default()
+        };
+        for sums in self.shards.iter().map(Shard::sums) {
+            let closed = |end: Option<End>| {
+                let ended = sums.ended.iter();
+                let ended = ended.filter(|(it, _)| end.is_none_or(|end| end == *it));
+                ended.map(|(_, count)| count).sum::<u64>()
+            };
+            tally.closed += closed(None);
+            tally.kicked += closed(Some(End::Kicked));
+            tally.stream_ended += closed(Some(End::StreamEnded));
+            tally.defects += closed(Some(End::Defect));
+            tally.publications += sums.publications;
+            tally.plays += sums.plays;
+            tally.sent_bytes += sums.bytes_out;
+            tally.received_bytes += sums.bytes_in;
+            tally.frames += sums.frames_in;
+            tally.jumps += sums.jumps.total();
+        }
+        tally
+    }
+}
+
 impl Software for Millstream {
     fn boot(&self, sites: Sites) -> Running {
-        use millstream::server::{control, event::EventSink, shard::Shard, world};
-
         let plan = world(
             sites.shards.len(),
             self.settings.clone(),
@@ -347,7 +436,12 @@ impl Software for Millstream {
             runtime.spawn("shard", shard.clone().run()).detach();
             shards.push(shard);
         }
-        let serve = control::run(sites.control.clone(), plan.control, vec![sites.listener]);
+        let serve = control::run(
+            sites.control.clone(),
+            plan.control,
+            vec![sites.listener],
+            None,
+        );
         let names: Rc<Cell<Option<usize>>> = Rc::default();
         let held = names.clone();
         let serve = async move { held.set(Some(serve.await)) };
@@ -358,7 +452,13 @@ impl Software for Millstream {
         let bound = self.settings.ring_frames.max(cache.unwrap_or(0)).max(1);
         let media_bytes = self.settings.limits.media_bytes;
         let counted = shards.clone();
+        let desk = Desk {
+            shards: shards.clone(),
+            orders: plan.operator,
+            attendance: plan.attendance,
+        };
         Running {
+            operator: Some(Box::new(desk)),
             excess: Box::new(move || {
                 let censuses: Vec<_> = counted.iter().map(Shard::census).collect();
                 // What one read brings is taken in whole before it is looked at.

@@ -11,7 +11,7 @@ use millstream::time::{Instant, Timestamp};
 use crate::canary::Canary;
 use crate::checkers::climate::Climate;
 use crate::checkers::tap::Heard;
-use crate::checkers::{self, Checker, Leftovers, Violation};
+use crate::checkers::{self, Checker, Leftovers, Tally, Violation};
 use crate::media::Frame;
 use crate::seed;
 use crate::trace::Trace;
@@ -126,6 +126,15 @@ pub enum Observation {
         /// Which it switches.
         kind: MediaKind,
     },
+    /// Whispered: an operator closes the client's connection.
+    Kicked,
+    /// Whispered: an operator ends what the client publishes.
+    Ended {
+        /// Application and stream.
+        name: Rc<str>,
+    },
+    /// Whispered at the end: what the server has counted, if it never failed.
+    Tally(Tally),
     /// Whispered once, first: what this world is like.
     Climate(Climate),
     /// The server is told to stop.
@@ -185,6 +194,9 @@ impl fmt::Display for Observation {
             Self::Stands { sent, .. } => write!(f, "stands, having sent {sent} bytes"),
             Self::ShortRead => f.write_str("a read of the server is cut short"),
             Self::Picks { kind } => write!(f, "does not always want {kind:?}"),
+            Self::Kicked => f.write_str("is closed by an operator"),
+            Self::Ended { name } => write!(f, "an operator ends {name}"),
+            Self::Tally(tally) => write!(f, "{tally:?}"),
             Self::Climate(climate) => write!(f, "{climate:?}"),
             Self::Stops => f.write_str("the server is told to stop"),
             Self::Server { text } | Self::World { text } => f.write_str(text),

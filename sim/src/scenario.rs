@@ -15,7 +15,7 @@ use crate::order::OrderKind;
 mod acts;
 mod server;
 
-pub use acts::{Chunking, Cut, CutKind, Ending, Garbage, GarbageKind, Tell};
+pub use acts::{Chunking, Cut, CutKind, Ending, Garbage, GarbageKind, Intervention, Order, Tell};
 pub use server::{Conflict, Few, ServerConfig, Tight};
 
 /// The version of the file's format.
@@ -53,6 +53,9 @@ pub struct Scenario {
     /// When the server is gone for a while, in order of time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outages: Vec<Outage>,
+    /// What an operator does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operator: Vec<Intervention>,
     /// The clocks of the server's threads.
     #[serde(default, skip_serializing_if = "Clocks::are_right")]
     pub clocks: Clocks,

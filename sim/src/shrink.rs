@@ -64,6 +64,7 @@ impl Shrinker<'_> {
         }
         smaller |= self.leave_out(|scenario| &mut scenario.network.events);
         smaller |= self.leave_out(|scenario| &mut scenario.outages);
+        smaller |= self.leave_out(|scenario| &mut scenario.operator);
         smaller |= self.leave_settings_out();
         smaller |= self.halve_numbers();
         smaller

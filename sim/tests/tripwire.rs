@@ -67,6 +67,7 @@ impl Software for Leaky {
         };
         sites.control.spawn("serve", serve).detach();
         Running {
+            operator: None,
             stop: Box::new(|| ()),
             excess: Box::new(|| None),
             census: Box::new(Leftovers::new),

@@ -48,6 +48,7 @@ impl Software for Tiny {
         };
         sites.control.spawn("serve", serve).detach();
         Running {
+            operator: None,
             stop: Box::new(|| ()),
             excess: Box::new(|| None),
             census: Box::new(Leftovers::new),

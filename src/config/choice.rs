@@ -77,6 +77,16 @@ choice! {
 }
 
 choice! {
+    /// What a line of the log looks like.
+    LogFormat {
+        /// For people.
+        Text = "text",
+        /// One JSON object a line, for machines.
+        Json = "json",
+    }
+}
+
+choice! {
     /// What becomes of a player whose stream nobody publishes.
     Missing {
         /// It waits for the publisher.

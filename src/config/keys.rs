@@ -5,7 +5,7 @@ use core::fmt;
 
 use super::Config;
 use super::application::AppSettings;
-use super::choice::{Backend, LogLevel, Missing, OnConflict};
+use super::choice::{Backend, LogFormat, LogLevel, Missing, OnConflict};
 use super::value::{Field, Kind, Setting};
 use crate::limits;
 use crate::time::Duration;
@@ -298,6 +298,24 @@ pub static KEYS: &[Key] = &[
         "How long a graceful stop may take.",
     ),
     Key::new(
+        Section::Server,
+        "http",
+        "ADDR",
+        Kind::HttpListen,
+        server!(http),
+        "Where operators ask: metrics, streams, clients, and what to do with them. \"auto\" is 127.0.0.1:8935, or nowhere if \
+         another program has that port. Beyond this machine (not 127.0.0.1 or [::1]) only with http_token.",
+    )
+    .restart(),
+    Key::new(
+        Section::Server,
+        "http_token",
+        "TOKEN",
+        Kind::Token,
+        server!(http_token),
+        "What operators must show (Authorization: Bearer TOKEN). Better kept in the environment than in a file or a flag.",
+    ),
+    Key::new(
         Section::Limits,
         "connections",
         "N",
@@ -387,6 +405,16 @@ pub static KEYS: &[Key] = &[
         "How much is logged.",
     )
     .called("log")
+    .restart(),
+    Key::new(
+        Section::Logging,
+        "format",
+        "WORD",
+        Kind::Word(LogFormat::WORDS),
+        server!(log_format),
+        "What a line looks like: text for people, JSON for machines.",
+    )
+    .called("log_format")
     .restart(),
     Key::new(
         Section::Application,

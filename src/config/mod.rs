@@ -13,6 +13,7 @@ mod choice;
 mod connections;
 mod default;
 mod file;
+mod http;
 mod keys;
 mod place;
 mod value;
@@ -20,9 +21,10 @@ mod value;
 use core::net::{Ipv4Addr, SocketAddr};
 
 pub use application::{AppSettings, AppTable, Applications};
-pub use choice::{Backend, LogLevel, Missing, OnConflict};
+pub use choice::{Backend, LogFormat, LogLevel, Missing, OnConflict};
 pub use connections::ConnectionLimits;
 pub use default::default_file;
+pub use http::{HTTP_DEFAULT, HttpListen, Token};
 pub use keys::{KEYS, Key, Section};
 pub use place::{ConfigError, Place};
 pub use value::{Kind, Setting};
@@ -57,8 +59,14 @@ pub struct Config {
     pub drain: Duration,
     /// What connections may cost.
     pub limits: ConnectionLimits,
+    /// Where operators ask by HTTP.
+    pub http: HttpListen,
+    /// What they must show. Needed where [`Config::http`] is no loopback address.
+    pub http_token: Token,
     /// How much the log says.
     pub log: LogLevel,
+    /// What a line of the log looks like.
+    pub log_format: LogFormat,
     /// What streams may have of their own.
     pub applications: Applications,
 }
@@ -76,7 +84,10 @@ impl Default for Config {
             window_ack_size: limits::WINDOW_ACK_SIZE_DEFAULT,
             drain: limits::DRAIN_DEFAULT,
             limits: ConnectionLimits::default(),
+            http: HttpListen::Auto,
+            http_token: Token::default(),
             log: LogLevel::Info,
+            log_format: LogFormat::Text,
             applications: Applications::default(),
         }
     }
@@ -143,7 +154,20 @@ impl Config {
                 });
             }
         }
-        Ok(())
+        match self.http {
+            HttpListen::At(address)
+                if !address.ip().to_canonical().is_loopback() && self.http_token.is_none() =>
+            {
+                Err(ConfigError {
+                    place: Place::Field("http"),
+                    what: format!(
+                        "{address} can be reached from other machines, and whoever reaches it may end streams: set \
+                         http_token (MILLSTREAM_HTTP_TOKEN), or listen on 127.0.0.1"
+                    ),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn apply_text(&mut self, key: &Key, parts: &[&str], place: Place) -> Result<(), ConfigError> {

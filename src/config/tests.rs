@@ -29,6 +29,8 @@ fn another(kind: Kind, setting: &Setting) -> Setting {
             "127.0.0.1:0".parse().unwrap(),
             "[::1]:7".parse().unwrap(),
         ]),
+        (Kind::HttpListen, _) => Setting::HttpListen(HttpListen::Off),
+        (Kind::Token, _) => Setting::Token(Token::new("0123456789abcdef").unwrap()),
         (kind, other) => unreachable!("{kind:?} has {other:?}"),
     }
 }
@@ -145,7 +147,7 @@ fn refusals_tell_place_expectation_and_what_came() {
         (
             "[server]\nchunk_sise = 1\n",
             "m.toml:2:1: unknown key `chunk_sise`; did you mean `chunk_size`? [server] takes listen, shards, runtime, \
-             chunk_size, strict_extended_timestamps, peer_bandwidth, window_ack_size, drain",
+             chunk_size, strict_extended_timestamps, peer_bandwidth, window_ack_size, drain, http, http_token",
         ),
         (
             "[logging]\nshards = 1\n",
@@ -341,5 +343,42 @@ fn the_other_layers_say_where_too() {
     assert_eq!(
         config.check().unwrap_err().to_string(),
         "Config: chunk_size: expected a whole number from 1 to 65536, got 0"
+    );
+}
+
+#[test]
+fn beyond_this_machine_operators_need_a_token() {
+    let checked = |address: &str, token: &str| {
+        toml(&format!(
+            "[server]\nhttp = \"{address}\"\nhttp_token = \"{token}\""
+        ))
+        .unwrap()
+        .check()
+        .map_err(|error| error.to_string())
+    };
+    for address in [
+        "auto",
+        "off",
+        "127.0.0.1:0",
+        "[::1]:8935",
+        "[::ffff:127.0.0.1]:1",
+    ] {
+        assert_eq!(checked(address, ""), Ok(()), "{address}");
+    }
+    for address in ["0.0.0.0:8935", "[::]:8935", "192.0.2.1:80"] {
+        assert!(
+            checked(address, "").unwrap_err().contains("http_token"),
+            "{address}"
+        );
+        assert_eq!(checked(address, "0123456789abcdef"), Ok(()), "{address}");
+    }
+}
+
+#[test]
+fn a_token_is_never_told() {
+    let said = toml("[server]\nhttp_token = \"hunter2\"").unwrap_err();
+    assert!(
+        said.contains("http_token: expected") && !said.contains("hunter2"),
+        "{said}"
     );
 }

@@ -7,7 +7,9 @@ use std::borrow::Cow;
 
 use toml::de::DeValue;
 
-use super::choice::{Backend, LogLevel, Missing, OnConflict};
+use super::choice::{Backend, LogFormat, LogLevel, Missing, OnConflict};
+use super::http::{HttpListen, Token};
+use crate::limits;
 use crate::time::Duration;
 
 /// What a key takes.
@@ -40,6 +42,10 @@ pub enum Kind {
     Word(&'static [&'static str]),
     /// An address and port, or several.
     Addresses,
+    /// An address and port, `auto` or `off`.
+    HttpListen,
+    /// A secret text, or none.
+    Token,
 }
 
 /// A value within the bounds of its key.
@@ -57,6 +63,10 @@ pub enum Setting {
     Word(&'static str),
     /// Of [`Kind::Addresses`]; at least one.
     Addresses(Vec<SocketAddr>),
+    /// Of [`Kind::HttpListen`].
+    HttpListen(HttpListen),
+    /// Of [`Kind::Token`].
+    Token(Token),
 }
 
 /// As the file spells it.
@@ -68,6 +78,8 @@ impl fmt::Display for Setting {
             Self::Size(bytes) => write!(f, "{}", Bytes(*bytes)),
             Self::Flag(flag) => write!(f, "{flag}"),
             Self::Word(word) => write!(f, "{word:?}"),
+            Self::HttpListen(place) => write!(f, "\"{place}\""),
+            Self::Token(token) => write!(f, "\"{token}\""),
             Self::Addresses(addresses) => match addresses.as_slice() {
                 [one] => write!(f, "\"{one}\""),
                 many => {
@@ -122,6 +134,15 @@ impl fmt::Display for Kind {
                 }
             }
             Self::Addresses => f.write_str("an address and port such as 0.0.0.0:1935 or [::]:1935"),
+            Self::HttpListen => {
+                f.write_str("\"auto\", \"off\", or an address and port such as 127.0.0.1:8935")
+            }
+            Self::Token => write!(
+                f,
+                "from {} to {} visible ASCII characters without quotes and backslashes, or nothing for no token",
+                limits::HTTP_TOKEN_MIN,
+                limits::HTTP_TOKEN_MAX
+            ),
         }
     }
 }
@@ -191,7 +212,11 @@ impl Kind {
     /// The value that was written, if it is one of this kind's.
     pub(super) fn read(self, written: &Written<'_>) -> Result<Setting, Fault> {
         let refuse = |came: &Written<'_>| Fault {
-            what: format!("expected {self}, got {came}"),
+            what: match self {
+                // A secret that is not right yet is a secret.
+                Self::Token => format!("expected {self}"),
+                _ => format!("expected {self}, got {came}"),
+            },
             at: None,
         };
         let setting = match (self, written) {
@@ -208,6 +233,8 @@ impl Kind {
                 let mut words = words.iter();
                 words.find(|word| *word == text).copied().map(Setting::Word)
             }
+            (Self::HttpListen, Written::Text(text)) => text.parse().ok().map(Setting::HttpListen),
+            (Self::Token, Written::Text(text)) => Token::new(text).map(Setting::Token),
             (Self::Addresses, Written::Text(text)) => {
                 text.parse().ok().map(|one| Setting::Addresses(vec![one]))
             }
@@ -243,6 +270,7 @@ impl Kind {
             (Self::Flag, Setting::Flag(_)) => true,
             (Self::Word(words), Setting::Word(word)) => words.contains(word),
             (Self::Addresses, Setting::Addresses(addresses)) => !addresses.is_empty(),
+            (Self::HttpListen, Setting::HttpListen(_)) | (Self::Token, Setting::Token(_)) => true,
             _ => false,
         }
     }
@@ -318,6 +346,9 @@ fields! {
     Duration: Time (Self::clone, Some);
     Vec<SocketAddr>: Addresses (Self::clone, Some);
     Backend: Word (|field: &Self| field.word(), Self::spelt);
+    HttpListen: HttpListen (Self::clone, Some);
+    Token: Token (Self::clone, Some);
+    LogFormat: Word (|field: &Self| field.word(), Self::spelt);
     LogLevel: Word (|field: &Self| field.word(), Self::spelt);
     Missing: Word (|field: &Self| field.word(), Self::spelt);
     OnConflict: Word (|field: &Self| field.word(), Self::spelt);

@@ -24,20 +24,25 @@ pub struct Cursor {
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Jumps {
     /// Beyond what the ring holds.
-    pub overrun: u32,
+    pub overrun: u64,
     /// Older than `latency_max`.
-    pub late: u32,
+    pub late: u64,
     /// The shard's memory was short, and the oldest frames had to go.
-    pub shed: u32,
+    pub shed: u64,
+}
+
+impl core::ops::AddAssign for Jumps {
+    fn add_assign(&mut self, more: Self) {
+        self.overrun += more.overrun;
+        self.late += more.late;
+        self.shed += more.shed;
+    }
 }
 
 impl Jumps {
     /// All of them.
     pub fn total(&self) -> u64 {
-        [self.overrun, self.late, self.shed]
-            .map(u64::from)
-            .iter()
-            .sum()
+        self.overrun + self.late + self.shed
     }
 }
 
@@ -112,7 +117,7 @@ impl Cursor {
         } else {
             &mut self.jumps.overrun
         };
-        *count = count.saturating_add(1);
+        *count += 1;
         Some(self.jump(stream, now))
     }
 

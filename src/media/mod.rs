@@ -6,6 +6,7 @@ pub mod clock;
 pub mod codecs;
 pub mod cursor;
 pub mod directory;
+pub mod facts;
 pub mod frame;
 mod headers;
 pub mod keep;

@@ -233,6 +233,15 @@ impl Ring {
             .map(|entry| &entry.item)
     }
 
+    /// Bits per second of what it holds, by the stream's own clock; `None` while that is less than a second.
+    pub fn bitrate(&self) -> Option<u64> {
+        let mut frames = self.entries.iter().filter_map(|entry| entry.item.frame());
+        let first = frames.next()?.message.timestamp();
+        let newest = frames.next_back()?.message.timestamp();
+        let millis = u64::try_from(newest.since(first)).ok()?;
+        (millis >= 1_000).then(|| self.bytes as u64 * 8_000 / millis)
+    }
+
     /// Appends `item` and lets go of what is too much or too old. Returns its sequence number.
     pub fn push(&mut self, item: Item, now: Instant) -> u64 {
         let seq = self.head();

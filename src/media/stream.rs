@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::clock::Clock;
 use super::codecs::Codecs;
 use super::cursor::Cursor;
+use super::facts::{Gop, Picture};
 use super::frame::classify::{Class, classify};
 use super::frame::{Frame, FrameKind};
 use super::headers::Headers;
@@ -34,6 +35,8 @@ pub struct Stream {
     orphans: u64,
     /// Of what is published on this shard: what comes from another has been through the clock there.
     clock: Clock,
+    picture: Picture,
+    gop: Gop,
 }
 
 /// What a shard needs that begins to carry a stream of another. It goes on as that one does.
@@ -71,6 +74,8 @@ impl Stream {
             newest: Timestamp(0),
             orphans: 0,
             clock: Clock::default(),
+            picture: Picture::default(),
+            gop: Gop::default(),
         }
     }
 
@@ -123,6 +128,16 @@ impl Stream {
     /// The codecs of its tracks.
     pub fn codecs(&self) -> &Codecs {
         &self.codecs
+    }
+
+    /// What its metadata says of the picture.
+    pub fn picture(&self) -> &Picture {
+        &self.picture
+    }
+
+    /// The newest whole group of pictures.
+    pub fn gop(&self) -> &Gop {
+        &self.gop
     }
 
     /// A publisher has come. With a notice (its bytes for message stream 1), the players are told.
@@ -204,6 +219,9 @@ impl Stream {
         };
         self.newest = message.timestamp();
         self.codecs.note(class, &message);
+        if kind == FrameKind::Keyframe {
+            self.gop.begin(self.ring.head(), message.timestamp());
+        }
         self.keep_header(class, &message);
         self.ring.push(Item::Frame(Frame { message, kind }), now);
         true
@@ -344,6 +362,7 @@ impl Stream {
             Class::Metadata => {
                 let fits = message.payload_len() <= limits::HEADER_BYTES;
                 self.metadata = fits.then(|| message.clone());
+                self.picture = self.metadata.as_ref().map(Picture::of).unwrap_or_default();
             }
             // What lies before a changed header cannot be decoded with the new one: begin no player there.
             Class::Header(part, tracks)
@@ -362,6 +381,8 @@ impl Stream {
             self.headers.clear();
         }
         self.codecs = Codecs::default();
+        self.picture = Picture::default();
+        self.gop = Gop::default();
         self.orphans = 0;
         self.has_video = false;
         self.has_key = planted(Bug::GateForgottenOnTakeover) && self.has_key;

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_task::{Builder, Runnable};
 use slab::Slab;
 
-use super::Task;
+use super::{Load, Task};
 use crate::planted::{Bug, planted};
 
 /// What the executor knows of a task.
@@ -71,6 +71,7 @@ struct Inner {
     live: Rc<Live>,
     next_id: Cell<u64>,
     polls: Cell<u64>,
+    turns: Cell<u64>,
     budget: Cell<u64>,
     clearing: Cell<bool>,
 }
@@ -122,6 +123,7 @@ impl Executor {
             }),
             next_id: Cell::new(0),
             polls: Cell::new(0),
+            turns: Cell::new(0),
             budget: Cell::new(u64::MAX),
             clearing: Cell::new(false),
         };
@@ -181,6 +183,7 @@ impl Executor {
     /// With `LIVELOCK: task NAME` when the budget of polls is used up (see [`Executor::set_budget`]).
     pub fn turn(&self) -> bool {
         let inner = &*self.inner;
+        inner.turns.set(inner.turns.get() + 1);
         inner.take_ready(true);
         let queued = inner.batch.borrow().len();
         for _ in 0..queued {
@@ -206,6 +209,16 @@ impl Executor {
     /// Polls since the start.
     pub fn polls(&self) -> u64 {
         self.inner.polls.get()
+    }
+
+    /// What it has to do, and has done.
+    pub fn load(&self) -> Load {
+        Load {
+            tasks: self.task_count(),
+            polls: self.polls(),
+            turns: self.inner.turns.get(),
+            panics: self.panics(),
+        }
     }
 
     /// Panics of tasks since the start, their destructors' included.

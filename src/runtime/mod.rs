@@ -24,6 +24,8 @@ pub mod mailbox;
 pub mod timer;
 
 #[cfg(feature = "production")]
+pub mod fetch;
+#[cfg(feature = "production")]
 pub mod launch;
 #[cfg(feature = "production")]
 mod real;
@@ -86,6 +88,19 @@ pub trait Conn: 'static {
     fn abort(&self);
 }
 
+/// What one thread's runtime has to do, and has done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Load {
+    /// Tasks that have not ended.
+    pub tasks: usize,
+    /// Polls of tasks since the start.
+    pub polls: u64,
+    /// Turns since the start: how often something was to be done.
+    pub turns: u64,
+    /// Panics of tasks since the start.
+    pub panics: u64,
+}
+
 /// A world's services to the code that runs on one shard (or on the control thread).
 ///
 /// Cheap to clone; `!Send` in general. Everything the server does to the outside goes through it, so a
@@ -138,6 +153,11 @@ pub trait Runtime: Clone + 'static {
     fn arrange<T>(&self, batch: &mut Vec<(mailbox::Lane, T)>) -> Option<(usize, Instant)> {
         let _ = batch;
         None
+    }
+
+    /// What this thread has to do, and has done; nothing where nobody counts.
+    fn load(&self) -> Load {
+        Load::default()
     }
 
     /// What the server did, for the simulator's trace and checkers. Nothing in production, and never per frame.

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use async_io::{Async, Timer};
 
 use super::real::{self, ClearOnDrop, Core, Socket};
-use super::{Conn, Rng, Runtime, SocketAddr, Task};
+use super::{Conn, Load, Rng, Runtime, SocketAddr, Task};
 use crate::time::{Instant, WallTime};
 
 /// The runtime of one thread on async-io.
@@ -138,6 +138,10 @@ impl Runtime for SmolRuntime {
 
     fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + 'static) -> Task<()> {
         self.core.executor.spawn(name, future)
+    }
+
+    fn load(&self) -> Load {
+        self.core.executor.load()
     }
 
     fn entropy(&self, _purpose: &'static str) -> Rng {

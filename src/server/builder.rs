@@ -1,14 +1,16 @@
 //! The library's face: build a server, start it, stop it.
 
 use std::io;
+use std::rc::Rc;
 
 use super::control;
-use super::ear::{Ear, Reloader, Reread};
+use super::ear::{Ear, Reloader, Reread, Rereader};
 use super::event::{Event, EventSink};
-use super::message::{ControlPlan, ShardPlan, StopHandle, World, world};
+use super::http::{Http, Reload};
+use super::message::{ControlPlan, OperatorHandle, ShardPlan, StopHandle, World, world};
 use super::shard::Shard;
 use super::{RawSocket, Settings};
-use crate::config::{Backend, Config, ConfigError, Key};
+use crate::config::{Backend, Config, ConfigError, HTTP_DEFAULT, HttpListen, Key};
 use crate::runtime::launch::{self, Thread};
 use crate::runtime::signals::Signals;
 use crate::runtime::{self, Runtime, SocketAddr};
@@ -46,14 +48,29 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// A server to be: settings first, then [`Builder::start`].
-#[derive(Default)]
+/// A server to be: settings first, then [`Builder::start`]. Operators' HTTP is off unless [asked for](Builder::http).
 pub struct Builder {
     config: Config,
     listen: Vec<SocketAddr>,
     events: EventSink,
     signals: bool,
     reread: Option<Reread>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            // A program that embeds a server has not asked for another port.
+            config: Config {
+                http: HttpListen::Off,
+                ..Config::default()
+            },
+            listen: Vec::new(),
+            events: EventSink::default(),
+            signals: false,
+            reread: None,
+        }
+    }
 }
 
 impl Builder {
@@ -69,6 +86,13 @@ impl Builder {
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen.push(address);
+        self
+    }
+
+    /// Where operators ask by HTTP: metrics, streams, clients. Beyond loopback only with a token.
+    #[must_use]
+    pub fn http(mut self, address: SocketAddr) -> Self {
+        self.config.http = HttpListen::At(address);
         self
     }
 
@@ -178,14 +202,8 @@ impl Builder {
             config.listen = listen;
         }
         config.check()?;
-        let mut listeners = Vec::new();
-        let mut addresses = Vec::new();
-        for &address in &config.listen {
-            let failed = |error| StartError::Listen { address, error };
-            let listener = launch::listen(address).map_err(failed)?;
-            addresses.push(listener.local_addr().map_err(failed)?);
-            listeners.push(listener);
-        }
+        let (listeners, addresses) = doors(&config.listen)?;
+        let http = operators(config.http)?;
         if let Err(error) = launch::raise_file_limit() {
             tracing::warn!(%error, "cannot raise the limit of open files; fewer clients will find room");
         }
@@ -199,21 +217,31 @@ impl Builder {
             shards,
             stop,
             reload,
+            operator,
             attendance: _,
         } = world::<RawSocket>(shards, settings(&config), events);
         let reloader = Reloader::new(config.clone(), reload);
-        let signals = if signals {
+        let ear = if signals {
             Some(Ear {
                 signals: Signals::new(reread.is_some())?,
                 stop: stop.clone(),
-                reloader: reloader.clone(),
-                reread,
             })
         } else {
             None
         };
+        let rereader = reread.map(|reread| Rereader {
+            reloader: reloader.clone(),
+            reread,
+        });
+        let http_address = http.as_ref().and_then(|it| it.local_addr().ok());
+        let outside = Outside {
+            listeners,
+            http,
+            ear,
+            rereader,
+        };
         // Control first: should a shard not start, a stop ends those that have.
-        let mut threads = vec![control_thread(config.runtime, control, listeners, signals)?];
+        let mut threads = vec![control_thread(config.runtime, control, outside)?];
         for plan in shards {
             match shard_thread(config.runtime, plan) {
                 Ok(thread) => threads.push(thread),
@@ -225,11 +253,27 @@ impl Builder {
         }
         Ok(Server {
             addresses,
+            http: http_address,
             stop,
             reloader,
+            operator,
             threads,
         })
     }
+}
+
+/// Opens the ports for clients: listeners, and where they are.
+fn doors(
+    addresses: &[SocketAddr],
+) -> Result<(Vec<launch::RawListener>, Vec<SocketAddr>), StartError> {
+    let open = |&address: &SocketAddr| {
+        let failed = |error| StartError::Listen { address, error };
+        let listener = launch::listen(address).map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        Ok((listener, bound))
+    };
+    let open: Result<Vec<_>, StartError> = addresses.iter().map(open).collect();
+    Ok(open?.into_iter().unzip())
 }
 
 pub(super) fn settings(config: &Config) -> Settings {
@@ -241,6 +285,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         peer_bandwidth: config.peer_bandwidth,
         window_ack_size: config.window_ack_size,
         drain: config.drain,
+        http_token: config.http_token.clone(),
         ..Settings::default()
     }
 }
@@ -263,44 +308,80 @@ fn shard_thread(
 fn control_thread(
     backend: Backend,
     plan: ControlPlan<RawSocket>,
-    listeners: Vec<launch::RawListener>,
-    ear: Option<Ear>,
+    outside: Outside<launch::RawListener>,
 ) -> io::Result<Thread<io::Result<()>>> {
     launch::spawn_thread("control", move || match backend {
         #[cfg(target_os = "linux")]
         Backend::Shard => runtime::shard::run(|runtime| {
-            let registered = registered(listeners, |listener| runtime.listen(listener));
-            control_side(runtime, plan, registered, ear)
+            let outside = outside.registered(|listener| runtime.listen(listener));
+            control_side(runtime, plan, outside)
         }),
         _ => runtime::smol::run(|runtime| {
-            let registered = registered(listeners, |listener| runtime.listen(listener));
-            control_side(runtime, plan, registered, ear)
+            let outside = outside.registered(|listener| runtime.listen(listener));
+            control_side(runtime, plan, outside)
         }),
     })
 }
 
-fn registered<L>(
-    listeners: Vec<launch::RawListener>,
-    register: impl Fn(launch::RawListener) -> io::Result<L>,
-) -> Vec<L> {
-    let mut registered = Vec::new();
-    for listener in listeners {
-        match register(listener) {
-            Ok(listener) => registered.push(listener),
-            Err(error) => tracing::error!(%error, "a listening socket was lost"),
+/// Opens the operators' port, if they are to have one. A default that is taken is not worth a server.
+fn operators(wanted: HttpListen) -> Result<Option<launch::RawListener>, StartError> {
+    match wanted {
+        HttpListen::Off => Ok(None),
+        HttpListen::At(address) => {
+            let listener = launch::listen(address);
+            listener
+                .map(Some)
+                .map_err(|error| StartError::Listen { address, error })
+        }
+        HttpListen::Auto => match launch::listen(HTTP_DEFAULT) {
+            Ok(listener) => Ok(Some(listener)),
+            Err(error) => {
+                tracing::warn!(address = %HTTP_DEFAULT, %error, "no HTTP for operators; --http takes another address, or off");
+                Ok(None)
+            }
+        },
+    }
+}
+
+/// What the control thread has to do with the world outside.
+struct Outside<L> {
+    listeners: Vec<L>,
+    http: Option<L>,
+    ear: Option<Ear>,
+    rereader: Option<Rereader>,
+}
+
+impl Outside<launch::RawListener> {
+    fn registered<L>(self, register: impl Fn(launch::RawListener) -> io::Result<L>) -> Outside<L> {
+        let register = |listener| {
+            let registered = register(listener);
+            registered
+                .inspect_err(|error| tracing::error!(%error, "a listening socket was lost"))
+                .ok()
+        };
+        Outside {
+            listeners: self.listeners.into_iter().filter_map(register).collect(),
+            http: self.http.and_then(register),
+            ear: self.ear,
+            rereader: self.rereader,
         }
     }
-    registered
 }
 
 async fn control_side<R: Runtime<Socket = RawSocket>>(
     runtime: R,
     plan: ControlPlan<RawSocket>,
-    listeners: Vec<R::Listener>,
-    ear: Option<Ear>,
+    outside: Outside<R::Listener>,
 ) {
-    let ear = ear.map(|ear| runtime.spawn("signals", ear.heed()));
-    let names = control::run(runtime, plan, listeners).await;
+    let rereader = outside.rereader.map(Rc::new);
+    let ear = outside
+        .ear
+        .map(|ear| runtime.spawn("signals", ear.heed(rereader.clone())));
+    let http = outside.http.map(|listener| Http {
+        listener,
+        reload: rereader.map(|rereader| -> Reload { Box::new(move || rereader.reload()) }),
+    });
+    let names = control::run(runtime, plan, outside.listeners, http).await;
     if names > 0 {
         tracing::warn!(names, "a shard failed and did not give back its names");
     }
@@ -332,8 +413,10 @@ async fn control_side<R: Runtime<Socket = RawSocket>>(
 /// ```
 pub struct Server {
     addresses: Vec<SocketAddr>,
+    http: Option<SocketAddr>,
     stop: StopHandle,
     reloader: Reloader,
+    operator: OperatorHandle,
     threads: Vec<Thread<io::Result<()>>>,
 }
 
@@ -346,6 +429,11 @@ impl Server {
     /// Where it listens, as bound: port 0 has become a real one.
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where operators ask by HTTP, as bound, if they do.
+    pub fn http_addr(&self) -> Option<SocketAddr> {
+        self.http
     }
 
     /// Stops it from elsewhere.
@@ -366,6 +454,11 @@ impl Server {
     /// Reloads it from elsewhere.
     pub fn reloader(&self) -> Reloader {
         self.reloader.clone()
+    }
+
+    /// Closes connections and ends streams; [`Event`]s say which there are.
+    pub fn operator(&self) -> OperatorHandle {
+        self.operator.clone()
     }
 
     /// Stops accepting, tells publishers and players, drains within the configured bound, and waits for the end.

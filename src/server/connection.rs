@@ -20,28 +20,67 @@ use super::Settings;
 use super::deadline::{Deadlines, Due, Stage};
 use super::event::ConnectionId;
 use super::gate::Ticket;
+use super::meters::End;
 use super::outbox::{Failure, Outbox};
 use super::play::{Delivery, Play};
 use super::publish::Publication;
 use super::shard::Shard;
 use crate::limits;
+use crate::media::directory::StreamKey;
 use crate::planted::{Bug, planted};
 use crate::rtmp::session::MessageStreamId;
 use crate::rtmp::session::server::{ServerSession, SessionConfig, SessionError};
 use crate::runtime::{Conn, Runtime, SocketAddr, Task};
 use crate::time::Instant;
 
-/// The shard's hold on a connection's task.
-#[derive(Default)]
-pub(super) struct Handle {
-    drain: Cell<bool>,
+/// What somebody else than its peer wants of a connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Order {
+    /// The server stops: say goodbye.
+    Drain,
+    /// An operator wants it gone.
+    Kick,
+    /// An operator wants this publication ended.
+    EndStream(StreamKey),
+}
+
+/// The shard's hold on a connection's task, and what it knows of it.
+pub(super) struct Handle<C> {
+    pub(super) outbox: Rc<Outbox<C>>,
+    pub(super) peer: SocketAddr,
+    pub(super) since: Instant,
+    /// Bytes read from it.
+    pub(super) received: Cell<u64>,
+    /// The application it connected to.
+    pub(super) app: RefCell<String>,
+    /// What it publishes or plays, or did.
+    pub(super) stream: RefCell<Option<StreamKey>>,
+    /// Why it ended, once that is known.
+    pub(super) end: Cell<End>,
+    orders: RefCell<Vec<Order>>,
     /// A name it publishes has another publisher now.
     taken_over: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     task: RefCell<Option<Task<()>>>,
 }
 
-impl Handle {
+impl<C: Conn> Handle<C> {
+    pub(super) fn new(id: ConnectionId, peer: SocketAddr, conn: C, since: Instant) -> Self {
+        Self {
+            outbox: Rc::new(Outbox::new(id, conn)),
+            peer,
+            since,
+            received: Cell::new(0),
+            app: RefCell::default(),
+            stream: RefCell::default(),
+            end: Cell::new(End::Defect),
+            orders: RefCell::default(),
+            taken_over: Cell::new(false),
+            waker: RefCell::default(),
+            task: RefCell::default(),
+        }
+    }
+
     pub(super) fn keep(&self, task: Task<()>) {
         *self.task.borrow_mut() = Some(task);
     }
@@ -61,9 +100,12 @@ impl Handle {
         }
     }
 
-    /// Asks the task to say goodbye.
-    pub(super) fn drain(&self) {
-        self.drain.set(true);
+    /// Has the task do what is ordered, once; an order that waits already is not given twice.
+    pub(super) fn order(&self, order: Order) {
+        let orders = &mut *self.orders.borrow_mut();
+        if !orders.contains(&order) {
+            orders.push(order);
+        }
         self.wake();
     }
 
@@ -83,7 +125,7 @@ impl Handle {
 
 /// What woke the task.
 enum Wake {
-    Drain,
+    Ordered(Order),
     TakenOver,
     Readable,
     Writable,
@@ -105,12 +147,10 @@ type Timer = (Instant, Pin<Box<dyn Future<Output = ()>>>);
 struct Connection<R: Runtime> {
     shard: Shard<R>,
     outbox: Rc<Outbox<R::Conn>>,
-    handle: Rc<Handle>,
+    handle: Rc<Handle<R::Conn>>,
     session: ServerSession,
     id: ConnectionId,
-    peer: SocketAddr,
     ticket: Ticket,
-    app: String,
     roles: BTreeMap<MessageStreamId, Role<R>>,
     deadlines: Deadlines,
     /// Plays whose stream nobody published when they began, and until when they may wait for it.
@@ -132,10 +172,8 @@ impl<R: Runtime> Drop for Leave<R> {
 
 /// Who has come.
 pub(super) struct Guest<C> {
-    pub(super) conn: C,
-    pub(super) handle: Rc<Handle>,
+    pub(super) handle: Rc<Handle<C>>,
     pub(super) id: ConnectionId,
-    pub(super) peer: SocketAddr,
     pub(super) ticket: Ticket,
 }
 
@@ -156,21 +194,14 @@ pub(super) fn serve<R: Runtime>(
     shard: Shard<R>,
     guest: Guest<R::Conn>,
 ) -> impl Future<Output = ()> + 'static {
-    let Guest {
-        conn,
-        handle,
-        id,
-        peer,
-        ticket,
-    } = guest;
+    let Guest { handle, id, ticket } = guest;
     let runtime = shard.runtime().clone();
     let config = session_config(&shard.settings());
     let nonce = runtime.entropy("handshake").u64(..);
     let mut connection = Connection {
-        outbox: Rc::new(Outbox::new(conn)),
+        outbox: Rc::clone(&handle.outbox),
         session: ServerSession::new(config, nonce),
         deadlines: Deadlines::new(runtime.now()),
-        app: String::new(),
         roles: BTreeMap::new(),
         waits: Vec::new(),
         timer: None,
@@ -179,10 +210,9 @@ pub(super) fn serve<R: Runtime>(
         shard,
         handle,
         id,
-        peer,
         ticket,
     };
-    tracing::debug!(connection = id, %peer, "accepted");
+    tracing::debug!(connection = id, peer = %connection.handle.peer, "accepted");
     async move {
         let close = match connection.run().await {
             Ok(never) => match never {},
@@ -196,14 +226,11 @@ pub(super) fn serve<R: Runtime>(
 impl<R: Runtime> Connection<R> {
     async fn run(&mut self) -> Result<std::convert::Infallible, Close> {
         if self.shard.is_draining() {
-            self.handle.drain();
+            self.handle.order(Order::Drain);
         }
         loop {
             match self.next_wake().await {
-                Wake::Drain => {
-                    self.say_goodbye().await;
-                    return Err(Close::Drained);
-                }
+                Wake::Ordered(order) => Box::pin(self.obey(order)).await?,
                 Wake::TakenOver => self.leave_taken_over()?,
                 Wake::Failed(failure) => return Err(failure.into()),
                 Wake::Readable => self.read().await?,
@@ -238,8 +265,8 @@ impl<R: Runtime> Connection<R> {
             .borrow_mut()
             .get_or_insert_with(|| cx.waker().clone())
             .clone_from(cx.waker());
-        if self.handle.drain.replace(false) {
-            return Poll::Ready(Wake::Drain);
+        if let Some(order) = self.handle.orders.borrow_mut().pop() {
+            return Poll::Ready(Wake::Ordered(order));
         }
         if self.handle.taken_over.replace(false) {
             return Poll::Ready(Wake::TakenOver);
@@ -336,6 +363,8 @@ impl<R: Runtime> Connection<R> {
         match self.outbox.conn().try_read(scratch) {
             Ok(0) => Err(Close::PeerLeft),
             Ok(len) => {
+                let received = &self.handle.received;
+                received.set(received.get() + len as u64);
                 let before = self.session.messages();
                 let parsed = self
                     .session

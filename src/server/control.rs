@@ -7,9 +7,11 @@ use std::sync::Arc;
 use futures_lite::future::yield_now;
 
 use super::Settings;
+use super::desk::Desk;
 use super::gate::{Gate, Refusal, Ticket};
+use super::http::{self, Http};
 use super::message::{ControlMessage, ControlPlan, Heritage, ShardMessage};
-use crate::config;
+use crate::config::{self, Token};
 use crate::limits;
 use crate::media::directory::{
     Claim, Claimant, Directory, Grant, OnConflict, ShardId, StreamKey, Subscriber,
@@ -25,6 +27,7 @@ pub async fn run<R: Runtime>(
     runtime: R,
     plan: ControlPlan<R::Socket>,
     listeners: Vec<R::Listener>,
+    http: Option<Http<R::Listener>>,
 ) -> usize {
     let ControlPlan {
         mut inbox,
@@ -32,6 +35,7 @@ pub async fn run<R: Runtime>(
         settings,
         attendance,
     } = plan;
+    let desk = Rc::new(Desk::new(shards.clone(), Arc::clone(&attendance)));
     let door = Rc::new(Door {
         next_shard: Cell::default(),
         next_connection: Cell::default(),
@@ -39,7 +43,7 @@ pub async fn run<R: Runtime>(
         gate: RefCell::new(Gate::new(attendance)),
         settings: RefCell::new(settings),
     });
-    let mut acceptors: Vec<Task<()>> = listeners
+    let acceptors: Vec<Task<()>> = listeners
         .into_iter()
         .map(|listener| {
             runtime.spawn(
@@ -48,49 +52,37 @@ pub async fn run<R: Runtime>(
             )
         })
         .collect();
+    // It goes on while shards drain: a balancer is to see that the server is not ready.
+    let _operators = http.map(|http| {
+        let office = http::Office::new(
+            runtime.clone(),
+            Rc::clone(&desk),
+            Rc::clone(&door),
+            http.reload,
+        );
+        runtime.spawn("http", http::accept(http.listener, office))
+    });
     let mut control = Control {
+        runtime,
         directory: Directory::default(),
+        running: shards.len(),
         shards,
-        door: Rc::clone(&door),
+        door,
+        desk,
+        acceptors,
     };
-    let mut running = control.shards.len();
-    let mut stopping = false;
     let mut batch = Vec::new();
-    while running > 0 {
-        inbox.recv(&runtime, &mut batch).await;
+    while control.running > 0 {
+        inbox.recv(&control.runtime, &mut batch).await;
         for (_, message) in batch.drain(..) {
-            match message {
-                ControlMessage::Stop if stopping => {} // asked twice
-                ControlMessage::Stop => {
-                    stopping = true;
-                    acceptors.clear(); // dropping the tasks closes the listeners
-                    let deadline = runtime.now() + door.settings.borrow().drain;
-                    runtime.trace(format_args!("draining until {deadline}"));
-                    for shard in &control.shards {
-                        shard.post(ShardMessage::Drain { deadline });
-                    }
-                }
-                ControlMessage::Reload(settings) => {
-                    runtime.trace(format_args!("other settings"));
-                    for shard in &control.shards {
-                        let settings = Arc::clone(&settings);
-                        shard.post(ShardMessage::Reload { settings });
-                    }
-                    *door.settings.borrow_mut() = settings;
-                }
-                ControlMessage::Drained { shard } => {
-                    runtime.trace(format_args!("shard {shard} drained"));
-                    running -= 1;
-                }
-                other => control.direct(other),
-            }
+            control.direct(message);
         }
     }
     control.directory.len()
 }
 
 /// Who comes in, and whose turn it is to serve them.
-struct Door {
+pub(super) struct Door {
     next_shard: Cell<usize>,
     next_connection: Cell<u64>,
     /// Connections accepted, those included that were refused.
@@ -100,6 +92,11 @@ struct Door {
 }
 
 impl Door {
+    /// What operators must show.
+    pub(super) fn http_token(&self) -> Token {
+        self.settings.borrow().http_token.clone()
+    }
+
     fn admit(&self, peer: SocketAddr, now: Instant) -> Result<Ticket, Refusal> {
         let gate = &mut *self.gate.borrow_mut();
         let admitted = gate.admit(peer.ip(), &self.settings.borrow().limits, now);
@@ -161,15 +158,34 @@ async fn accept<R: Runtime>(
     }
 }
 
-struct Control<S> {
+struct Control<R: Runtime> {
+    runtime: R,
     directory: Directory,
-    shards: Vec<Sender<ShardMessage<S>>>,
+    shards: Vec<Sender<ShardMessage<R::Socket>>>,
+    /// Shards that have not drained.
+    running: usize,
     door: Rc<Door>,
+    desk: Rc<Desk<R::Socket>>,
+    /// Gone when a stop has begun.
+    acceptors: Vec<Task<()>>,
 }
 
-impl<S: Send + 'static> Control<S> {
+impl<R: Runtime> Control<R> {
     fn direct(&mut self, message: ControlMessage) {
         match message {
+            ControlMessage::Stop => self.stop(),
+            ControlMessage::Reload(settings) => self.reload(settings),
+            ControlMessage::Drained { shard } => {
+                self.runtime.trace(format_args!("shard {shard} drained"));
+                self.running -= 1;
+                self.desk.gone(shard);
+            }
+            ControlMessage::Answered {
+                number,
+                shard,
+                answer,
+            } => self.desk.answered(number, shard, *answer),
+            ControlMessage::Order(ask) => self.desk.order(ask),
             ControlMessage::Publish {
                 request,
                 key,
@@ -194,8 +210,29 @@ impl<S: Send + 'static> Control<S> {
             }
             ControlMessage::Subscribe { key, subscriber } => self.subscribe(key, subscriber),
             ControlMessage::Unsubscribe { key, subscriber } => self.unsubscribe(key, subscriber),
-            ControlMessage::Drained { .. } | ControlMessage::Reload(_) | ControlMessage::Stop => {}
         }
+    }
+
+    fn stop(&mut self) {
+        if self.desk.draining.replace(true) {
+            return; // asked twice
+        }
+        self.acceptors.clear(); // dropping the tasks closes the listeners
+        let deadline = self.runtime.now() + self.door.settings.borrow().drain;
+        self.runtime
+            .trace(format_args!("draining until {deadline}"));
+        for shard in &self.shards {
+            shard.post(ShardMessage::Drain { deadline });
+        }
+    }
+
+    fn reload(&self, settings: Arc<Settings>) {
+        self.runtime.trace(format_args!("other settings"));
+        for shard in &self.shards {
+            let settings = Arc::clone(&settings);
+            shard.post(ShardMessage::Reload { settings });
+        }
+        *self.door.settings.borrow_mut() = settings;
     }
 
     /// Whether the application of `key` has as many streams as it may.

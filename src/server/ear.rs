@@ -1,5 +1,6 @@
 //! What a running server heeds: signals that end it, and another configuration.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::builder::settings;
@@ -11,22 +12,49 @@ use crate::runtime::signals::{Signal, Signals};
 /// Where a running server has its configuration from.
 pub(super) type Reread = Box<dyn Fn() -> Result<Config, String> + Send>;
 
+/// Reads the configuration again, and puts it in force.
+pub(super) struct Rereader {
+    pub(super) reloader: Reloader,
+    pub(super) reread: Reread,
+}
+
+impl Rereader {
+    /// The keys that need a restart, or why everything stays as it is.
+    pub(super) fn reload(&self) -> Result<Vec<String>, String> {
+        let reloaded = (self.reread)().and_then(|config| {
+            let reloaded = self.reloader.reload(config);
+            reloaded.map_err(|error| error.to_string())
+        });
+        match &reloaded {
+            Ok(_) => tracing::info!("the configuration is reloaded"),
+            Err(error) => {
+                tracing::error!(
+                    error,
+                    "the configuration is not reloaded; all stays as it is"
+                );
+            }
+        }
+        reloaded.map(|kept| kept.into_iter().map(ToString::to_string).collect())
+    }
+}
+
 /// Who heeds the signals.
 pub(super) struct Ear {
     pub(super) signals: Signals,
     pub(super) stop: StopHandle,
-    pub(super) reloader: Reloader,
-    pub(super) reread: Option<Reread>,
 }
 
 impl Ear {
     /// The first signal to end stops gracefully, the second at once; a hangup reloads.
-    pub(super) async fn heed(mut self) {
+    pub(super) async fn heed(mut self, rereader: Option<Rc<Rereader>>) {
         let mut stopping = false;
         loop {
             match self.signals.next().await {
                 Ok(Signal::Hangup) if stopping => {}
-                Ok(Signal::Hangup) => self.reload(),
+                Ok(Signal::Hangup) => {
+                    let reloaded = rereader.as_ref().map(|rereader| rereader.reload());
+                    drop(reloaded); // the log has said it
+                }
                 // By the shell's convention: 128 and the signal's number.
                 Ok(Signal::Interrupt) if stopping => launch::exit_now(130),
                 Ok(Signal::Terminate) if stopping => launch::exit_now(143),
@@ -39,25 +67,6 @@ impl Ear {
                     tracing::error!(%error, "signals cannot be heard any more");
                     return;
                 }
-            }
-        }
-    }
-
-    fn reload(&self) {
-        let Some(reread) = &self.reread else {
-            return;
-        };
-        let reloaded = reread().and_then(|config| {
-            let reloaded = self.reloader.reload(config);
-            reloaded.map_err(|error| error.to_string())
-        });
-        match reloaded {
-            Ok(_) => tracing::info!("the configuration is reloaded"),
-            Err(error) => {
-                tracing::error!(
-                    error,
-                    "the configuration is not reloaded; all stays as it is"
-                );
             }
         }
     }
@@ -92,6 +101,7 @@ impl Reloader {
                 kept.push(key);
             }
         }
+        config.check()?; // what is new may not go with what stays
         self.handle.reload(settings(&config));
         Ok(kept)
     }

@@ -18,6 +18,7 @@ use crate::time::{Duration, Instant};
 pub struct Attendance {
     connections: AtomicUsize,
     handshakes: AtomicUsize,
+    accepted: AtomicU64,
     refused: [AtomicU64; Refusal::ALL.len()],
 }
 
@@ -30,6 +31,11 @@ impl Attendance {
     /// Those of them whose handshake is not complete.
     pub fn handshakes(&self) -> usize {
         self.handshakes.load(Relaxed)
+    }
+
+    /// Connections that were let in since the start.
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load(Relaxed)
     }
 
     /// Connections that were not let in, for that reason.
@@ -189,6 +195,7 @@ impl Gate {
             None => None,
         };
         attendance.connections.fetch_add(1, Relaxed);
+        attendance.accepted.fetch_add(1, Relaxed);
         attendance.handshakes.fetch_add(1, Relaxed);
         Ok(Ticket {
             attendance,

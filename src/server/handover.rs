@@ -182,8 +182,16 @@ impl<R: Runtime> Shard<R> {
                 Some(heritage) => heritage.clock.jumps(),
                 None => state.media.clock_jumps(),
             };
-            state.source = Source::None;
             let media = &state.media;
+            let first = match std::mem::replace(&mut state.source, Source::None) {
+                Source::Local(local) => local.first,
+                _ => media.ring().head(),
+            };
+            let meters = self.meters();
+            meters.orphans.add(media.orphans());
+            meters.headers_left_out.add(media.headers_left_out());
+            meters.frames_in.add(media.ring().head() - first);
+            meters.clock_jumps.add(clock_jumps);
             tracing::info!(
                 connection,
                 stream = %stream.key,

@@ -61,6 +61,7 @@ impl<R: Runtime> Shard<R> {
                 }
             }
             ShardMessage::Ended { route } => self.ended(&route),
+            ShardMessage::Asked { number, ask } => self.asked(number, &ask),
             ShardMessage::Reload { settings } => self.reload(settings),
             ShardMessage::Drain { deadline } => self.drain(deadline),
         }
@@ -107,6 +108,9 @@ impl<R: Runtime> Shard<R> {
             let notice =
                 told.then(|| notice_for(NoticeKind::Began, 1, stream.key.as_str(), chunk_size));
             state.media.begin_from(snapshot, notice, now);
+            if !known {
+                state.joiners.begin_anew(now);
+            }
         }
         stream.deliver_new(self.runtime());
     }

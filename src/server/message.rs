@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Settings;
 use super::event::{ConnectionId, EventSink};
 use super::gate::{Attendance, Ticket};
+use super::report::{Answer, Ask};
 use crate::media::clock::Clock;
 use crate::media::directory::{
     Lease, PublicationId, ShardId, StreamKey, Subscriber, SubscriptionId,
@@ -116,6 +117,13 @@ pub enum ShardMessage<S> {
         /// Where it goes.
         route: Route,
     },
+    /// From control: an operator's question or order.
+    Asked {
+        /// To be repeated in the answer.
+        number: u64,
+        /// The question.
+        ask: Arc<Ask>,
+    },
     /// From control: settings have changed.
     Reload {
         /// All of them.
@@ -204,6 +212,17 @@ pub enum ControlMessage {
         /// Who.
         subscriber: Subscriber,
     },
+    /// A shard's answer to an operator.
+    Answered {
+        /// Of the question.
+        number: u64,
+        /// Who.
+        shard: ShardId,
+        /// The answer.
+        answer: Box<Answer>,
+    },
+    /// The program around the server wants what an operator might.
+    Order(Ask),
     /// A shard has drained and gone.
     Drained {
         /// Who.
@@ -225,6 +244,8 @@ pub struct World<S> {
     pub stop: StopHandle,
     /// Gives it other settings.
     pub reload: ReloadHandle,
+    /// Closes connections and ends streams.
+    pub operator: OperatorHandle,
     /// Who is there.
     pub attendance: Arc<Attendance>,
 }
@@ -284,6 +305,24 @@ impl ReloadHandle {
     }
 }
 
+/// Does in a running server what an operator may; clone freely, use from any thread. Orders are carried out soon, not
+/// before these return.
+#[derive(Clone)]
+pub struct OperatorHandle(Sender<ControlMessage>);
+
+impl OperatorHandle {
+    /// Closes a connection, and tells its client; nothing if it has gone.
+    pub fn kick(&self, connection: ConnectionId) {
+        self.0.post(ControlMessage::Order(Ask::Kick(connection)));
+    }
+
+    /// Ends what is published under a name, and tells its publisher and players; nothing if nobody publishes it. The name
+    /// is free then.
+    pub fn end_stream(&self, stream: StreamKey) {
+        self.0.post(ControlMessage::Order(Ask::EndStream(stream)));
+    }
+}
+
 /// Plans a server of `shards` data shards (at least 1) and joins them by mailboxes.
 pub fn world<S: Send + 'static>(shards: usize, settings: Settings, events: EventSink) -> World<S> {
     let settings = Arc::new(settings);
@@ -318,6 +357,7 @@ pub fn world<S: Send + 'static>(shards: usize, settings: Settings, events: Event
     World {
         stop: StopHandle(control.sender(CONTROL)),
         reload: ReloadHandle(control.sender(CONTROL)),
+        operator: OperatorHandle(control.sender(CONTROL)),
         attendance: Arc::clone(&attendance),
         control: ControlPlan {
             inbox: control,

@@ -12,14 +12,18 @@
 mod connection;
 pub mod control;
 mod deadline;
+mod desk;
 pub mod event;
 pub mod gate;
 mod handover;
+pub mod http;
 mod inbox;
 pub mod message;
+pub mod meters;
 mod outbox;
 mod play;
 mod publish;
+pub mod report;
 pub mod shard;
 mod stream;
 #[cfg(test)]
@@ -34,9 +38,9 @@ pub use builder::{Builder, Server, StartError};
 #[cfg(feature = "production")]
 pub use ear::Reloader;
 pub use event::{Event, EventSink};
-pub use message::{ReloadHandle, World, world};
+pub use message::{OperatorHandle, ReloadHandle, World, world};
 
-use crate::config::{AppTable, ConnectionLimits};
+use crate::config::{AppTable, ConnectionLimits, Token};
 use crate::limits;
 #[cfg(feature = "production")]
 use crate::runtime::RawSocket;
@@ -63,6 +67,8 @@ pub struct Settings {
     pub window_ack_size: u32,
     /// How long a graceful stop waits for connections to drain.
     pub drain: Duration,
+    /// What operators must show.
+    pub http_token: Token,
 }
 
 impl Default for Settings {
@@ -77,6 +83,7 @@ impl Default for Settings {
             peer_bandwidth: limits::PEER_BANDWIDTH_DEFAULT,
             window_ack_size: limits::WINDOW_ACK_SIZE_DEFAULT,
             drain: limits::DRAIN_DEFAULT,
+            http_token: Token::default(),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::task::{Context, Waker};
 use bytes::{Buf, Bytes};
 use smallvec::SmallVec;
 
+use super::event::ConnectionId;
 use crate::limits;
 use crate::planted::{Bug, planted};
 use crate::runtime::Conn;
@@ -29,6 +30,8 @@ pub(super) struct Outbox<C> {
     /// The same of headers for a player that begins or goes on.
     preludes: Cell<usize>,
     waker: RefCell<Option<Waker>>,
+    /// Whose it is.
+    pub(super) connection: ConnectionId,
 }
 
 /// What one `writev` writes: at most [`limits::GATHER_SLICES`], and no more once they have
@@ -84,8 +87,9 @@ pub(super) enum Flushed {
 }
 
 impl<C: Conn> Outbox<C> {
-    pub(super) fn new(conn: C) -> Self {
+    pub(super) fn new(connection: ConnectionId, conn: C) -> Self {
         Self {
+            connection,
             conn,
             waker: RefCell::new(None),
             pending: RefCell::new(VecDeque::new()),

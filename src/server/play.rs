@@ -6,19 +6,26 @@
 //! millisecond. Frames that arrive during a pass leave merged in the next. With a merge time the first frame of a pass
 //! waits that long for others, and the pump begins it.
 
+mod joiners;
+mod patience;
+
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::task::Poll;
 
 use bytes::Bytes;
+pub(super) use joiners::Joiners;
+use patience::Patience;
 
 use super::event::{Event, Party};
+use super::meters::Meters;
 use super::outbox::{Flushed, Outbox, Slices};
 use super::shard::Shard;
 use super::stream::{LiveStream, Source, State};
 use crate::limits;
 use crate::media::cursor::Cursor;
 use crate::media::directory::StreamKey;
+use crate::media::frame::FrameKind;
 use crate::media::ring::{Item, NoticeKind};
 use crate::media::stream::Stream;
 use crate::planted::{Bug, planted};
@@ -30,31 +37,15 @@ use crate::time::{Duration, Instant};
 
 /// One player of a stream.
 pub(super) struct Player<C> {
-    outbox: Rc<Outbox<C>>,
-    cursor: Cursor,
+    pub(super) outbox: Rc<Outbox<C>>,
+    pub(super) cursor: Cursor,
     stream: MessageStreamId,
     patience: Patience,
+    /// It has had its first frame.
+    begun: bool,
+    /// And it plays on message stream 1: most of them, most of the time.
+    usual: bool,
 }
-
-/// How often a player has lost frames in the running minute.
-#[derive(Clone, Copy)]
-struct Patience {
-    jumps: u32,
-    since: Instant,
-}
-
-impl Patience {
-    /// It jumps; true if that was once too often.
-    fn ends(&mut self, most: u32, now: Instant) -> bool {
-        if now.since(self.since) >= MINUTE {
-            (self.jumps, self.since) = (0, now);
-        }
-        self.jumps += 1;
-        most > 0 && self.jumps > most && !planted(Bug::JumpsForEver)
-    }
-}
-
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// What all players of a stream are held to in one visit.
 #[derive(Clone, Copy)]
@@ -103,6 +94,8 @@ struct Gathered<'a> {
     from: u64,
     to: u64,
     slices: Slices<'a>,
+    /// How many players it was written to.
+    writes: u64,
 }
 
 impl<'a> Gathered<'a> {
@@ -115,7 +108,17 @@ impl<'a> Gathered<'a> {
                 break;
             }
         }
-        Self { from, to, slices }
+        Self {
+            from,
+            to,
+            slices,
+            writes: 0,
+        }
+    }
+
+    fn count(&self, meters: &Meters) {
+        let bytes = self.slices.bytes() as u64;
+        meters.write_sizes.observe(bytes, self.writes);
     }
 }
 
@@ -126,7 +129,7 @@ impl<C: Conn> Player<C> {
     /// Whether it gets just what every player at its place gets.
     fn is_plain(&self, media: &Stream, floor: u64) -> bool {
         let next = self.cursor.next();
-        self.stream == 1
+        self.usual
             && self.cursor.takes_all()
             && !self.cursor.is_paused()
             && (media.ring().base().max(floor)..media.ring().head()).contains(&next)
@@ -148,6 +151,28 @@ impl<C: Conn> Player<C> {
             self.took(media, flushed);
         }
         self.delivery(media, flushed)
+    }
+
+    /// [`Player::deliver`]; true if that held the player's first frame.
+    fn deliver_watched(&mut self, media: &Stream, rules: Rules<'_>) -> (Delivery, bool) {
+        let (from, gate) = (self.cursor.next(), self.cursor.is_waiting_for_key());
+        let delivery = self.deliver(media, rules);
+        if self.begun {
+            return (delivery, false);
+        }
+        let had = usize::try_from(self.cursor.next().saturating_sub(from)).unwrap_or(0);
+        let mut frames = media
+            .ring()
+            .items_from(from)
+            .take(had)
+            .filter_map(Item::frame);
+        self.begun = frames.any(|frame| match frame.kind {
+            FrameKind::Keyframe => true,
+            FrameKind::Inter | FrameKind::Audio => !gate,
+            _ => false,
+        });
+        self.usual = self.begun && self.stream == 1;
+        (delivery, self.begun)
     }
 
     /// Gives the player what one write holds.
@@ -348,7 +373,11 @@ impl<C: Conn> LiveStream<C> {
                 Some(player) => {
                     let behind = player.cursor.next() != state.media.ring().head()
                         || !player.outbox.is_empty();
-                    (behind, player.deliver(&state.media, rules))
+                    let (delivery, begun) = player.deliver_watched(&state.media, rules);
+                    if begun {
+                        state.joiners.begun(slot, now);
+                    }
+                    (behind, delivery)
                 }
                 None => (false, Delivery::CaughtUp),
             }
@@ -443,6 +472,7 @@ fn slice<R: Runtime>(runtime: &R) -> usize {
 impl<C: Conn> State<C> {
     fn detach(&mut self, slot: usize) -> Option<Player<C>> {
         let player = self.players.try_remove(slot);
+        self.joiners.left(slot);
         if self.players.is_empty() {
             self.slots = 0;
         }
@@ -527,11 +557,21 @@ impl<C: Conn> State<C> {
                     let next = player.cursor.next();
                     let here = match &mut gathered {
                         Some(here) if here.from == next => here,
-                        elsewhere => elsewhere.insert(Gathered::from(media, next)),
+                        elsewhere => {
+                            if let Some(there) = elsewhere {
+                                there.count(&self.joiners.meters);
+                            }
+                            elsewhere.insert(Gathered::from(media, next))
+                        }
                     };
+                    here.writes += 1;
                     player.deliver_gathered(media, here, now)
                 } else {
-                    player.deliver(media, rules)
+                    let (delivery, begun) = player.deliver_watched(media, rules);
+                    if begun {
+                        self.joiners.begun(self.pass.at, now);
+                    }
+                    delivery
                 };
                 self.pass.again |= delivery == Delivery::Behind;
                 let held = player.cursor.is_paused();
@@ -539,6 +579,9 @@ impl<C: Conn> State<C> {
                 self.pass.laggards |= delivery != Delivery::CaughtUp && !held;
             }
             self.pass.at += 1;
+        }
+        if let Some(last) = gathered {
+            last.count(&self.joiners.meters);
         }
     }
 }
@@ -571,11 +614,12 @@ impl<R: Runtime> Play<R> {
                 outbox,
                 cursor,
                 stream: message_stream,
-                patience: Patience {
-                    jumps: 0,
-                    since: now,
-                },
+                patience: Patience::new(now),
+                begun: false,
+                usual: false,
             });
+            state.joiners.came(slot, now);
+            shard.meters().plays.add(1);
             state.slots = state.slots.max(slot + 1);
             slot
         };
@@ -633,8 +677,10 @@ impl<R: Runtime> Drop for Play<R> {
         let player = self.stream.state.borrow_mut().detach(self.slot);
         if let Some(player) = player
             && player.cursor.jumps().total() > 0
+            && !planted(Bug::DropUncounted)
         {
             let jumps = player.cursor.jumps();
+            self.shard.meters().jumped(jumps);
             tracing::info!(
                 connection = self.party.connection,
                 stream = %self.party.stream,

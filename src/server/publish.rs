@@ -309,6 +309,8 @@ impl<R: Runtime> Shard<R> {
         let local = Local {
             publication,
             connection: asker.unwrap_or_default(),
+            since: self.runtime().now(),
+            first: 0,
             lost: false,
             audience: listeners.collect(),
             batch: Vec::new(),
@@ -333,7 +335,12 @@ impl<R: Runtime> Shard<R> {
     }
 
     /// The stream is published here from now on; the players here are told, unless they know of no end of it.
-    fn take_up(&self, stream: &LiveStream<R::Conn>, local: Local, heritage: Option<Box<Heritage>>) {
+    fn take_up(
+        &self,
+        stream: &LiveStream<R::Conn>,
+        mut local: Local,
+        heritage: Option<Box<Heritage>>,
+    ) {
         let state = &mut *stream.state.borrow_mut();
         let resumes = heritage.as_ref().is_some_and(|heritage| heritage.quiet);
         let quiet = resumes && state.media.is_live();
@@ -343,7 +350,6 @@ impl<R: Runtime> Shard<R> {
         }
         state.configure(&stream.key, &self.settings());
         state.newest = local.publication;
-        state.source = Source::Local(local);
         let told = !state.players.is_empty() && !quiet;
         let (key, chunk_size) = (stream.key.as_str(), self.settings().chunk_size);
         let notice = told.then(|| notice_for(NoticeKind::Began, 1, key, chunk_size));
@@ -353,6 +359,10 @@ impl<R: Runtime> Shard<R> {
         if let Some(heritage) = heritage {
             state.media.inherit(heritage.clock);
         }
+        state.joiners.begin_anew(self.runtime().now());
+        local.first = state.media.ring().head();
+        state.source = Source::Local(local);
+        self.meters().publications.add(1);
     }
 
     /// The name is taken.

@@ -10,16 +10,16 @@ use std::task::{Poll, Waker};
 use futures_lite::future::yield_now;
 
 use super::Settings;
-use super::connection::{self, Handle};
+use super::connection::{self, Handle, Order};
 use super::event::{ConnectionId, Event, EventSink};
 use super::gate::Ticket;
 use super::handover::Graces;
 use super::message::{Census, ControlMessage, Farewell, RequestId, ShardMessage, ShardPlan};
+use super::meters::{End, Meters};
 use super::publish::Requests;
 use super::stream::LiveStream;
 use crate::limits;
 use crate::media::directory::{ShardId, StreamKey, Subscriber, SubscriptionId};
-use crate::media::ring::Tally;
 use crate::planted::{Bug, planted};
 use crate::runtime::mailbox::{Receiver, Sender};
 use crate::runtime::{Runtime, SocketAddr};
@@ -34,6 +34,9 @@ impl<R: Runtime> Clone for Shard<R> {
     }
 }
 
+/// Connections by number.
+type Connections<C> = RefCell<BTreeMap<ConnectionId, Rc<Handle<C>>>>;
+
 struct Inner<R: Runtime> {
     runtime: R,
     id: ShardId,
@@ -45,9 +48,8 @@ struct Inner<R: Runtime> {
     /// Leaves with [`Shard::run`], however that ends.
     farewell: RefCell<Option<Farewell>>,
     streams: RefCell<BTreeMap<StreamKey, Rc<LiveStream<R::Conn>>>>,
-    /// Bytes in all their rings.
-    tally: Tally,
-    connections: RefCell<BTreeMap<ConnectionId, Rc<Handle>>>,
+    connections: Connections<R::Conn>,
+    meters: Rc<Meters>,
     requests: Requests,
     graces: Graces,
     /// When the log last said that memory is short.
@@ -74,8 +76,8 @@ impl<R: Runtime> Shard<R> {
             inbox: RefCell::new(Some(plan.inbox)),
             farewell: RefCell::new(Some(plan.farewell)),
             streams: RefCell::default(),
-            tally: Tally::default(),
             connections: RefCell::default(),
+            meters: Rc::default(),
             requests: Requests::default(),
             graces: Graces::default(),
             shed_said: Cell::new(None),
@@ -152,21 +154,20 @@ impl<R: Runtime> Shard<R> {
         if self.0.connections.borrow().len() >= limits::CONNECTIONS_PER_SHARD
             || self.0.draining.get().is_some()
         {
+            self.0.meters.ended(End::Unserved);
             tracing::warn!(connection = id, %peer, "refused: this shard serves as many connections as it may");
             return;
         }
         match self.0.runtime.adopt(socket) {
             Ok(conn) => {
-                let handle = Rc::new(Handle::default());
+                let handle = Rc::new(Handle::new(id, peer, conn, self.0.runtime.now()));
                 self.0
                     .connections
                     .borrow_mut()
                     .insert(id, Rc::clone(&handle));
                 let guest = connection::Guest {
-                    conn,
                     handle: Rc::clone(&handle),
                     id,
-                    peer,
                     ticket,
                 };
                 let task = self
@@ -176,7 +177,8 @@ impl<R: Runtime> Shard<R> {
                 handle.keep(task);
             }
             Err(error) => {
-                tracing::info!(connection = id, %peer, %error, "gone before it was served")
+                self.0.meters.ended(End::Unserved);
+                tracing::info!(connection = id, %peer, %error, "gone before it was served");
             }
         }
     }
@@ -186,6 +188,7 @@ impl<R: Runtime> Shard<R> {
         let handle = self.0.connections.borrow_mut().remove(&id);
         if let Some(handle) = handle {
             handle.let_go();
+            self.count_out(&handle);
         }
         if self.0.connections.borrow().is_empty()
             && let Some(waker) = self.0.idle.borrow_mut().take()
@@ -194,12 +197,19 @@ impl<R: Runtime> Shard<R> {
         }
     }
 
+    fn count_out(&self, handle: &Handle<R::Conn>) {
+        let meters = &self.0.meters;
+        meters.ended(handle.end.get());
+        meters.bytes_in.add(handle.received.get());
+        meters.bytes_out.add(handle.outbox.sent());
+    }
+
     /// Tells every connection that the server stops; patience ends at `deadline`.
     pub(super) fn drain(&self, deadline: Instant) {
         self.0.draining.set(Some(deadline));
         self.end_graces();
         for handle in self.0.connections.borrow().values() {
-            handle.drain();
+            handle.order(Order::Drain);
         }
         if let Some(waker) = self.0.idle.borrow_mut().take() {
             waker.wake();
@@ -242,6 +252,8 @@ impl<R: Runtime> Shard<R> {
                 handle.let_go();
             }
             handle.cancel().await;
+            handle.end.set(End::CutOff);
+            self.count_out(&handle);
         }
     }
 
@@ -256,7 +268,7 @@ impl<R: Runtime> Shard<R> {
         let settings = self.settings();
         let stream = streams
             .entry(key.clone())
-            .or_insert_with(|| LiveStream::new(key.clone(), &settings, self.0.tally.clone()));
+            .or_insert_with(|| LiveStream::new(key.clone(), &settings, Rc::clone(&self.0.meters)));
         Rc::clone(stream)
     }
 
@@ -271,7 +283,7 @@ impl<R: Runtime> Shard<R> {
         let settings = self.settings();
         let all = settings.limits.media_bytes;
         let part = all / self.0.peers.len().max(1) as u64;
-        if all == 0 || self.0.tally.bytes() as u64 <= part || planted(Bug::MemoryUnbounded) {
+        if all == 0 || self.0.meters.rings.bytes() as u64 <= part || planted(Bug::MemoryUnbounded) {
             return;
         }
         let streams = self.0.streams.borrow();
@@ -367,6 +379,20 @@ impl<R: Runtime> Shard<R> {
         for handle in self.0.connections.borrow().values() {
             handle.wake();
         }
+    }
+
+    /// The streams it knows.
+    pub(super) fn streams(&self) -> Ref<'_, BTreeMap<StreamKey, Rc<LiveStream<R::Conn>>>> {
+        self.0.streams.borrow()
+    }
+
+    /// The connections it serves.
+    pub(super) fn connections(&self) -> Ref<'_, BTreeMap<ConnectionId, Rc<Handle<R::Conn>>>> {
+        self.0.connections.borrow()
+    }
+
+    pub(super) fn meters(&self) -> &Rc<Meters> {
+        &self.0.meters
     }
 
     pub(super) fn requests(&self) -> &Requests {

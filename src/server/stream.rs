@@ -8,16 +8,16 @@ use slab::Slab;
 
 use super::Settings;
 use super::event::ConnectionId;
-use super::play::{Pass, Player};
+use super::meters::Meters;
+use super::play::{Joiners, Pass, Player};
 use crate::config::AppSettings;
 use crate::limits;
 use crate::media::directory::{PublicationId, StreamKey, Subscriber, SubscriptionId};
 use crate::media::keep::Keep;
-use crate::media::ring::Tally;
 use crate::media::stream::Stream;
 use crate::rtmp::wire::WireMessage;
 use crate::runtime::Task;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// A stream that is published or played on this shard.
 pub(super) struct LiveStream<C> {
@@ -47,6 +47,7 @@ pub(super) struct State<C> {
     pub(super) merge: Duration,
     /// How often a minute a player may lose frames; 0: as often as it likes.
     pub(super) jumps_per_minute: u32,
+    pub(super) joiners: Joiners,
 }
 
 /// Where the stream's messages come from.
@@ -67,6 +68,9 @@ pub(super) struct Local {
     pub(super) publication: PublicationId,
     /// Its publisher's connection.
     pub(super) connection: ConnectionId,
+    pub(super) since: Instant,
+    /// The number of its first message in the ring.
+    pub(super) first: u64,
     /// The publisher has vanished, and may come back.
     pub(super) lost: bool,
     /// Shards with players; never this one.
@@ -101,9 +105,12 @@ fn keep(application: &AppSettings, ring_frames: usize) -> Keep {
 }
 
 impl<C> LiveStream<C> {
-    pub(super) fn new(key: StreamKey, settings: &Settings, tally: Tally) -> Rc<Self> {
+    pub(super) fn new(key: StreamKey, settings: &Settings, meters: Rc<Meters>) -> Rc<Self> {
         let application = settings.applications.of(key.application());
-        let media = Stream::keeping(keep(application, settings.ring_frames), tally);
+        let media = Stream::keeping(
+            keep(application, settings.ring_frames),
+            meters.rings.clone(),
+        );
         let merge = application.merge;
         let jumps_per_minute = application.jumps_per_minute;
         Rc::new(Self {
@@ -119,6 +126,7 @@ impl<C> LiveStream<C> {
                 pass: Pass::default(),
                 merge,
                 jumps_per_minute,
+                joiners: Joiners::new(meters),
             }),
             pump: RefCell::new(None),
             pump_waker: RefCell::new(None),

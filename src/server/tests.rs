@@ -229,12 +229,13 @@ impl Machine {
             shards: mut plans,
             stop,
             reload,
+            operator: _,
             attendance,
         } = world::<Socket>(shards, settings, EventSink::default());
         let control = Site::new(&clock);
         let mail = plan.shards.clone();
         let control_task = control.executor.spawn("control", {
-            let ends = control::run(control.clone(), plan, Vec::new());
+            let ends = control::run(control.clone(), plan, Vec::new(), None);
             async move { assert_eq!(ends.await, 0, "names left in the directory") }
         });
         plans.truncate(alive);

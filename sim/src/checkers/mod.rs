@@ -32,11 +32,13 @@ mod liveness;
 mod must_see;
 mod needless;
 mod notices;
+mod orders;
 mod premature;
 mod promptness;
 mod publisher;
 mod selection;
 mod stop;
+mod tally;
 pub mod tap;
 mod tight;
 mod timeouts;
@@ -55,11 +57,13 @@ pub use liveness::{Liveness, WITNESS};
 pub use must_see::MustSee;
 pub use needless::NoNeedlessClose;
 pub use notices::Notices;
+pub use orders::Orders;
 pub use premature::Premature;
 pub use promptness::Promptness;
 pub use publisher::OnePublisher;
 pub use selection::Selection;
 pub use stop::GracefulStop;
+pub use tally::{Sums, Tally};
 pub use tight::TightBounds;
 pub use timeouts::Timeouts;
 pub use timestamps::Timestamps;
@@ -149,7 +153,9 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(Timeouts::default()),
         Box::new(Bounds::default()),
         Box::new(FewStreams::default()),
-        Box::new(TightBounds::with(library)),
+        Box::new(TightBounds::with(library.clone())),
+        Box::new(Orders::with(library.clone())),
+        Box::new(Sums::with(library)),
         Box::new(GracefulStop::default()),
         Box::new(Liveness::default()),
         Box::new(Emptiness::default()),

@@ -6,7 +6,8 @@ use millstream::config::OnConflict;
 
 use crate::media::Tracks;
 use crate::scenario::{
-    Connect, CutKind, GarbageKind, LinkChange, Scenario, Script, SendMedia, Step, Tell,
+    Connect, CutKind, GarbageKind, Intervention, LinkChange, Order, Scenario, Script, SendMedia,
+    Step, Tell,
 };
 
 /// The behaviours that `scenario` has, by name.
@@ -208,6 +209,10 @@ fn of_world(scenario: &Scenario, found: &mut Found) {
     let resumes = conflict == OnConflict::Resume;
     note(found, resumes, "publishers that may come back");
     note(found, server.chunk_size == Some(1), "chunks of one byte");
+    let kicks = |it: &Intervention| matches!(it.order, Order::Kick(_));
+    let operator = &scenario.operator;
+    note(found, operator.iter().any(kicks), "operator closes");
+    note(found, !operator.iter().all(kicks), "operator ends a stream");
     let calm = scenario
         .clients
         .iter()
@@ -243,7 +248,7 @@ mod tests {
         }
         let mean = scripts as f64 / SEEDS as f64;
         println!("{mean} scripts a seed, drawn in {} us", cost.as_micros());
-        assert_eq!(counts.len(), 70, "as many as are named above");
+        assert_eq!(counts.len(), 72, "as many as are named above");
         for (what, count) in counts {
             assert!(
                 (2.0..60.0).contains(&percent(count)),

@@ -18,6 +18,7 @@ mod audit;
 mod calm;
 mod few;
 mod flood;
+mod operator;
 mod pieces;
 mod players;
 mod publishers;
@@ -107,6 +108,7 @@ fn assemble(seed: u64, swarm: Swarm, mood: Mood, stage: Stage, roles: Vec<Role>)
         faults: FaultConfig::default(),
         network: Network::default(),
         outages: Vec::new(),
+        operator: Vec::new(),
         clocks: Clocks::default(),
         mail: Mail::default(),
         stop_ms: None,
@@ -118,13 +120,16 @@ fn assemble(seed: u64, swarm: Swarm, mood: Mood, stage: Stage, roles: Vec<Role>)
     };
     let mut rng = Rng::with_seed(trouble);
     trouble::strike(&mut scenario, &mut rng);
-    if mood != Mood::Wild {
+    if mood == Mood::Wild {
+        operator::meddles(&mut scenario);
+    } else {
         trouble::spare(&mut scenario, &mut rng);
     }
     trouble::conflicts(&mut scenario, &mut rng);
     if mood == Mood::Calm {
         few::come(&mut scenario, &mut rng);
         tight::come(&mut scenario, &mut rng);
+        operator::ousts(&mut scenario);
         flood::come(&mut scenario, &mut rng);
     }
     if mood == Mood::Long {

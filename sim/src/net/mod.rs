@@ -238,6 +238,19 @@ impl Net {
         self.0.faults.borrow().clone()
     }
 
+    /// The address of the newest connection of the script `client`.
+    pub fn address_of(&self, client: &str) -> Option<SocketAddr> {
+        let clients = self.0.clients.borrow();
+        let its = clients.iter().filter(|(_, (name, _))| name == client);
+        its.max_by_key(|(_, (_, attempt))| *attempt)
+            .map(|(address, _)| *address)
+    }
+
+    /// The script whose connection comes from `address`.
+    pub fn script_at(&self, address: SocketAddr) -> String {
+        self.client_at(address).0
+    }
+
     fn client_at(&self, address: SocketAddr) -> (String, usize) {
         let clients = self.0.clients.borrow();
         let known = clients.get(&address).cloned();

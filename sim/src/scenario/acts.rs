@@ -106,6 +106,26 @@ pub enum Ending {
     False,
 }
 
+/// Something an operator wants of the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intervention {
+    /// When, milliseconds from the start.
+    pub at_ms: u64,
+    /// What. Nothing happens if there is nobody, or nothing, of the name at that time.
+    pub order: Order,
+}
+
+/// What an operator wants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// To close the present connection of this script.
+    Kick(String),
+    /// To end what is published as this: application and stream.
+    EndStream(String),
+}
+
 /// Bytes that no session would send, made from few numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

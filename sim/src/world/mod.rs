@@ -20,9 +20,12 @@ use crate::journal::{Event, Journal, Observation};
 use crate::memory::Memory;
 use crate::net::{Net, TCP_CAPACITY};
 use crate::runtime::Shared;
-use crate::scenario::{Expect, LinkChange, LinkEvent, Mail, Outcome, Scenario, Script};
+use crate::scenario::{
+    Expect, Intervention, LinkChange, LinkEvent, Mail, Outcome, Scenario, Script,
+};
 use crate::trace::Trace;
 
+mod operator;
 mod stage;
 mod trouble;
 mod witness;
@@ -137,6 +140,8 @@ struct World {
     stopped_by: Option<Duration>,
     drain: Duration,
     trouble: Trouble,
+    /// What an operator still does, the next last.
+    interventions: Vec<Intervention>,
     /// Hosts of clients.
     hosts: usize,
     settle_time: Duration,
@@ -203,6 +208,7 @@ impl World {
             stopped_by: None,
             drain,
             trouble: Trouble::new(&scenario.outages, &scenario.clocks.jumps),
+            interventions: operator::in_order(&scenario.operator),
             hosts: scenario.network.hosts.max(1),
             settle_time: settle_time(scenario),
             broken: false,
@@ -279,6 +285,7 @@ impl World {
             self.leftovers.extend(self.host.remains());
         }
         self.leftovers.extend(self.host.estate());
+        self.add_up(scenario);
     }
 
     fn all_must_have_ended(&mut self) {
@@ -335,6 +342,7 @@ impl World {
             self.fail("no panic", format!("a host ended: {said}"));
         }
         self.go_through_outages();
+        self.intervene();
         self.measure();
         if self.host.is_up() && self.stop_at.is_some_and(|at| self.sim.elapsed() >= at) {
             if self.stopped_by.is_none() && self.playing.get() > 0 {

@@ -16,7 +16,7 @@ use std::rc::Rc;
 pub use conn::{ShardConn, ShardListener};
 
 use super::real::{self, ClearOnDrop, Core, Socket};
-use super::{Rng, Runtime, SocketAddr, Task};
+use super::{Load, Rng, Runtime, SocketAddr, Task};
 use crate::time::{Duration, Instant, WallTime};
 use reactor::Reactor;
 
@@ -129,6 +129,10 @@ impl Runtime for ShardRuntime {
 
     fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + 'static) -> Task<()> {
         self.world.core.executor.spawn(name, future)
+    }
+
+    fn load(&self) -> Load {
+        self.world.core.executor.load()
     }
 
     fn entropy(&self, _purpose: &'static str) -> Rng {

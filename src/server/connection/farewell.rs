@@ -7,12 +7,14 @@ use std::task::{Context, Poll};
 
 use futures_lite::future::yield_now;
 
-use super::{Connection, Role};
+use super::{Connection, Order, Role};
 use crate::limits;
+use crate::media::directory::StreamKey;
 use crate::planted::{Bug, planted};
 use crate::rtmp::session::Status;
 use crate::rtmp::session::server::{SessionError, play_stopped};
 use crate::runtime::{Conn, Runtime};
+use crate::server::meters::End;
 use crate::server::outbox::Failure;
 
 /// Why a connection ended.
@@ -29,14 +31,40 @@ pub(super) enum Close {
     Refused(String),
     /// Somebody else publishes its name now, and it was told.
     TakenOver(String),
+    /// An operator wanted it gone.
+    Kicked,
+    /// An operator ended the only stream it published.
+    StreamEnded,
     /// The server stops.
     Drained,
 }
 
 impl Close {
+    /// As it is counted.
+    fn end(&self) -> End {
+        match self {
+            Self::PeerLeft => End::Left,
+            Self::Io(_) => End::Network,
+            Self::Protocol(_) => End::Protocol,
+            Self::Late(_) => End::Late,
+            Self::Refused(_) => End::Refused,
+            Self::TakenOver(_) => End::TakenOver,
+            Self::Kicked => End::Kicked,
+            Self::StreamEnded => End::StreamEnded,
+            Self::Drained => End::Drained,
+        }
+    }
+
     /// Whether the peer is owed the rest of what we said.
     fn is_polite(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::TakenOver(_) | Self::Drained)
+        matches!(
+            self,
+            Self::Refused(_)
+                | Self::TakenOver(_)
+                | Self::Kicked
+                | Self::StreamEnded
+                | Self::Drained
+        )
     }
 }
 
@@ -58,22 +86,65 @@ impl fmt::Display for Close {
             Self::Late(rule) => write!(f, "the peer was too slow: {rule}"),
             Self::Refused(what) => write!(f, "refused: {what}"),
             Self::TakenOver(what) => f.write_str(what),
+            Self::Kicked => f.write_str("an operator closed it"),
+            Self::StreamEnded => f.write_str("an operator ended what it published"),
             Self::Drained => f.write_str("the server is stopping"),
         }
     }
 }
 
 impl<R: Runtime> Connection<R> {
-    /// A graceful stop: publishers and players are told, players get what is in the ring before.
-    pub(super) async fn say_goodbye(&mut self) {
-        const WHY: &str = "the server is stopping";
+    /// Does what somebody else than the peer wants.
+    pub(super) async fn obey(&mut self, order: Order) -> Result<(), Close> {
+        match order {
+            Order::Drain => {
+                self.say_goodbye("the server is stopping").await;
+                Err(Close::Drained)
+            }
+            Order::Kick => {
+                if !planted(Bug::KickForgetsThePlayer) {
+                    self.say_goodbye("closed by the server's operator").await;
+                }
+                Err(Close::Kicked)
+            }
+            Order::EndStream(key) => self.end_stream(&key),
+        }
+    }
+
+    /// An operator ends a publication. The connection goes with it, unless it has something else to do here.
+    fn end_stream(&mut self, key: &StreamKey) -> Result<(), Close> {
+        let mut roles = self.roles.iter();
+        let found = roles.find_map(|(stream, role)| match role {
+            Role::Publish(publication) if publication.key() == key.as_str() => Some(*stream),
+            _ => None,
+        });
+        let Some(stream) = found else {
+            return Ok(()); // it has just ended by itself
+        };
+        let role = self.roles.remove(&stream);
+        if planted(Bug::EndLeavesTheLease) {
+            std::mem::forget(role);
+        } else {
+            drop(role);
+        }
+        let description = format!("{key}: ended by the server's operator");
+        self.session.end_publish(stream, &description);
+        if self.roles.is_empty() {
+            return Err(Close::StreamEnded);
+        }
+        self.enter_stage();
+        Ok(())
+    }
+
+    /// Publishers and players are told, players get what is in the ring before.
+    async fn say_goodbye(&mut self, why: &str) {
         self.catch_up().await;
         for (stream, role) in std::mem::take(&mut self.roles) {
             match role {
                 Role::Publish(publication) => {
                     let key = publication.key().to_owned();
                     publication.close();
-                    self.session.end_publish(stream, &format!("{key}: {WHY}"));
+                    self.session.end_publish(stream, &format!("{key}: {why}"));
                 }
                 Role::Play(play) => {
                     let chunk_size = self.shard.settings().chunk_size;
@@ -85,7 +156,7 @@ impl<R: Runtime> Connection<R> {
             }
         }
         if self.session.is_connected() {
-            self.session.announce_shutdown(WHY);
+            self.session.announce_shutdown(why);
         }
     }
 
@@ -143,16 +214,8 @@ impl<R: Runtime> Connection<R> {
     pub(super) async fn finish(mut self, close: Close) {
         let runtime = self.shard.runtime().clone();
         runtime.trace(format_args!("connection {} ends: {close}", self.id));
-        let (connection, peer, sent) = (self.id, self.peer, self.outbox.sent());
-        match &close {
-            Close::Protocol(_) | Close::Late(_) | Close::Refused(_) | Close::TakenOver(_) => {
-                tracing::warn!(connection, %peer, sent, "closed: {close}");
-            }
-            _ if self.roles.is_empty() => {
-                tracing::debug!(connection, %peer, sent, "closed: {close}")
-            }
-            _ => tracing::info!(connection, %peer, sent, "closed: {close}"),
-        }
+        self.log_end(&close);
+        self.handle.end.set(close.end());
         if planted(Bug::LeaseKeptOnReset) && matches!(close, Close::Io(_)) {
             std::mem::forget(std::mem::take(&mut self.roles));
         }
@@ -173,6 +236,27 @@ impl<R: Runtime> Connection<R> {
                 self.poll_linger(cx, &mut told)
             })
             .await;
+        }
+    }
+
+    /// One line for each connection, with what there is to know of it: those that came to nothing only for the curious.
+    fn log_end(&self, close: &Close) {
+        let handle = &self.handle;
+        let (reason, fault) = (close.end().word(), close.end().fault());
+        let (sent, received) = (self.outbox.sent(), handle.received.get());
+        let (app, stream) = (&*handle.app.borrow(), &*handle.stream.borrow());
+        let stream = stream.as_ref().map_or("", StreamKey::as_str);
+        macro_rules! log {
+            ($level:ident) => {
+                tracing::$level!(connection = self.id, peer = %handle.peer, app, stream, reason, fault, sent, received,
+                    "closed: {close}")
+            };
+        }
+        match close {
+            Close::Protocol(_) | Close::Late(_) | Close::Refused(_) => log!(warn),
+            Close::Kicked | Close::StreamEnded => log!(info),
+            _ if stream.is_empty() => log!(debug),
+            _ => log!(info),
         }
     }
 

@@ -34,7 +34,7 @@ impl<R: Runtime> Connection<R> {
                         flash_ver = request.flash_ver,
                         "connect"
                     );
-                    self.app.clone_from(&request.app);
+                    self.handle.app.borrow_mut().clone_from(&request.app);
                     self.session.accept_connect();
                 }
                 Event::PublishRequested { stream, name, .. } => {
@@ -106,7 +106,7 @@ impl<R: Runtime> Connection<R> {
 
     /// Claims the name first and answers then: OBS loops when a Start is followed by a refusal (SRS #4037).
     async fn publish(&mut self, stream: MessageStreamId, name: &str) -> Result<(), Close> {
-        let key = StreamKey::new(&self.app, name);
+        let key = self.key(name);
         if name.is_empty() {
             self.session
                 .reject_publish(stream, Status::PublishBadName, "a stream needs a name");
@@ -134,7 +134,7 @@ impl<R: Runtime> Connection<R> {
                 .reject_play(stream, Status::PlayStreamNotFound, "a stream needs a name");
             return Ok(());
         }
-        let key = StreamKey::new(&self.app, name);
+        let key = self.key(name);
         let (missing, wait_max) = {
             let settings = self.shard.settings();
             let application = settings.applications.of(key.application());
@@ -186,11 +186,16 @@ impl<R: Runtime> Connection<R> {
         self.enter_stage();
     }
 
+    fn key(&self, name: &str) -> StreamKey {
+        StreamKey::new(&self.handle.app.borrow(), name)
+    }
+
     fn party(&self, stream: StreamKey) -> Party {
+        *self.handle.stream.borrow_mut() = Some(stream.clone());
         Party {
             stream,
             connection: self.id,
-            peer: self.peer,
+            peer: self.handle.peer,
         }
     }
 }
