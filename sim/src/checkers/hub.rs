@@ -66,6 +66,8 @@ pub(super) struct Record {
     over_at: Option<Instant>,
     /// The server was heard to close a connection: perhaps the one before.
     unsure: bool,
+    /// An operator ended it, or its connection: nobody waits for that publisher.
+    ousted: bool,
     /// Who took its name over, if that is sure.
     heir: Option<Publication>,
     /// Its connection does or suffers something that may lose frames, also later, with them still under way.
@@ -95,6 +97,7 @@ impl Hub {
             Observation::Lost { how: "FIN" } => {
                 self.answered.insert(who.into());
             }
+            Observation::Kicked | Observation::Ended { .. } => self.ousts(who),
             Observation::Strays { how } if *how != "half-closes" => self.doubt(who),
             // Behind a FIN in good order nothing is lost.
             Observation::Injected { .. } | Observation::Lost { how: "RST" } => self.doubt(who),
@@ -150,6 +153,7 @@ impl Hub {
             over: false,
             over_at: None,
             unsure: false,
+            ousted: false,
             heir: None,
             doubtful: self.unreliable.contains(who),
         };
@@ -192,7 +196,8 @@ impl Hub {
     /// When a publisher vanished without closing its stream, if it did, and nobody else has asked for its name.
     pub(super) fn vanished(&self, publication: &Publication) -> Option<Instant> {
         let record = self.records.get(publication)?;
-        let alone = record.closed.is_none() && !record.unsure && !self.is_contested(publication);
+        let by_itself = record.closed.is_none() && !record.unsure && !record.ousted;
+        let alone = by_itself && !self.is_contested(publication);
         record.over_at.filter(|_| alone)
     }
 
@@ -209,6 +214,14 @@ impl Hub {
         for publication in self.connections.get(who).into_iter().flatten() {
             if let Some(record) = self.records.get_mut(publication) {
                 record.doubtful = true;
+            }
+        }
+    }
+
+    fn ousts(&mut self, who: &str) {
+        for publication in self.connections.get(who).into_iter().flatten() {
+            if let Some(record) = self.records.get_mut(publication) {
+                record.ousted = true;
             }
         }
     }
