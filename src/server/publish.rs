@@ -169,9 +169,10 @@ impl<R: Runtime> Publication<R> {
         let Some(local) = state.local(*publication) else {
             return; // somebody else publishes the name now, and this connection is about to hear of it
         };
-        self.pace.count(message.payload_len());
+        let now = self.shard.runtime().now();
+        self.pace.count(message.payload_len(), now);
         let listened = !local.audience.is_empty();
-        let taken = state.media.publish(message, self.shard.runtime().now());
+        let taken = state.media.publish(message, now);
         if taken
             && listened
             && let Some(copy) = state.media.ring().newest().and_then(Item::frame)
@@ -220,7 +221,7 @@ impl<R: Runtime> Publication<R> {
 
     /// The bitrate that it may have, in kilobits a second, if it sends more than that.
     pub(super) fn excess(&self) -> Option<u32> {
-        self.pace.excess(self.shard.runtime().now())
+        self.pace.excess()
     }
 
     /// It ends in good order: nobody is to wait for its publisher.

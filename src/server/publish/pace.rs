@@ -24,20 +24,19 @@ impl Pace {
     }
 
     /// It has sent so many bytes of a message.
-    pub(super) fn count(&self, bytes: usize) {
+    pub(super) fn count(&self, bytes: usize, now: Instant) {
+        if now.since(self.since.get()) >= limits::BITRATE_WINDOW {
+            self.since.set(now);
+            self.bytes.set(0);
+        }
         self.bytes.set(self.bytes.get() + bytes as u64);
     }
 
     /// Its bound in kilobits a second, if it has sent more in this window than a whole one allows.
-    pub(super) fn excess(&self, now: Instant) -> Option<u32> {
-        let elapsed = now.since(self.since.get());
+    pub(super) fn excess(&self) -> Option<u32> {
         // kbit/s × ms = bits
-        let allowed = u128::from(self.most) * elapsed.max(limits::BITRATE_WINDOW).as_millis() / 8;
+        let allowed = u128::from(self.most) * limits::BITRATE_WINDOW.as_millis() / 8;
         let beyond = self.most > 0 && u128::from(self.bytes.get()) > allowed;
-        if elapsed >= limits::BITRATE_WINDOW {
-            self.since.set(now);
-            self.bytes.set(0);
-        }
         (beyond && !planted(Bug::PaceIgnored)).then_some(self.most)
     }
 }
@@ -52,17 +51,17 @@ mod tests {
         let at = |millis| Instant::ZERO + Duration::from_millis(millis);
         let pace = Pace::new(800, at(0));
         // 800 kbit/s are 500,000 bytes in 5 s.
-        pace.count(500_000);
-        assert_eq!(pace.excess(at(10)), None, "all of it at once");
-        pace.count(1);
-        assert_eq!(pace.excess(at(20)), Some(800));
+        pace.count(500_000, at(10));
+        assert_eq!(pace.excess(), None, "all of it at once");
+        pace.count(1, at(20));
+        assert_eq!(pace.excess(), Some(800));
         let free = Pace::new(0, at(0));
-        free.count(usize::MAX / 2);
-        assert_eq!(free.excess(at(20)), None, "no limit");
+        free.count(usize::MAX / 2, at(20));
+        assert_eq!(free.excess(), None, "no limit");
         let pace = Pace::new(800, at(0));
         for second in 0..60 {
-            pace.count(100_000);
-            assert_eq!(pace.excess(at(second * 1_000)), None, "second {second}");
+            pace.count(100_000, at(second * 1_000));
+            assert_eq!(pace.excess(), None, "second {second}");
         }
     }
 }
