@@ -423,6 +423,21 @@ impl Operator for Desk {
     }
 }
 
+/// What shards hold more of than they may.
+fn excess<R: Runtime>(shards: &[Shard<R>], ring: usize, media_bytes: u64) -> Option<String> {
+    let censuses: Vec<_> = shards.iter().map(Shard::census).collect();
+    // What one read brings is taken in whole before it is looked at.
+    let kept = censuses.iter().map(|census| census.ring_bytes).max();
+    let slack = limits::SCRATCH_BYTES as u64 * 2;
+    let share = media_bytes / shards.len().max(1) as u64 + slack;
+    if media_bytes > 0 && kept.unwrap_or(0) as u64 > share {
+        return Some(format!("a shard keeps {kept:?} bytes of frames of {share}"));
+    }
+    let rings = censuses.iter().map(|census| census.fullest_ring);
+    let fullest = rings.max().filter(|items| *items > ring)?;
+    Some(format!("a ring of {ring} holds {fullest} frames"))
+}
+
 impl Software for Millstream {
     fn boot(&self, sites: Sites) -> Running {
         let plan = world(
@@ -459,19 +474,7 @@ impl Software for Millstream {
         };
         Running {
             operator: Some(Box::new(desk)),
-            excess: Box::new(move || {
-                let censuses: Vec<_> = counted.iter().map(Shard::census).collect();
-                // What one read brings is taken in whole before it is looked at.
-                let kept = censuses.iter().map(|census| census.ring_bytes).max();
-                let share =
-                    media_bytes / counted.len().max(1) as u64 + limits::SCRATCH_BYTES as u64 * 2;
-                if media_bytes > 0 && kept.unwrap_or(0) as u64 > share {
-                    return Some(format!("a shard keeps {kept:?} bytes of frames of {share}"));
-                }
-                let rings = censuses.iter().map(|census| census.fullest_ring);
-                let fullest = rings.max().filter(|items| *items > bound)?;
-                Some(format!("a ring of {bound} holds {fullest} frames"))
-            }),
+            excess: Box::new(move || excess(&counted, bound, media_bytes)),
             stop: Box::new(move || stop.stop()),
             estate: Box::new(move || {
                 let names = names.get().map(|names| names as u64);

@@ -21,7 +21,7 @@ const CROWD: usize = 60;
 pub(super) fn come(scenario: &mut Scenario, rng: &mut Rng) {
     let hosts = scenario.network.hosts;
     let all = connects(scenario, 0, 1);
-    if !happens(rng, 0.3) || all > CROWD {
+    if !happens(rng, 0.3) || all > CROWD || scenario.server.tight.is_some() {
         return;
     }
     for script in &mut scenario.clients {

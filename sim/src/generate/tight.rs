@@ -36,6 +36,28 @@ pub(super) fn come(scenario: &mut Scenario, rng: &mut Rng) {
     let turns = u64::from(tight.jumps_per_minute) + 3;
     let chronic = happens(rng, 0.5);
     let lasts = if chronic { turns * 4_500 } else { AWAY_MS } + 3_000;
+    keeper(scenario, gop, lasts);
+    let play = || Step::Play(stream("broadcast"));
+    let away = |ms| [Step::SilenceMs(ms), Step::WaitMs(500)];
+    let mut late = vec![play(), Step::WaitMs(500)];
+    late.extend(away(AWAY_MS));
+    late.extend([Step::WaitMs(1_500), Step::Abort]);
+    cast(scenario, "late", rng.u64(300..900), late);
+    if chronic {
+        let mut steps = vec![play(), Step::WaitMs(300)];
+        for _ in 0..turns {
+            steps.extend(away(4_000));
+        }
+        steps.push(Step::Abort);
+        cast(scenario, "chronic", rng.u64(300..900), steps);
+    }
+    let joins = vec![play(), Step::WaitMs(2_000), Step::Close];
+    cast(scenario, "joiner", rng.u64(1_500..8_000), joins);
+    excessive(scenario, rng);
+}
+
+/// A publisher that keeps to its bound.
+fn keeper(scenario: &mut Scenario, gop: u32, lasts: u64) {
     let broadcast = SendMedia {
         frames: 100_000,
         until_ms: u32::try_from(lasts).unwrap_or(u32::MAX),
@@ -55,22 +77,10 @@ pub(super) fn come(scenario: &mut Scenario, rng: &mut Rng) {
             Step::Close,
         ],
     );
-    let play = || Step::Play(stream("broadcast"));
-    let away = |ms| [Step::SilenceMs(ms), Step::WaitMs(500)];
-    let mut late = vec![play(), Step::WaitMs(500)];
-    late.extend(away(AWAY_MS));
-    late.extend([Step::WaitMs(1_500), Step::Abort]);
-    cast(scenario, "late", rng.u64(300..900), late);
-    if chronic {
-        let mut steps = vec![play(), Step::WaitMs(300)];
-        for _ in 0..turns {
-            steps.extend(away(4_000));
-        }
-        steps.push(Step::Abort);
-        cast(scenario, "chronic", rng.u64(300..900), steps);
-    }
-    let joins = vec![play(), Step::WaitMs(2_000), Step::Close];
-    cast(scenario, "joiner", rng.u64(1_500..8_000), joins);
+}
+
+/// One that does not.
+fn excessive(scenario: &mut Scenario, rng: &mut Rng) {
     let too_much = SendMedia {
         frames: rng.usize(60..120),
         gop: 2,
