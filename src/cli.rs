@@ -1,65 +1,59 @@
 //! The command line: arguments, environment and file in, a [`Config`] out; and the words of the start.
 //!
-//! Every refusal is one sentence. Values are checked by [`crate::config`], not by clap, so a bad address is
-//! refused in the same words whether it came from a flag, a variable or the file.
+//! Flags are made of the [table of keys](crate::config::KEYS). Every refusal is one sentence. Values are checked by
+//! [`crate::config`], not by clap, so a bad address is refused in the same words whether it came from a flag, a variable
+//! or the file.
 
 use core::fmt::Write as _;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ffi::OsString;
 use std::io;
 
-use clap::Parser;
+use clap::{Arg, ArgAction, ArgMatches};
 
-use crate::config::{Backend, Config, ConfigError, DEFAULT_PORT, Key};
+use crate::config::{Backend, Config, ConfigError, DEFAULT_PORT, KEYS, Key, Kind};
 
 /// The environment's word for `--config`.
 const CONFIG_VARIABLE: &str = "MILLSTREAM_CONFIG";
 
-/// An RTMP live-streaming server.
-///
-/// Settings come from the file, then the environment (MILLSTREAM_LISTEN, MILLSTREAM_SHARDS, ...), then these
-/// flags; the last word wins.
-#[derive(Parser, Debug)]
-#[command(name = "millstream", version, max_term_width = 100)]
-struct Arguments {
-    /// Where to accept connections, may be given several times [default: 0.0.0.0:1935]
-    #[arg(long, value_name = "ADDR")]
-    listen: Vec<String>,
-    /// Threads that carry connections; 0 means one per core [default: 0]
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
-    shards: Option<String>,
-    /// Payload bytes of the chunks we send [default: 60000]
-    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
-    chunk_size: Option<String>,
-    /// Demand extended timestamps on every format 3 chunk, instead of looking who leaves them out [default: false]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    strict_extended_timestamps: Option<String>,
-    /// Frames kept for players that join later; 0 means none [default: 5000]
-    #[arg(long, value_name = "FRAMES", allow_hyphen_values = true)]
-    gop_cache: Option<String>,
-    /// How long frames wait for others that leave in the same write, e.g. 50ms [default: 0ms]
-    #[arg(long, value_name = "TIME")]
-    merge: Option<String>,
-    /// What carries connections: shard (Linux) or smol [default: the fastest here]
-    #[arg(long, value_name = "NAME")]
-    runtime: Option<String>,
-    /// off, error, warn, info, debug or trace [default: info]
-    #[arg(long, value_name = "LEVEL")]
-    log: Option<String>,
-    /// A millstream.toml; none is read unless named
-    #[arg(long, value_name = "FILE")]
-    config: Option<String>,
+/// What is to be done.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve, with these settings.
+    Serve(Sources),
+    /// `check FILE`: explain what is wrong with a configuration file.
+    Check {
+        /// As it was named.
+        file: String,
+    },
+    /// `config --default`: print a file that says every setting.
+    PrintDefault,
+}
+
+/// Where settings come from. They can be read again while the server runs.
+#[derive(Debug)]
+pub struct Sources {
+    file: Option<String>,
+    environment: Vec<(String, String)>,
+    flags: Vec<(&'static Key, Vec<String>)>,
 }
 
 /// Why there is no [`Config`].
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
-    /// `--help`, `--version`, or arguments that make no sense; clap has the words, the stream and the exit code.
-    #[error(transparent)]
-    Arguments(#[from] clap::Error),
     /// A value out of its bounds.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A file with more than one mistake.
+    #[error("{first} (and {more} more; millstream check {file} explains them)")]
+    File {
+        /// The first of them.
+        first: ConfigError,
+        /// How many others.
+        more: usize,
+        /// The file.
+        file: String,
+    },
     /// The file of `--config` cannot be read.
     #[error("cannot read the configuration file {path}: {error}")]
     Read {
@@ -70,50 +64,146 @@ pub enum CliError {
     },
 }
 
-/// Joins the three layers. `read` reads a file; it is called only when one is named.
+/// Reads the command line.
 ///
 /// # Errors
-/// See [`CliError`].
-pub fn configure(
+/// `--help`, `--version`, or arguments that make no sense; clap has the words, the stream and the exit code.
+pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
-    environment: &[(String, String)],
-    read: impl FnOnce(&str) -> io::Result<String>,
-) -> Result<Config, CliError> {
-    let arguments = Arguments::try_parse_from(arguments)?;
-    let mut config = Config::default();
-    let file = arguments.config.as_deref().or_else(|| {
-        let named = environment.iter().find(|(name, _)| name == CONFIG_VARIABLE);
-        named.map(|(_, path)| path.as_str())
-    });
-    if let Some(path) = file {
-        let text = read(path).map_err(|error| CliError::Read {
-            path: path.to_owned(),
-            error,
-        })?;
-        config.apply_toml(path, &text)?;
-    }
-    config.apply_env(environment.iter().cloned())?;
-    if !arguments.listen.is_empty() {
-        let listen: Vec<&str> = arguments.listen.iter().map(String::as_str).collect();
-        config.apply_flag(Key::Listen, &listen)?;
-    }
-    for (key, value) in [
-        (Key::Shards, &arguments.shards),
-        (Key::ChunkSize, &arguments.chunk_size),
-        (
-            Key::StrictExtendedTimestamps,
-            &arguments.strict_extended_timestamps,
-        ),
-        (Key::GopCache, &arguments.gop_cache),
-        (Key::Merge, &arguments.merge),
-        (Key::Runtime, &arguments.runtime),
-        (Key::Log, &arguments.log),
-    ] {
-        if let Some(value) = value {
-            config.apply_flag(key, &[value])?;
+    environment: Vec<(String, String)>,
+) -> Result<Command, clap::Error> {
+    let mut matches = command().try_get_matches_from(arguments)?;
+    match matches.remove_subcommand() {
+        Some((name, mut of_check)) if name == "check" => {
+            let file = of_check.remove_one("file").unwrap_or_default();
+            Ok(Command::Check { file })
         }
+        Some(_) => Ok(Command::PrintDefault), // clap demands --default
+        None => Ok(Command::Serve(sources(matches, environment))),
     }
-    Ok(config)
+}
+
+fn sources(mut matches: ArgMatches, environment: Vec<(String, String)>) -> Sources {
+    let named = || {
+        let mut variables = environment.iter();
+        let named = variables.find(|(name, _)| name == CONFIG_VARIABLE)?;
+        Some(named.1.clone())
+    };
+    let file = matches.remove_one("config").or_else(named);
+    let flags = KEYS
+        .iter()
+        .filter_map(|key| Some((key, matches.remove_many(key.global)?.collect())))
+        .collect();
+    Sources {
+        file,
+        environment,
+        flags,
+    }
+}
+
+fn command() -> clap::Command {
+    let file = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .help("A millstream.toml; none is read unless named");
+    let check = clap::Command::new("check")
+        .about("Explains everything that is wrong with a configuration file")
+        .arg(Arg::new("file").value_name("FILE").required(true));
+    let default = Arg::new("default")
+        .long("default")
+        .help("Prints a configuration file that says and explains every setting")
+        .action(ArgAction::SetTrue)
+        .required(true);
+    clap::Command::new("millstream")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("An RTMP live-streaming server")
+        .long_about(
+            "An RTMP live-streaming server.\n\nSettings come from the file, then the environment (MILLSTREAM_LISTEN, \
+             MILLSTREAM_SHARDS, ...), then these flags; the last word wins.",
+        )
+        .max_term_width(100)
+        .args_conflicts_with_subcommands(true)
+        .arg(file)
+        .args(KEYS.iter().map(flag))
+        .subcommand(check)
+        .subcommand(
+            clap::Command::new("config")
+                .about("Prints a configuration file")
+                .arg(default),
+        )
+}
+
+fn flag(key: &'static Key) -> Arg {
+    let default = key.value(&Config::default()).to_string();
+    let flag = Arg::new(key.global)
+        .long(key.flag())
+        .value_name(key.placeholder)
+        .help(format!(
+            "{} [default: {}]",
+            key.about.trim_end_matches('.'),
+            default.trim_matches('"')
+        ))
+        .help_heading(key.section.name());
+    match key.kind {
+        Kind::Addresses => flag.action(ArgAction::Append),
+        Kind::Flag => flag
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true"),
+        Kind::Whole { .. } => flag.allow_hyphen_values(true),
+        Kind::Time { .. } | Kind::Word(_) => flag,
+    }
+}
+
+impl Sources {
+    /// Joins the three layers. `read` reads a file; it is called only when one is named.
+    ///
+    /// # Errors
+    /// See [`CliError`].
+    pub fn configure(
+        &self,
+        read: impl FnOnce(&str) -> io::Result<String>,
+    ) -> Result<Config, CliError> {
+        let mut config = Config::default();
+        if let Some(path) = &self.file {
+            let text = read(path).map_err(|error| CliError::Read {
+                path: path.clone(),
+                error,
+            })?;
+            let mut errors = config.read_toml(path, &text).into_iter();
+            match (errors.next(), errors.count()) {
+                (None, _) => {}
+                (Some(only), 0) => return Err(only.into()),
+                (Some(first), more) => {
+                    return Err(CliError::File {
+                        first,
+                        more,
+                        file: path.clone(),
+                    });
+                }
+            }
+        }
+        config.apply_env(self.environment.iter().cloned())?;
+        for (key, values) in &self.flags {
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            config.apply_flag(key, &values)?;
+        }
+        Ok(config)
+    }
+}
+
+/// What `check` has to say of the text of `file`, and whether all is well.
+pub fn check(file: &str, text: &str) -> (bool, String) {
+    let errors = Config::default().read_toml(file, text);
+    let mut said: String = errors.iter().map(|error| error.explained(text)).collect();
+    let count = errors.len();
+    // Writing to a String cannot fail.
+    let _ = match count {
+        0 => writeln!(said, "{file}: nothing is wrong"),
+        1 => writeln!(said, "{file}: 1 mistake"),
+        _ => writeln!(said, "{file}: {count} mistakes"),
+    };
+    (errors.is_empty(), said)
 }
 
 /// What the server says when it stands: where it listens (`addresses` as bound), what to publish to and play.
@@ -169,15 +259,22 @@ mod tests {
     use super::*;
     use crate::config::LogLevel;
 
+    #[allow(clippy::panic, reason = "a test fails by panicking")]
     fn configured(line: &str, environment: &[(&str, &str)]) -> Result<Config, CliError> {
         let arguments = line.split_whitespace().map(OsString::from);
         let environment: Vec<_> = environment
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        configure(arguments, &environment, |path| match path {
-            "good.toml" => Ok("shards = 1\nchunk_size = 200\nlog = \"warn\"\n".to_owned()),
-            "bad.toml" => Ok("\nshards = \"all\"\n".to_owned()),
+        let Ok(Command::Serve(sources)) = parse(arguments, environment) else {
+            panic!("{line} does not serve");
+        };
+        sources.configure(|path| match path {
+            "good.toml" => Ok(
+                "[server]\nshards = 1\nchunk_size = 200\n[logging]\nlevel = \"warn\"\n".to_owned(),
+            ),
+            "bad.toml" => Ok("[server]\nshards = \"all\"\n".to_owned()),
+            "worse.toml" => Ok("[server]\nshards = \"all\"\nx = 1\ny = 2\n".to_owned()),
             _ => Err(io::ErrorKind::NotFound.into()),
         })
     }
@@ -200,7 +297,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!((config.shards, config.chunk_size), (1, 300));
-        assert_eq!((config.log, config.gop_cache), (LogLevel::Trace, 0));
+        assert_eq!(config.log, LogLevel::Trace);
+        assert_eq!(config.applications.every.gop_cache, 0);
         assert_eq!(config.runtime, Backend::Smol);
         assert_eq!(config.listen.len(), 2);
         let config = configured("millstream --config good.toml", &[]).unwrap();
@@ -226,12 +324,54 @@ mod tests {
                 "millstream --config bad.toml",
                 "bad.toml:2:10: shards: expected a whole number from 0 to 64, got \"all\"",
             ),
+            (
+                "millstream --config worse.toml",
+                "worse.toml:2:10: shards: expected a whole number from 0 to 64, got \"all\" (and 2 more; \
+                 millstream check worse.toml explains them)",
+            ),
         ] {
             let error = configured(line, &[]).unwrap_err();
             assert_eq!(error.to_string(), sentence);
         }
-        let error = configured("millstream --lisen x", &[]).unwrap_err();
-        assert!(matches!(error, CliError::Arguments(_)));
+        let parsed = |line: &str| parse(line.split(' ').map(OsString::from), Vec::new());
+        assert!(parsed("millstream --lisen x").is_err());
+        assert!(
+            parsed("millstream --shards 1 check x").is_err(),
+            "a flag that nobody heeds"
+        );
+    }
+
+    #[test]
+    fn what_else_can_be_done() {
+        let parsed = |line: &str| parse(line.split(' ').map(OsString::from), Vec::new());
+        let check = parsed("millstream check a.toml").unwrap();
+        assert!(matches!(check, Command::Check { file } if file == "a.toml"));
+        let print = parsed("millstream config --default").unwrap();
+        assert!(matches!(print, Command::PrintDefault));
+        assert!(parsed("millstream config").is_err());
+    }
+
+    #[test]
+    fn clap_has_nothing_against_the_flags() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn a_check_explains_every_mistake() {
+        let (good, said) = check("m.toml", "[server]\nshards = 70\n\n[limit]\n");
+        assert!(!good);
+        assert_eq!(
+            said,
+            "m.toml:2:10: shards: expected a whole number from 0 to 64, got 70\n  \
+             2 | shards = 70\n    |          ^\n\
+             m.toml:4:2: unknown section `limit`; did you mean `limits`? There are server, limits, logging, application\n  \
+             4 | [limit]\n    |  ^\n\
+             m.toml: 2 mistakes\n"
+        );
+        assert_eq!(
+            check("m.toml", "[server]\nshards = 7\n"),
+            (true, "m.toml: nothing is wrong\n".to_owned())
+        );
     }
 
     #[test]

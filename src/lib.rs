@@ -50,4 +50,4 @@ pub mod time;
 
 pub use server::Event;
 #[cfg(feature = "production")]
-pub use server::{Builder, Server, StartError};
+pub use server::{Builder, Reloader, Server, StartError};

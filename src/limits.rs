@@ -78,6 +78,8 @@ pub const AGGREGATE_MESSAGES: usize = 4_096;
 
 /// From accept to the end of the handshake. A slow mobile link needs under 3 s; half-open floods are cut here.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// From the handshake to `connect`: no client waits in between.
+pub const CONNECT_TIME: Duration = Duration::from_secs(15);
 /// From the handshake to the first `publish` or `play`. OBS waits for no human in between.
 pub const COMMAND_TIME: Duration = Duration::from_secs(15);
 /// How long a publisher may be silent before it is taken for dead. Encoders send audio every 20–50 ms.
@@ -90,6 +92,10 @@ pub const WRITE_STALL: Duration = Duration::from_secs(30);
 pub const LINGER: Duration = Duration::from_secs(2);
 /// How long a graceful stop waits for connections to drain, unless configured.
 pub const DRAIN_DEFAULT: Duration = Duration::from_secs(5);
+/// The shortest patience with a peer that may be configured: a round trip round the world, and some of it lost.
+pub const PATIENCE_MIN: Duration = Duration::from_secs(1);
+/// The longest patience that may be configured: a peer that is silent for so long is gone.
+pub const PATIENCE_MAX: Duration = Duration::from_secs(3_600);
 /// The longest drain that may be configured: service managers kill a stopping program much earlier (systemd: 90 s).
 pub const DRAIN_MAX: Duration = Duration::from_secs(600);
 /// The pause after a failed accept (out of file descriptors): long enough not to spin, short enough not to be felt.
@@ -158,6 +164,16 @@ pub const PARK_MAX: Duration = Duration::from_secs(3_600);
 pub const FILE_BYTES: usize = 1024 * 1024;
 /// Data shards of one server.
 pub const SHARDS_MAX: usize = 64;
+/// Streams of one application, should an operator bound them: as many as there may be connections on a shard.
+pub const STREAMS_MAX: usize = CONNECTIONS_PER_SHARD;
+/// Addresses that are told apart for limits per address; beyond it newcomers count only among all. Some megabytes.
+pub const ADDRESSES: usize = 65_536;
+/// At how many addresses those are forgotten first whose connections have gone.
+pub const ADDRESSES_SWEPT: usize = 1_024;
+/// How often refused connections are logged: a flood must not fill the disk, too.
+pub const REFUSALS_LOGGED: Duration = Duration::from_secs(1);
+/// Connections a second from one address that may be configured: more than one core accepts.
+pub const CONNECTS_PER_SECOND_MAX: u32 = 100_000;
 /// Connections of one shard: beyond it a new one is closed at once.
 pub const CONNECTIONS_PER_SHARD: usize = 100_000;
 
@@ -175,6 +191,8 @@ const _: () = {
     assert!(HEADER_BYTES <= STREAM_HEADERS_BYTES);
     assert!(WINDOW_MIN <= WINDOW_ACK_SIZE_DEFAULT && WINDOW_MIN <= PEER_BANDWIDTH_DEFAULT);
     assert!(DRAIN_DEFAULT.as_secs() <= DRAIN_MAX.as_secs());
+    assert!(PATIENCE_MIN.as_secs() <= CONNECT_TIME.as_secs());
+    assert!(2 * ADDRESSES_SWEPT <= ADDRESSES);
     assert!(SCRATCH_BYTES >= 4_096);
     assert!(GATHER_SLICES <= 1_024);
     assert!(MESSAGE_BYTES < 0x0100_0000);

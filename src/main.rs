@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use millstream::cli::{self, CliError};
-use millstream::config::{Config, LogLevel};
+use millstream::cli::{self, Command, Sources};
+use millstream::config::{self, Config, LogLevel};
 use millstream::{Server, runtime};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -15,21 +15,53 @@ fn main() -> ExitCode {
     let environment: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let read = |path: &str| runtime::launch::read_file(Path::new(path));
-    match cli::configure(std::env::args_os(), &environment, read) {
-        Ok(config) => serve(config),
-        Err(CliError::Arguments(error)) => {
+    let command = match cli::parse(std::env::args_os(), environment) {
+        Ok(command) => command,
+        Err(error) => {
             let _ = error.print();
-            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
-        Err(error) => refuse(&error),
+    };
+    match command {
+        Command::Serve(sources) => match sources.configure(read) {
+            Ok(config) => serve(config, sources),
+            Err(error) => refuse(&error),
+        },
+        Command::Check { file } => check(&file),
+        Command::PrintDefault => {
+            let _ = io::stdout().write_all(config::default_file().as_bytes());
+            ExitCode::SUCCESS
+        }
     }
 }
 
-fn serve(config: Config) -> ExitCode {
+fn read(path: &str) -> io::Result<String> {
+    runtime::launch::read_file(Path::new(path))
+}
+
+fn check(file: &str) -> ExitCode {
+    let text = match read(file) {
+        Ok(text) => text,
+        Err(error) => {
+            return refuse(&format_args!(
+                "cannot read the configuration file {file}: {error}"
+            ));
+        }
+    };
+    let (good, said) = cli::check(file, &text);
+    let _ = io::stdout().write_all(said.as_bytes());
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn serve(config: Config, sources: Sources) -> ExitCode {
     log(config.log);
     let builder = Server::builder().config(config.clone());
-    let server = match builder.stop_on_signals().start() {
+    let reread = move || sources.configure(read).map_err(|error| error.to_string());
+    let server = match builder.stop_on_signals().reload_on_hangup(reread).start() {
         Ok(server) => server,
         Err(error) => return refuse(&error),
     };

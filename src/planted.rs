@@ -99,6 +99,10 @@ bugs! {
         "grant-kept-by-the-dead" GrantKeptByTheDead: "A name that is granted to a connection which has gone stays leased.",
         "media-crosses-names" MediaCrossesNames: "A stream is taken for another one.",
         "write-taken-for-write-all" WriteTakenForWriteAll: "What a short write leaves over is lost.",
+        "streams-uncounted" StreamsUncounted: "An application may have any number of streams.",
+        "waits-for-ever" WaitsForEver: "A player whose stream nobody publishes waits for ever, whatever is configured.",
+        "gate-ajar" GateAjar: "More connections are let in than the limit allows.",
+        "ticket-kept" TicketKept: "A connection that has gone counts on.",
         "accept-error-ends" AcceptErrorEnds: "An error of accept ends the accepting.",
         "readiness-trusted" ReadinessTrusted: "A read that finds nothing ends the connection.",
     }

@@ -11,7 +11,7 @@
 mod support;
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -118,22 +118,54 @@ fn a_bad_file_is_refused_with_line_and_column() {
     let path = file.to_str().unwrap();
     for (text, place, what) in [
         (
-            "shards = 1\n  chunk_sise = 5\n",
+            "[server]\n  chunk_sise = 5\n",
             "2:3",
-            "unknown key `chunk_sise`",
+            "unknown key `chunk_sise`; did you mean `chunk_size`?",
         ),
         (
-            "shards = 1\nchunk_size = 0\n",
+            "[server]\nchunk_size = 0\n",
             "2:14",
             "expected a whole number from 1 to 65536, got 0",
         ),
-        ("shards = 1\nlog = loud\n", "2:7", "not TOML"),
+        ("[logging]\nlevel = loud\n", "2:9", "not TOML"),
     ] {
         fs::write(&file, text).unwrap();
         let said = refused(&["--config", path]);
         assert!(said.contains(&format!("{path}:{place}: ")), "{said}");
         assert!(said.contains(what), "{said}");
     }
+}
+
+#[test]
+fn check_explains_every_mistake_and_says_by_its_exit_code_whether_there_is_one() {
+    let file = scratch("cli").join("millstream.toml");
+    let path = file.to_str().unwrap();
+    fs::write(&file, "[server]\nshards = 65\n[loging]\nlevel = 1\n").unwrap();
+    let ended = run(&["check", path]);
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    for said in [
+        ":2:10: shards: expected a whole number from 0 to 64, got 65\n  2 | shards = 65\n    |          ^\n",
+        ":3:2: unknown section `loging`; did you mean `logging`?",
+        ": 2 mistakes\n",
+    ] {
+        assert!(ended.out.contains(said), "{said} in {}", ended.out);
+    }
+    let said = refused(&["--config", path]);
+    assert!(said.contains("(and 1 more; millstream check "), "{said}");
+    fs::write(&file, "[server]\nshards = 1\n").unwrap();
+    let ended = run(&["check", path]);
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    refused(&["check", scratch("cli").join("missing").to_str().unwrap()]);
+}
+
+#[test]
+fn the_printed_default_is_a_file_that_is_accepted() {
+    let printed = run(&["config", "--default"]);
+    assert!(printed.status.success(), "{printed:?}");
+    let file = scratch("cli").join("millstream.toml");
+    fs::write(&file, printed.out).unwrap();
+    let ended = run(&["check", file.to_str().unwrap()]);
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
 }
 
 #[test]
@@ -188,6 +220,45 @@ fn a_second_signal_ends_it_at_once() {
         "took {:?}",
         begin.elapsed()
     );
+}
+
+/// Whether a connection is served: the server answers the first byte of a handshake that is complete.
+fn is_served(address: &str) -> bool {
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(SOON)).unwrap();
+    // One who is not let in may find its connection reset at any moment.
+    let _ = socket.write_all(&[&[3][..], &[0; 1_536]].concat());
+    matches!(socket.read(&mut [0]), Ok(1))
+}
+
+#[test]
+#[cfg(unix)]
+fn a_hangup_reloads_the_file_and_says_what_needs_a_restart() {
+    let file = scratch("cli").join("millstream.toml");
+    fs::write(&file, "[server]\nshards = 1\n").unwrap();
+    let server = Server::start(&["--config", file.to_str().unwrap()]);
+    let said = |what: &str| {
+        wait_for(what, SOON, || {
+            server.program.err().contains(what).then_some(())
+        });
+    };
+    let held = TcpStream::connect(&server.address).unwrap();
+    assert!(is_served(&server.address));
+    fs::write(&file, "[server]\nshards = 2\n[limits]\nconnections = 1\n").unwrap();
+    server.program.signal(&["HUP"]);
+    said("the configuration is reloaded");
+    said("key=[server] shards wanted=2 has=1");
+    // The one that is held has the only place; the one before may still have to go.
+    wait_for("a refusal", SOON, || {
+        (!is_served(&server.address)).then_some(())
+    });
+    said("limit=\"connections\"");
+    fs::write(&file, "[limits]\nconnections = -1\n").unwrap();
+    server.program.signal(&["HUP"]);
+    said("millstream.toml:2:15: connections: expected a whole number");
+    assert!(!is_served(&server.address), "as it was");
+    drop(held);
+    wait_for("a place", SOON, || is_served(&server.address).then_some(()));
 }
 
 #[test]

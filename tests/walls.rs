@@ -535,7 +535,7 @@ const PLANTED: &[(&str, &str, &str)] = &[
         "std::time::Instant",
     ),
     ("sim/src/x.rs", "use smol::Timer;", "smol"),
-    ("src/config.rs", "unsafe { }", "unsafe"),
+    ("src/config/x.rs", "unsafe { }", "unsafe"),
     ("sim/tests/x.rs", "unsafe { }", "unsafe"),
 ];
 

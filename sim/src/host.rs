@@ -353,11 +353,9 @@ impl Software for Millstream {
         let serve = async move { held.set(Some(serve.await)) };
         sites.control.spawn("control", serve).detach();
         let stop = plan.stop;
-        let bound = self
-            .settings
-            .ring_frames
-            .max(self.settings.gop_cache)
-            .max(1);
+        let caches = self.settings.applications.all();
+        let cache = caches.map(|settings| settings.gop_cache).max();
+        let bound = self.settings.ring_frames.max(cache.unwrap_or(0)).max(1);
         let counted = shards.clone();
         Running {
             excess: Box::new(move || {

@@ -12,8 +12,10 @@ use crate::media::Tracks;
 use crate::order::OrderKind;
 
 mod acts;
+mod server;
 
 pub use acts::{Chunking, Cut, CutKind, Ending, Garbage, GarbageKind, Tell};
+pub use server::{Few, ServerConfig};
 
 /// The version of the file's format.
 pub const FORMAT: u32 = 1;
@@ -109,33 +111,6 @@ fn is_one(n: &u64) -> bool {
 
 fn one() -> usize {
     1
-}
-
-/// Settings of the server; `None` leaves its default.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ServerConfig {
-    /// Chunk size of everything it sends.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub chunk_size: Option<u32>,
-    /// Frames of the past a new player may be given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub gop_cache: Option<usize>,
-    /// Frames a stream's ring holds, should the cache not need more.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ring_frames: Option<usize>,
-    /// Messages that may wait in a shard's mailbox before frames for it are left for later.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mailbox_backlog: Option<usize>,
-    /// How long frames wait for others that leave with them, milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub merge_ms: Option<u64>,
-    /// Window Acknowledgement Size it announces, bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub window_ack_size: Option<u32>,
-    /// How long a graceful stop waits, milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub drain_ms: Option<u64>,
 }
 
 /// The links between server and clients.
@@ -372,6 +347,9 @@ pub struct Connect {
     /// The Window Acknowledgement Size it announces, bytes; 0 leaves the session's. (Not where `pipelined`.)
     #[serde(skip_serializing_if = "is_zero")]
     pub window_ack_size: u32,
+    /// One too many: it may be turned away.
+    #[serde(skip_serializing_if = "is_false")]
+    pub may_be_refused: bool,
     /// Acknowledges nothing, as OBS does while it publishes.
     #[serde(skip_serializing_if = "is_false")]
     pub never_acks: bool,
@@ -387,6 +365,7 @@ impl Default for Connect {
             amf3: false,
             schema0: false,
             window_ack_size: 0,
+            may_be_refused: false,
             never_acks: false,
         }
     }

@@ -22,6 +22,11 @@ impl StreamKey {
         }
     }
 
+    /// The application a stream belongs to: everything before its last part, wherever its client split the URL.
+    pub fn application(&self) -> &str {
+        self.0.rsplit_once('/').map_or("", |(path, _)| path)
+    }
+
     /// `app/name`.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -138,6 +143,24 @@ impl Directory {
         lease
     }
 
+    /// Whether somebody publishes `key`.
+    pub fn is_published(&self, key: &StreamKey) -> bool {
+        self.streams.get(key).is_some_and(|it| it.lease.is_some())
+    }
+
+    /// Streams that are published in `application`, counted up to `most`.
+    pub fn published_in(&self, application: &str, most: usize) -> usize {
+        // A stream's name begins with its application's; between those of one application are those of its children.
+        let first = StreamKey::new(application, "");
+        let mine = self
+            .streams
+            .range(&first..)
+            .take_while(|(key, _)| key.as_str().starts_with(first.as_str()));
+        mine.filter(|(key, entry)| entry.lease.is_some() && key.application() == application)
+            .take(most)
+            .count()
+    }
+
     /// How many names are known. Zero when nobody publishes or plays.
     pub fn len(&self) -> usize {
         self.streams.len()
@@ -211,8 +234,50 @@ mod tests {
     }
 
     #[test]
+    fn streams_are_counted_by_application() {
+        let mut directory = Directory::default();
+        for (app, name) in [
+            ("live", "a"),
+            ("live", "b"),
+            ("live/x", "c"),
+            ("liver", "d"),
+            ("", "e"),
+        ] {
+            let key = StreamKey::new(app, name);
+            assert!(!directory.is_published(&key));
+            directory.publish(&key, 0).expect("free");
+            assert!(directory.is_published(&key));
+        }
+        directory.subscribe(&StreamKey::new("live", "waits"), on(0, 1));
+        assert!(!directory.is_published(&StreamKey::new("live", "waits")));
+        for (application, count) in [
+            ("live", 2),
+            ("live/x", 1),
+            ("liver", 1),
+            ("", 1),
+            ("other", 0),
+        ] {
+            assert_eq!(
+                directory.published_in(application, 9),
+                count,
+                "{application:?}"
+            );
+        }
+        assert_eq!(directory.published_in("live", 1), 1, "no more than asked");
+    }
+
+    #[test]
     fn the_url_may_be_split_anywhere() {
         assert_eq!(StreamKey::new("live", "a/b"), StreamKey::new("live/a", "b"));
         assert_eq!(StreamKey::new("", "live/a"), StreamKey::new("live", "a"));
+        for (app, name, application) in [
+            ("live", "a", "live"),
+            ("live", "a/b", "live/a"),
+            ("live/a", "b", "live/a"),
+            ("", "live/a", "live"),
+            ("", "a", ""),
+        ] {
+            assert_eq!(StreamKey::new(app, name).application(), application);
+        }
     }
 }

@@ -111,6 +111,11 @@ impl Ring {
         self.max_frames
     }
 
+    /// Holds at most so many from the next push on (at least 1).
+    pub fn set_max_frames(&mut self, max_frames: usize) {
+        self.max_frames = max_frames.max(1);
+    }
+
     /// Items held.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -69,6 +69,12 @@ impl Stream {
         }
     }
 
+    /// From now on joiners are given so much of the past, see [`Stream::with_ring`].
+    pub fn set_gop_cache(&mut self, gop_cache: usize, ring_frames: usize) {
+        self.gop_cache = gop_cache;
+        self.ring.set_max_frames(gop_cache.max(ring_frames));
+    }
+
     /// Its frames.
     pub fn ring(&self) -> &Ring {
         &self.ring

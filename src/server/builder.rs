@@ -3,13 +3,14 @@
 use std::io;
 
 use super::control;
+use super::ear::{Ear, Reloader, Reread};
 use super::event::{Event, EventSink};
 use super::message::{ControlPlan, ShardPlan, StopHandle, World, world};
 use super::shard::Shard;
 use super::{RawSocket, Settings};
-use crate::config::{Backend, Config, ConfigError};
+use crate::config::{Backend, Config, ConfigError, Key};
 use crate::runtime::launch::{self, Thread};
-use crate::runtime::signals::{Signal, Signals};
+use crate::runtime::signals::Signals;
 use crate::runtime::{self, Runtime, SocketAddr};
 use crate::time::Duration;
 
@@ -52,6 +53,7 @@ pub struct Builder {
     listen: Vec<SocketAddr>,
     events: EventSink,
     signals: bool,
+    reread: Option<Reread>,
 }
 
 impl Builder {
@@ -98,17 +100,19 @@ impl Builder {
         self
     }
 
-    /// Frames of the past that a new player may be given; 0: it begins at the next keyframe.
+    /// Frames of the past that a new player may be given, in every application that has no section of its own; 0: it
+    /// begins at the next keyframe.
     #[must_use]
     pub fn gop_cache(mut self, frames: usize) -> Self {
-        self.config.gop_cache = frames;
+        self.config.applications.every.gop_cache = frames;
         self
     }
 
-    /// How long a frame waits at most for others that leave with it in one write; zero, the default: it leaves at once.
+    /// How long a frame waits at most for others that leave with it in one write, in every application that has no section
+    /// of its own; zero, the default: it leaves at once.
     #[must_use]
     pub fn merge(mut self, most: Duration) -> Self {
-        self.config.merge = most;
+        self.config.applications.every.merge = most;
         self
     }
 
@@ -147,6 +151,17 @@ impl Builder {
         self
     }
 
+    /// Has SIGHUP call `reread` for the configuration (on the control thread), and [reloads](Server::reload) it. Where it
+    /// has none to give, it says why, and everything stays as it is. Only with [`Builder::stop_on_signals`].
+    #[must_use]
+    pub fn reload_on_hangup(
+        mut self,
+        reread: impl Fn() -> Result<Config, String> + Send + 'static,
+    ) -> Self {
+        self.reread = Some(Box::new(reread));
+        self
+    }
+
     /// Opens the ports and starts the threads; when it returns, clients can connect.
     ///
     /// # Errors
@@ -157,6 +172,7 @@ impl Builder {
             listen,
             events,
             signals,
+            reread,
         } = self;
         if !listen.is_empty() {
             config.listen = listen;
@@ -182,9 +198,20 @@ impl Builder {
             control,
             shards,
             stop,
+            reload,
+            attendance: _,
         } = world::<RawSocket>(shards, settings(&config), events);
-        let signals = if signals { Some(Signals::new()?) } else { None };
-        let signals = signals.map(|signals| (signals, stop.clone()));
+        let reloader = Reloader::new(config.clone(), reload);
+        let signals = if signals {
+            Some(Ear {
+                signals: Signals::new(reread.is_some())?,
+                stop: stop.clone(),
+                reloader: reloader.clone(),
+                reread,
+            })
+        } else {
+            None
+        };
         // Control first: should a shard not start, a stop ends those that have.
         let mut threads = vec![control_thread(config.runtime, control, listeners, signals)?];
         for plan in shards {
@@ -199,17 +226,18 @@ impl Builder {
         Ok(Server {
             addresses,
             stop,
+            reloader,
             threads,
         })
     }
 }
 
-fn settings(config: &Config) -> Settings {
+pub(super) fn settings(config: &Config) -> Settings {
     Settings {
         chunk_size: config.chunk_size,
         strict_extended_timestamps: config.strict_extended_timestamps,
-        gop_cache: config.gop_cache,
-        merge: config.merge,
+        limits: config.limits.clone(),
+        applications: config.applications.table(),
         peer_bandwidth: config.peer_bandwidth,
         window_ack_size: config.window_ack_size,
         drain: config.drain,
@@ -236,17 +264,17 @@ fn control_thread(
     backend: Backend,
     plan: ControlPlan<RawSocket>,
     listeners: Vec<launch::RawListener>,
-    signals: Option<(Signals, StopHandle)>,
+    ear: Option<Ear>,
 ) -> io::Result<Thread<io::Result<()>>> {
     launch::spawn_thread("control", move || match backend {
         #[cfg(target_os = "linux")]
         Backend::Shard => runtime::shard::run(|runtime| {
             let registered = registered(listeners, |listener| runtime.listen(listener));
-            control_side(runtime, plan, registered, signals)
+            control_side(runtime, plan, registered, ear)
         }),
         _ => runtime::smol::run(|runtime| {
             let registered = registered(listeners, |listener| runtime.listen(listener));
-            control_side(runtime, plan, registered, signals)
+            control_side(runtime, plan, registered, ear)
         }),
     })
 }
@@ -269,33 +297,14 @@ async fn control_side<R: Runtime<Socket = RawSocket>>(
     runtime: R,
     plan: ControlPlan<RawSocket>,
     listeners: Vec<R::Listener>,
-    signals: Option<(Signals, StopHandle)>,
+    ear: Option<Ear>,
 ) {
-    let ear = signals.map(|(signals, stop)| runtime.spawn("signals", heed(signals, stop)));
+    let ear = ear.map(|ear| runtime.spawn("signals", ear.heed()));
     let names = control::run(runtime, plan, listeners).await;
     if names > 0 {
         tracing::warn!(names, "a shard failed and did not give back its names");
     }
     drop(ear);
-}
-
-/// The first signal stops gracefully, the second at once.
-async fn heed(mut signals: Signals, stop: StopHandle) {
-    match signals.next().await {
-        Ok(signal) => tracing::info!(?signal, "stopping; a second signal ends at once"),
-        Err(error) => {
-            tracing::error!(%error, "signals cannot be heard any more");
-            return;
-        }
-    }
-    stop.stop();
-    if let Ok(signal) = signals.next().await {
-        // By the shell's convention: 128 and the signal's number.
-        launch::exit_now(match signal {
-            Signal::Interrupt => 130,
-            Signal::Terminate => 143,
-        });
-    }
 }
 
 /// A running server. Dropping it stops it gracefully, without waiting.
@@ -324,6 +333,7 @@ async fn heed(mut signals: Signals, stop: StopHandle) {
 pub struct Server {
     addresses: Vec<SocketAddr>,
     stop: StopHandle,
+    reloader: Reloader,
     threads: Vec<Thread<io::Result<()>>>,
 }
 
@@ -341,6 +351,21 @@ impl Server {
     /// Stops it from elsewhere.
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
+    }
+
+    /// Takes another configuration as a whole, without disturbing a stream: bounds on connections are in force at once,
+    /// what applications have of their own from the next publication or play on. Returns the keys whose new values need a
+    /// restart; they keep their old ones.
+    ///
+    /// # Errors
+    /// A setting is out of its bounds; nothing has changed then.
+    pub fn reload(&self, config: Config) -> Result<Vec<&'static Key>, ConfigError> {
+        self.reloader.reload(config)
+    }
+
+    /// Reloads it from elsewhere.
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// Stops accepting, tells publishers and players, drains within the configured bound, and waits for the end.

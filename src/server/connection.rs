@@ -16,8 +16,10 @@ use std::task::{Context, Poll, Waker};
 use farewell::Close;
 use futures_lite::future::yield_now;
 
+use super::Settings;
 use super::deadline::{Deadlines, Due, Stage};
 use super::event::ConnectionId;
+use super::gate::Ticket;
 use super::outbox::Outbox;
 use super::play::{Delivery, Play};
 use super::publish::Publication;
@@ -60,6 +62,11 @@ impl Handle {
     /// Asks the task to say goodbye.
     pub(super) fn drain(&self) {
         self.drain.set(true);
+        self.wake();
+    }
+
+    /// Has the task look at its deadlines.
+    pub(super) fn wake(&self) {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }
@@ -94,9 +101,12 @@ struct Connection<R: Runtime> {
     session: ServerSession,
     id: ConnectionId,
     peer: SocketAddr,
+    ticket: Ticket,
     app: String,
     roles: BTreeMap<MessageStreamId, Role<R>>,
     deadlines: Deadlines,
+    /// Plays whose stream nobody published when they began, and until when they may wait for it.
+    waits: Vec<(Instant, MessageStreamId)>,
     timer: Option<Timer>,
     behind: bool,
 }
@@ -110,23 +120,36 @@ impl<R: Runtime> Drop for Leave<R> {
     }
 }
 
-/// Serves one connection to its end.
-pub(super) async fn serve<R: Runtime>(
-    shard: Shard<R>,
-    conn: Rc<R::Conn>,
-    handle: Rc<Handle>,
-    id: ConnectionId,
-    peer: SocketAddr,
-) {
-    let _leave = Leave(shard.clone(), id);
-    let runtime = shard.runtime().clone();
-    let settings = shard.settings();
-    let config = SessionConfig {
+/// Who has come.
+pub(super) struct Guest<C> {
+    pub(super) conn: Rc<C>,
+    pub(super) handle: Rc<Handle>,
+    pub(super) id: ConnectionId,
+    pub(super) peer: SocketAddr,
+    pub(super) ticket: Ticket,
+}
+
+fn session_config(settings: &Settings) -> SessionConfig {
+    SessionConfig {
         chunk_size: settings.chunk_size,
         strict_extended_timestamps: settings.strict_extended_timestamps,
         window_ack_size: settings.window_ack_size,
         peer_bandwidth: settings.peer_bandwidth,
-    };
+    }
+}
+
+/// Serves one connection to its end.
+pub(super) async fn serve<R: Runtime>(shard: Shard<R>, guest: Guest<R::Conn>) {
+    let Guest {
+        conn,
+        handle,
+        id,
+        peer,
+        ticket,
+    } = guest;
+    let _leave = Leave(shard.clone(), id);
+    let runtime = shard.runtime().clone();
+    let config = session_config(&shard.settings());
     let nonce = runtime.entropy("handshake").u64(..);
     let mut connection = Connection {
         outbox: Rc::new(Outbox::new(Rc::clone(&conn))),
@@ -134,6 +157,7 @@ pub(super) async fn serve<R: Runtime>(
         deadlines: Deadlines::new(runtime.now()),
         app: String::new(),
         roles: BTreeMap::new(),
+        waits: Vec::new(),
         timer: None,
         behind: false,
         shard,
@@ -141,6 +165,7 @@ pub(super) async fn serve<R: Runtime>(
         handle,
         id,
         peer,
+        ticket,
     };
     tracing::debug!(connection = id, %peer, "accepted");
     let close = match connection.run().await {
@@ -171,6 +196,7 @@ impl<R: Runtime> Connection<R> {
                     self.session.ping(now);
                     self.deadlines.last_ping = now;
                 }
+                Wake::Due(Due::Wait) => self.end_waits(),
                 Wake::Due(Due::Close(rule)) => return Err(Close::Late(rule)),
             }
             self.reply()?;
@@ -201,7 +227,7 @@ impl<R: Runtime> Connection<R> {
             return Poll::Ready(Wake::Failed(kind));
         }
         self.deadlines.blocked_since = self.outbox.blocked_since();
-        let (at, due) = self.deadlines.next();
+        let (at, due) = self.next_due();
         if self.now() >= at {
             return Poll::Ready(Wake::Due(due)); // before reading: a flood of bytes must not put it off
         }
@@ -224,10 +250,18 @@ impl<R: Runtime> Connection<R> {
         self.poll_due(cx).map(Wake::Due)
     }
 
+    fn next_due(&self) -> (Instant, Due) {
+        let next = self.deadlines.next(&self.shard.settings().limits);
+        match self.waits.iter().map(|(until, _)| *until).min() {
+            Some(until) if until < next.0 && !planted(Bug::WaitsForEver) => (until, Due::Wait),
+            _ => next,
+        }
+    }
+
     /// Waits for the next deadline.
     fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
         loop {
-            let (at, due) = self.deadlines.next();
+            let (at, due) = self.next_due();
             if self.now() >= at {
                 return Poll::Ready(due);
             }
@@ -301,6 +335,8 @@ impl<R: Runtime> Connection<R> {
     fn enter_stage(&mut self) {
         let stage = if !self.session.is_established() {
             Stage::Handshake
+        } else if !self.session.is_connected() {
+            Stage::Connect
         } else if self
             .roles
             .values()
@@ -312,6 +348,9 @@ impl<R: Runtime> Connection<R> {
         } else {
             Stage::Play
         };
+        if stage != Stage::Handshake {
+            self.ticket.shook_hands();
+        }
         let now = self.now();
         self.deadlines.enter(stage, now);
     }

@@ -1,16 +1,20 @@
 //! The control side: accepts, hands sockets to the shards round robin, owns the directory, ends the server.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use futures_lite::future::yield_now;
 
+use super::Settings;
+use super::gate::{Gate, Refusal, Ticket};
 use super::message::{ControlMessage, ControlPlan, ShardMessage};
 use crate::limits;
 use crate::media::directory::{Directory, ShardId, StreamKey, Subscriber};
 use crate::planted::{Bug, planted};
 use crate::runtime::mailbox::Sender;
-use crate::runtime::{Runtime, Task};
+use crate::runtime::{Runtime, SocketAddr, Task};
+use crate::time::Instant;
 
 /// Runs the control side until a stop has drained every shard. The listeners are closed as soon as the stop comes.
 /// Returns how many names the directory still holds: 0, unless a shard failed and could not give its own back.
@@ -23,20 +27,28 @@ pub async fn run<R: Runtime>(
         mut inbox,
         shards,
         settings,
+        attendance,
     } = plan;
-    let turn = Rc::new(Turn::default());
+    let door = Rc::new(Door {
+        next_shard: Cell::default(),
+        next_connection: Cell::default(),
+        seen: Cell::default(),
+        gate: RefCell::new(Gate::new(attendance)),
+        settings: RefCell::new(settings),
+    });
     let mut acceptors: Vec<Task<()>> = listeners
         .into_iter()
         .map(|listener| {
             runtime.spawn(
                 "accept",
-                accept(runtime.clone(), listener, shards.clone(), Rc::clone(&turn)),
+                accept(runtime.clone(), listener, shards.clone(), Rc::clone(&door)),
             )
         })
         .collect();
     let mut control = Control {
         directory: Directory::default(),
         shards,
+        door: Rc::clone(&door),
     };
     let mut running = control.shards.len();
     let mut stopping = false;
@@ -49,11 +61,19 @@ pub async fn run<R: Runtime>(
                 ControlMessage::Stop => {
                     stopping = true;
                     acceptors.clear(); // dropping the tasks closes the listeners
-                    let deadline = runtime.now() + settings.drain;
+                    let deadline = runtime.now() + door.settings.borrow().drain;
                     runtime.trace(format_args!("draining until {deadline}"));
                     for shard in &control.shards {
                         shard.post(ShardMessage::Drain { deadline });
                     }
+                }
+                ControlMessage::Reload(settings) => {
+                    runtime.trace(format_args!("other settings"));
+                    for shard in &control.shards {
+                        let settings = Arc::clone(&settings);
+                        shard.post(ShardMessage::Reload { settings });
+                    }
+                    *door.settings.borrow_mut() = settings;
                 }
                 ControlMessage::Drained { shard } => {
                     runtime.trace(format_args!("shard {shard} drained"));
@@ -66,14 +86,26 @@ pub async fn run<R: Runtime>(
     control.directory.len()
 }
 
-/// Whose turn it is, and how many connections there have been.
-#[derive(Default)]
-struct Turn {
+/// Who comes in, and whose turn it is to serve them.
+struct Door {
     next_shard: Cell<usize>,
     next_connection: Cell<u64>,
+    /// Connections accepted, those included that were refused.
+    seen: Cell<u64>,
+    gate: RefCell<Gate>,
+    settings: RefCell<Arc<Settings>>,
 }
 
-impl Turn {
+impl Door {
+    fn admit(&self, peer: SocketAddr, now: Instant) -> Result<Ticket, Refusal> {
+        let gate = &mut *self.gate.borrow_mut();
+        let admitted = gate.admit(peer.ip(), &self.settings.borrow().limits, now);
+        if let Err(why) = admitted {
+            gate.log(peer.ip(), why, now);
+        }
+        admitted
+    }
+
     fn take(&self, shards: usize) -> (ShardId, u64) {
         let shard = self.next_shard.get();
         self.next_shard.set((shard + 1) % shards);
@@ -87,19 +119,29 @@ async fn accept<R: Runtime>(
     runtime: R,
     listener: R::Listener,
     shards: Vec<Sender<ShardMessage<R::Socket>>>,
-    turn: Rc<Turn>,
+    door: Rc<Door>,
 ) {
     loop {
         match runtime.accept(&listener).await {
             Ok((socket, peer)) => {
-                let (shard, connection) = turn.take(shards.len());
-                runtime.trace(format_args!("connection {connection} to shard {shard}"));
-                shards[shard].post(ShardMessage::Accepted {
-                    socket,
-                    peer,
-                    connection,
-                });
-                let enough = connection.is_multiple_of(limits::ACCEPTS_PER_TURN);
+                match door.admit(peer, runtime.now()) {
+                    Ok(ticket) => {
+                        let (shard, connection) = door.take(shards.len());
+                        runtime.trace(format_args!("connection {connection} to shard {shard}"));
+                        shards[shard].post(ShardMessage::Accepted {
+                            socket,
+                            peer,
+                            connection,
+                            ticket,
+                        });
+                    }
+                    Err(why) => {
+                        runtime.trace(format_args!("refused by {}", why.key()));
+                        drop(socket);
+                    }
+                }
+                let seen = door.seen.replace(door.seen.get() + 1);
+                let enough = seen.is_multiple_of(limits::ACCEPTS_PER_TURN);
                 if enough || runtime.buggify("accept turn over") {
                     yield_now().await; // a storm of them must not keep the directory, or a stop, waiting
                 }
@@ -119,6 +161,7 @@ async fn accept<R: Runtime>(
 struct Control<S> {
     directory: Directory,
     shards: Vec<Sender<ShardMessage<S>>>,
+    door: Rc<Door>,
 }
 
 impl<S: Send + 'static> Control<S> {
@@ -129,16 +172,43 @@ impl<S: Send + 'static> Control<S> {
                 key,
                 shard,
             } => self.publish(request, key, shard),
+            ControlMessage::Look {
+                request,
+                key,
+                shard,
+            } => {
+                let published = self.directory.is_published(&key);
+                self.shards[shard].post(ShardMessage::Seen { request, published });
+            }
             ControlMessage::Unpublish { key, publication } => {
                 self.directory.unpublish(&key, publication)
             }
             ControlMessage::Subscribe { key, subscriber } => self.subscribe(key, subscriber),
             ControlMessage::Unsubscribe { key, subscriber } => self.unsubscribe(key, subscriber),
-            ControlMessage::Drained { .. } | ControlMessage::Stop => {}
+            ControlMessage::Drained { .. } | ControlMessage::Reload(_) | ControlMessage::Stop => {}
         }
     }
 
+    /// Whether the application of `key` has as many streams as it may.
+    fn is_full(&self, key: &StreamKey) -> bool {
+        let application = key.application();
+        let most = self
+            .door
+            .settings
+            .borrow()
+            .applications
+            .of(application)
+            .streams;
+        most > 0
+            && !planted(Bug::StreamsUncounted)
+            && !self.directory.is_published(key)
+            && self.directory.published_in(application, most) >= most
+    }
+
     fn publish(&mut self, request: u64, key: StreamKey, shard: ShardId) {
+        if self.is_full(&key) {
+            return self.shards[shard].post(ShardMessage::Full { request });
+        }
         let answer = match self.directory.publish(&key, shard) {
             Ok((lease, audience)) => ShardMessage::Granted {
                 request,

@@ -20,7 +20,8 @@ impl<R: Runtime> Shard<R> {
                 socket,
                 peer,
                 connection,
-            } => self.accepted(socket, peer, connection),
+                ticket,
+            } => self.accepted(socket, peer, connection, ticket),
             ShardMessage::Granted {
                 request,
                 key,
@@ -30,6 +31,8 @@ impl<R: Runtime> Shard<R> {
                 self.granted(request, &key, lease, audience);
             }
             ShardMessage::Refused { request } => self.refused(request),
+            ShardMessage::Full { request } => self.full(request),
+            ShardMessage::Seen { request, published } => self.seen(request, published),
             ShardMessage::Subscribed {
                 key,
                 publication,
@@ -56,6 +59,7 @@ impl<R: Runtime> Shard<R> {
                 }
             }
             ShardMessage::Ended { route } => self.ended(&route),
+            ShardMessage::Reload { settings } => self.reload(settings),
             ShardMessage::Drain { deadline } => self.drain(deadline),
         }
     }
@@ -88,6 +92,7 @@ impl<R: Runtime> Shard<R> {
             let known = matches!(state.source, Source::Remote { publication } if publication == route.publication);
             if !known {
                 self.end_remote(&stream.key, state);
+                state.configure(&stream.key, &self.settings());
             }
             state.source = Source::Remote {
                 publication: route.publication,

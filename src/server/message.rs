@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Settings;
 use super::event::{ConnectionId, EventSink};
+use super::gate::{Attendance, Ticket};
 use crate::media::directory::{
     Lease, PublicationId, ShardId, StreamKey, Subscriber, SubscriptionId,
 };
@@ -26,6 +27,8 @@ pub enum ShardMessage<S> {
         peer: SocketAddr,
         /// Its number.
         connection: ConnectionId,
+        /// Its place among all connections.
+        ticket: Ticket,
     },
     /// From control: the name is leased to the asker.
     Granted {
@@ -42,6 +45,18 @@ pub enum ShardMessage<S> {
     Refused {
         /// The question.
         request: RequestId,
+    },
+    /// From control: the stream's application has as many streams as it may.
+    Full {
+        /// The question.
+        request: RequestId,
+    },
+    /// From control: whether the stream is published.
+    Seen {
+        /// The question.
+        request: RequestId,
+        /// The answer.
+        published: bool,
     },
     /// From control to the publisher's shard: a shard has players now.
     Subscribed {
@@ -87,6 +102,11 @@ pub enum ShardMessage<S> {
         /// Where it goes.
         route: Route,
     },
+    /// From control: settings have changed.
+    Reload {
+        /// All of them.
+        settings: Arc<Settings>,
+    },
     /// From control: say goodbye to everybody; whoever is left at `deadline` is cut off.
     Drain {
         /// When patience ends.
@@ -107,6 +127,15 @@ pub struct Route {
 pub enum ControlMessage {
     /// A connection wants to publish.
     Publish {
+        /// To be repeated in the answer.
+        request: RequestId,
+        /// The stream.
+        key: StreamKey,
+        /// Who asks.
+        shard: ShardId,
+    },
+    /// A connection wants to know whether a stream is published.
+    Look {
         /// To be repeated in the answer.
         request: RequestId,
         /// The stream.
@@ -140,6 +169,8 @@ pub enum ControlMessage {
         /// Who.
         shard: ShardId,
     },
+    /// From whoever started the server: settings have changed. Those that need a restart have not.
+    Reload(Arc<Settings>),
     /// From whoever started the server: stop gracefully.
     Stop,
 }
@@ -152,6 +183,10 @@ pub struct World<S> {
     pub shards: Vec<ShardPlan<S>>,
     /// Stops it all.
     pub stop: StopHandle,
+    /// Gives it other settings.
+    pub reload: ReloadHandle,
+    /// Who is there.
+    pub attendance: Arc<Attendance>,
 }
 
 /// What the control thread needs.
@@ -159,6 +194,7 @@ pub struct ControlPlan<S> {
     pub(super) inbox: Receiver<ControlMessage>,
     pub(super) shards: Vec<Sender<ShardMessage<S>>>,
     pub(super) settings: Arc<Settings>,
+    pub(super) attendance: Arc<Attendance>,
 }
 
 /// What one shard needs.
@@ -196,6 +232,18 @@ impl StopHandle {
     }
 }
 
+/// Gives a running server other settings; clone freely, use from any thread.
+#[derive(Clone)]
+pub struct ReloadHandle(Sender<ControlMessage>);
+
+impl ReloadHandle {
+    /// Bounds on connections are in force at once, what applications have of their own from the next publication or play
+    /// on. Who sends this sees to it that `chunk_size`, `ring_frames` and `mailbox_backlog` are what they were.
+    pub fn reload(&self, settings: Settings) {
+        self.0.post(ControlMessage::Reload(Arc::new(settings)));
+    }
+}
+
 /// Plans a server of `shards` data shards (at least 1) and joins them by mailboxes.
 pub fn world<S: Send + 'static>(shards: usize, settings: Settings, events: EventSink) -> World<S> {
     let settings = Arc::new(settings);
@@ -226,12 +274,16 @@ pub fn world<S: Send + 'static>(shards: usize, settings: Settings, events: Event
             },
         })
         .collect();
+    let attendance: Arc<Attendance> = Arc::default();
     World {
         stop: StopHandle(control.sender(CONTROL)),
+        reload: ReloadHandle(control.sender(CONTROL)),
+        attendance: Arc::clone(&attendance),
         control: ControlPlan {
             inbox: control,
             shards: from_control,
             settings,
+            attendance,
         },
         shards: plans,
     }

@@ -13,6 +13,7 @@ mod connection;
 pub mod control;
 mod deadline;
 pub mod event;
+pub mod gate;
 mod inbox;
 pub mod message;
 mod outbox;
@@ -26,10 +27,15 @@ mod tests;
 #[cfg(feature = "production")]
 mod builder;
 #[cfg(feature = "production")]
+mod ear;
+#[cfg(feature = "production")]
 pub use builder::{Builder, Server, StartError};
+#[cfg(feature = "production")]
+pub use ear::Reloader;
 pub use event::{Event, EventSink};
-pub use message::{World, world};
+pub use message::{ReloadHandle, World, world};
 
+use crate::config::{AppTable, ConnectionLimits};
 use crate::limits;
 #[cfg(feature = "production")]
 use crate::runtime::RawSocket;
@@ -42,14 +48,14 @@ pub struct Settings {
     pub chunk_size: u32,
     /// Whether extended timestamps are demanded on every format 3 chunk: see [`crate::config::Config`].
     pub strict_extended_timestamps: bool,
-    /// Frames of the past a new player may be given; 0: it begins at the next keyframe.
-    pub gop_cache: usize,
-    /// Frames a stream's ring holds at most, should `gop_cache` not ask for more.
+    /// What connections may cost.
+    pub limits: ConnectionLimits,
+    /// What streams have of their own, by application.
+    pub applications: AppTable,
+    /// Frames a stream's ring holds at most, should its `gop_cache` not ask for more.
     pub ring_frames: usize,
     /// Messages that may wait in another shard's mailbox before frames for it are left for later.
     pub mailbox_backlog: usize,
-    /// How long a frame waits at most for others that leave with it, at most [`limits::MERGE_MAX`].
-    pub merge: Duration,
     /// Set Peer Bandwidth we announce, bytes.
     pub peer_bandwidth: u32,
     /// Window Acknowledgement Size we announce, bytes.
@@ -63,10 +69,10 @@ impl Default for Settings {
         Self {
             chunk_size: limits::CHUNK_SIZE_DEFAULT,
             strict_extended_timestamps: false,
-            gop_cache: limits::RING_FRAMES_DEFAULT,
+            limits: ConnectionLimits::default(),
+            applications: AppTable::default(),
             ring_frames: limits::RING_FRAMES_DEFAULT,
             mailbox_backlog: limits::MAILBOX_BACKLOG,
-            merge: Duration::ZERO,
             peer_bandwidth: limits::PEER_BANDWIDTH_DEFAULT,
             window_ack_size: limits::WINDOW_ACK_SIZE_DEFAULT,
             drain: limits::DRAIN_DEFAULT,

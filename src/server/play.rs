@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::event::{Event, Party};
 use super::outbox::{Flushed, Outbox, Slices};
 use super::shard::Shard;
-use super::stream::{LiveStream, State};
+use super::stream::{LiveStream, Source, State};
 use crate::limits;
 use crate::media::cursor::Cursor;
 use crate::media::directory::StreamKey;
@@ -541,6 +541,11 @@ impl<R: Runtime> Play<R> {
             message_stream,
             party,
         }
+    }
+
+    /// Whether somebody publishes the stream, as far as this shard knows.
+    pub(super) fn is_live(&self) -> bool {
+        !matches!(self.stream.state.borrow().source, Source::None)
     }
 
     /// Gives this player what one write holds.

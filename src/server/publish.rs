@@ -1,5 +1,7 @@
 //! Publications: a lease of a name, its messages to the players here and, a batch at a time, to other shards.
 
+mod look;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -40,6 +42,9 @@ struct Request {
 enum Answer {
     Granted(PublicationId),
     Taken,
+    Full,
+    /// Whether the stream is published.
+    Seen(bool),
 }
 
 impl Requests {
@@ -88,8 +93,11 @@ pub(super) struct Publication<R: Runtime> {
 }
 
 impl<R: Runtime> Publication<R> {
-    /// Asks the directory for the name; `None` if somebody else publishes it.
-    pub(super) async fn claim(shard: &Shard<R>, party: Party) -> Option<Self> {
+    /// Asks the directory for the name.
+    ///
+    /// # Errors
+    /// Why it is not to be had, in words that follow the name.
+    pub(super) async fn claim(shard: &Shard<R>, party: Party) -> Result<Self, &'static str> {
         let request = shard.next_request();
         // From here on dropping `claim` (the connection died while it waited) takes the question back.
         let mut claim = Self {
@@ -129,13 +137,15 @@ impl<R: Runtime> Publication<R> {
             }
         })
         .await;
-        let Answer::Granted(publication) = answer else {
-            return None;
+        let publication = match answer {
+            Answer::Granted(publication) => publication,
+            Answer::Full => return Err("is one stream more than its application may have"),
+            Answer::Taken | Answer::Seen(_) => return Err("is being published already"),
         };
         shard.requests().waiting.borrow_mut().remove(&request);
         claim.granted = Some((publication, shard.stream(&claim.party.stream)));
         shard.emit(Event::PublishStart(claim.party.clone()));
-        Some(claim)
+        Ok(claim)
     }
 
     /// Takes one message of this read batch.
@@ -268,6 +278,7 @@ impl<R: Runtime> Shard<R> {
             let state = &mut *stream.state.borrow_mut();
             // A lease elsewhere has ended, or this one would not be granted: its last word may still be on its way.
             self.end_remote(&stream.key, state);
+            state.configure(key, &self.settings());
             let audience = audience
                 .into_iter()
                 .filter(|subscriber| subscriber.shard != self.id())
@@ -304,6 +315,11 @@ impl<R: Runtime> Shard<R> {
     /// The name is taken.
     pub(super) fn refused(&self, request: RequestId) {
         self.requests().answer(request, Answer::Taken);
+    }
+
+    /// The application has as many streams as it may.
+    pub(super) fn full(&self, request: RequestId) {
+        self.requests().answer(request, Answer::Full);
     }
 
     /// Another shard has players of a stream that is published here.

@@ -1,6 +1,6 @@
 //! One data shard: its connections, its streams, its mailbox. Everything in here lives on one thread.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -12,6 +12,7 @@ use futures_lite::future::yield_now;
 use super::Settings;
 use super::connection::{self, Handle};
 use super::event::{ConnectionId, Event, EventSink};
+use super::gate::Ticket;
 use super::message::{Census, ControlMessage, Farewell, RequestId, ShardMessage, ShardPlan};
 use super::publish::Requests;
 use super::stream::LiveStream;
@@ -34,7 +35,7 @@ impl<R: Runtime> Clone for Shard<R> {
 struct Inner<R: Runtime> {
     runtime: R,
     id: ShardId,
-    settings: Arc<Settings>,
+    settings: RefCell<Arc<Settings>>,
     events: EventSink,
     control: Sender<ControlMessage>,
     peers: Vec<Sender<ShardMessage<R::Socket>>>,
@@ -59,7 +60,7 @@ impl<R: Runtime> Shard<R> {
         Self(Rc::new(Inner {
             runtime,
             id: plan.id,
-            settings: plan.settings,
+            settings: RefCell::new(plan.settings),
             events: plan.events,
             control: plan.control,
             peers: plan.peers,
@@ -131,7 +132,13 @@ impl<R: Runtime> Shard<R> {
     }
 
     /// Serves a new connection.
-    pub(super) fn accepted(&self, socket: R::Socket, peer: SocketAddr, id: ConnectionId) {
+    pub(super) fn accepted(
+        &self,
+        socket: R::Socket,
+        peer: SocketAddr,
+        id: ConnectionId,
+        ticket: Ticket,
+    ) {
         if self.0.connections.borrow().len() >= limits::CONNECTIONS_PER_SHARD
             || self.0.draining.get().is_some()
         {
@@ -145,10 +152,17 @@ impl<R: Runtime> Shard<R> {
                     .connections
                     .borrow_mut()
                     .insert(id, Rc::clone(&handle));
-                let task = self.0.runtime.spawn(
-                    "connection",
-                    connection::serve(self.clone(), Rc::new(conn), Rc::clone(&handle), id, peer),
-                );
+                let guest = connection::Guest {
+                    conn: Rc::new(conn),
+                    handle: Rc::clone(&handle),
+                    id,
+                    peer,
+                    ticket,
+                };
+                let task = self
+                    .0
+                    .runtime
+                    .spawn("connection", connection::serve(self.clone(), guest));
                 handle.keep(task);
             }
             Err(error) => {
@@ -228,10 +242,10 @@ impl<R: Runtime> Shard<R> {
         {
             return Rc::clone(any);
         }
-        let settings = &self.0.settings;
+        let settings = self.settings();
         let stream = streams
             .entry(key.clone())
-            .or_insert_with(|| LiveStream::new(key.clone(), settings));
+            .or_insert_with(|| LiveStream::new(key.clone(), &settings));
         Rc::clone(stream)
     }
 
@@ -296,8 +310,17 @@ impl<R: Runtime> Shard<R> {
         self.0.id
     }
 
-    pub(super) fn settings(&self) -> &Settings {
-        &self.0.settings
+    /// The settings of now; not to be held across an await.
+    pub(super) fn settings(&self) -> Ref<'_, Settings> {
+        Ref::map(self.0.settings.borrow(), |settings| &**settings)
+    }
+
+    /// Settings have changed. Every connection looks whether it has now had its time.
+    pub(super) fn reload(&self, settings: Arc<Settings>) {
+        *self.0.settings.borrow_mut() = settings;
+        for handle in self.0.connections.borrow().values() {
+            handle.wake();
+        }
     }
 
     pub(super) fn requests(&self) -> &Requests {

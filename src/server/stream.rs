@@ -73,18 +73,21 @@ pub(super) struct Listener {
 
 impl<C> LiveStream<C> {
     pub(super) fn new(key: StreamKey, settings: &Settings) -> Rc<Self> {
+        let application = settings.applications.of(key.application());
+        let media = Stream::with_ring(application.gop_cache, settings.ring_frames);
+        let merge = application.merge;
         Rc::new(Self {
             key,
             chunk_size: settings.chunk_size,
             state: RefCell::new(State {
-                media: Stream::with_ring(settings.gop_cache, settings.ring_frames),
+                media,
                 source: Source::None,
                 newest: 0,
                 subscription: None,
                 players: Slab::new(),
                 slots: 0,
                 pass: Pass::default(),
-                merge: settings.merge,
+                merge,
             }),
             pump: RefCell::new(None),
             pump_waker: RefCell::new(None),
@@ -94,6 +97,14 @@ impl<C> LiveStream<C> {
 }
 
 impl<C> State<C> {
+    /// A publication begins: its application's settings may have changed since the last one.
+    pub(super) fn configure(&mut self, key: &StreamKey, settings: &Settings) {
+        let application = settings.applications.of(key.application());
+        self.media
+            .set_gop_cache(application.gop_cache, settings.ring_frames);
+        self.merge = application.merge;
+    }
+
     /// Whether nobody needs the stream here any more.
     pub(super) fn is_unused(&self) -> bool {
         self.players.is_empty() && !matches!(self.source, Source::Local(_))

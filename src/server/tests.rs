@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use super::event::EventSink;
-use super::message::{Census, ShardMessage, StopHandle, World, world};
+use super::gate::{Attendance, Gate};
+use super::message::{Census, ReloadHandle, ShardMessage, StopHandle, World, world};
 use super::shard::Shard;
 use super::{Settings, control};
+use crate::config::{AppSettings, AppTable, ConnectionLimits};
 use crate::limits;
 use crate::rtmp::session::client::{ClientConfig, ClientEvent, ClientSession};
 use crate::rtmp::wire::MediaKind::{self, Audio, Video};
@@ -22,6 +24,7 @@ use crate::runtime::{Conn, Rng, Runtime, SocketAddr, Task};
 use crate::time::{Duration, Instant, Timestamp, WallTime};
 
 mod merge;
+mod settings;
 
 #[derive(Default)]
 struct Pipe {
@@ -189,6 +192,9 @@ struct Machine {
     shards: Vec<Shard<Site>>,
     mail: Vec<Sender<ShardMessage<Socket>>>,
     stop: StopHandle,
+    reload: ReloadHandle,
+    gate: Gate,
+    attendance: Arc<Attendance>,
     connections: u64,
 }
 
@@ -203,7 +209,10 @@ impl Machine {
     /// `alive` of `shards` run; the others' threads could not.
     fn with(shards: usize, alive: usize, gop_cache: usize) -> Self {
         let settings = Settings {
-            gop_cache,
+            applications: AppTable::of_every(AppSettings {
+                gop_cache,
+                ..AppSettings::default()
+            }),
             ..Settings::default()
         };
         Self::set(shards, alive, settings)
@@ -215,6 +224,8 @@ impl Machine {
             control: plan,
             shards: mut plans,
             stop,
+            reload,
+            attendance,
         } = world::<Socket>(shards, settings, EventSink::default());
         let control = Site::new(&clock);
         let mail = plan.shards.clone();
@@ -240,6 +251,9 @@ impl Machine {
             shards,
             mail,
             stop,
+            reload,
+            gate: Gate::new(Arc::clone(&attendance)),
+            attendance,
             connections: 0,
         }
     }
@@ -277,10 +291,14 @@ impl Machine {
     fn client(&mut self, shard: usize) -> Client {
         let socket = Socket(Arc::default());
         socket.lock().room = usize::MAX;
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let unlimited = ConnectionLimits::default();
+        let admitted = self.gate.admit(peer.ip(), &unlimited, self.clock.get());
         self.mail[shard].post(ShardMessage::Accepted {
             socket: socket.clone(),
-            peer: ([127, 0, 0, 1], 1).into(),
+            peer,
             connection: self.connections,
+            ticket: admitted.expect("no limit"),
         });
         self.connections += 1;
         let config = ClientConfig {

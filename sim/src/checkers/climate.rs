@@ -26,6 +26,10 @@ pub struct Climate {
     pub merge: Duration,
     /// Frames that the server's rings hold at least.
     pub ring_frames: usize,
+    /// Streams that the application `few` may have.
+    pub few_streams: Option<usize>,
+    /// Connections that one address may have.
+    pub per_address: Option<usize>,
     /// Bytes that may be under way to a client at most.
     pub downstream: usize,
     /// How long a graceful stop waits for connections.
@@ -59,6 +63,8 @@ impl Climate {
                 Some(_) => 0,
                 None => limits::RING_FRAMES_DEFAULT,
             },
+            few_streams: scenario.server.few.map(|few| few.streams),
+            per_address: scenario.server.connections_per_address,
             downstream: faults.downstream_window[1],
             drain: scenario
                 .server

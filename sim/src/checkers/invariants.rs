@@ -1,4 +1,4 @@
-//! All invariants of the simulation reference (§8), and what proves that each was checked.
+//! All invariants of the simulation reference (§8) and of what the server has learnt since, and what proves that each was checked.
 
 use core::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ const fn checked(number: u8, rule: &'static str, counts: &'static [&'static str]
 }
 
 /// The table.
-pub const ALL: [Invariant; 22] = [
+pub const ALL: [Invariant; 24] = [
     checked(
         1,
         "a player gets an ordered selection of whole messages, unaltered",
@@ -131,6 +131,19 @@ pub const ALL: [Invariant; 22] = [
         counts: &[],
         tests: &["determinism"],
     },
+    checked(
+        23,
+        "a flood is kept to its bounds, and keeps nobody out when it is over",
+        &["bounds on connections", "refused flooders"],
+    ),
+    checked(
+        24,
+        "an application has as many streams and as much patience as it is configured to",
+        &[
+            "what an application has of its own",
+            "told that a stream is missing",
+        ],
+    ),
 ];
 
 impl core::fmt::Display for Invariant {
@@ -162,13 +175,13 @@ mod tests {
 
     #[test]
     fn every_number_is_there_and_proved_by_something() {
-        assert!(ALL.iter().map(|one| one.number).eq(1..=22));
+        assert!(ALL.iter().map(|one| one.number).eq(1..=24));
         assert!(
             ALL.iter()
                 .all(|one| !one.counts.is_empty() || !one.tests.is_empty())
         );
         let nothing: BTreeMap<String, u64> = BTreeMap::new();
-        assert_eq!(unchecked(&nothing).len(), 21);
+        assert_eq!(unchecked(&nothing).len(), 23);
         let all: BTreeMap<_, _> = ALL
             .iter()
             .flat_map(|one| one.counts)

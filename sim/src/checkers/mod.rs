@@ -16,10 +16,12 @@ use library::Library;
 
 mod acks;
 mod answers;
+mod bounds;
 mod chunk_size;
 pub mod chunks;
 pub mod climate;
 mod emptiness;
+mod few;
 pub mod fragmentation;
 mod garbage;
 mod headers;
@@ -41,8 +43,10 @@ mod timestamps;
 
 pub use acks::Acks;
 pub use answers::Answers;
+pub use bounds::Bounds;
 pub use chunk_size::ChunkSize;
 pub use emptiness::Emptiness;
+pub use few::FewStreams;
 pub use fragmentation::Fragmentation;
 pub use garbage::Garbage;
 pub use headers::Headers;
@@ -141,6 +145,8 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(Fragmentation::with(library.clone())),
         Box::new(Garbage::default()),
         Box::new(Timeouts::default()),
+        Box::new(Bounds::default()),
+        Box::new(FewStreams::default()),
         Box::new(GracefulStop::default()),
         Box::new(Liveness::default()),
         Box::new(Emptiness::default()),

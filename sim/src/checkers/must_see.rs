@@ -454,6 +454,8 @@ mod tests {
                 merge: Duration::ZERO,
                 ring_frames: RING,
                 full: true,
+                few_streams: None,
+                per_address: None,
                 downstream: 65_536,
                 drain: Duration::from_secs(1),
             };

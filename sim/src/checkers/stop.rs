@@ -89,6 +89,8 @@ mod tests {
             gentle: true,
             full: true,
             ring_frames: 100,
+            few_streams: None,
+            per_address: None,
             downstream: 65_536,
             drain: Duration::from_secs(1),
         };

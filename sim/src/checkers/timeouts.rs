@@ -221,6 +221,8 @@ mod tests {
             gentle: true,
             ring_frames: 100,
             full: true,
+            few_streams: None,
+            per_address: None,
             downstream: 100,
             drain: Duration::ZERO,
         }

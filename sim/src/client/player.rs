@@ -307,6 +307,11 @@ impl<S: Stage> Actor<S> {
         let Some(conn) = self.dial().await else {
             return;
         };
+        if config.may_be_refused {
+            self.note(&Observation::Strays {
+                how: "may be refused",
+            });
+        }
         let mut session = ClientSession::new(
             ClientConfig {
                 app: config.app.clone(),

@@ -193,6 +193,8 @@ fn of_world(scenario: &Scenario, found: &mut Found) {
     note(found, server.ring_frames.is_some(), "small rings");
     note(found, server.mailbox_backlog.is_some(), "small mailboxes");
     note(found, server.merge_ms.is_some(), "merged frames");
+    note(found, server.connections.is_some(), "flood");
+    note(found, server.few.is_some(), "few streams");
     note(found, server.chunk_size == Some(1), "chunks of one byte");
     let calm = scenario
         .clients
@@ -229,7 +231,7 @@ mod tests {
         }
         let mean = scripts as f64 / SEEDS as f64;
         println!("{mean} scripts a seed, drawn in {} us", cost.as_micros());
-        assert_eq!(counts.len(), 63, "as many as are named above");
+        assert_eq!(counts.len(), 65, "as many as are named above");
         for (what, count) in counts {
             assert!(
                 (2.0..60.0).contains(&percent(count)),

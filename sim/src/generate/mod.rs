@@ -16,6 +16,8 @@ use crate::scenario::{Expect, FORMAT, Mail, Network, Scenario, ServerConfig};
 
 mod audit;
 mod calm;
+mod few;
+mod flood;
 mod pieces;
 mod players;
 mod publishers;
@@ -118,6 +120,10 @@ fn assemble(seed: u64, swarm: Swarm, mood: Mood, stage: Stage, roles: Vec<Role>)
     if mood != Mood::Wild {
         trouble::spare(&mut scenario, &mut rng);
     }
+    if mood == Mood::Calm {
+        few::come(&mut scenario, &mut rng);
+        flood::come(&mut scenario, &mut rng);
+    }
     if mood == Mood::Long {
         scenario.network.tick_ms = LONG_TICK_MS;
     }
@@ -203,6 +209,10 @@ fn server(mood: Mood) -> impl Strategy<Value = ServerConfig> {
                     ring_frames,
                     mailbox_backlog,
                     merge_ms: None,
+                    few: None,
+                    connections: None,
+                    connections_per_address: None,
+                    connects_per_second: None,
                     window_ack_size,
                     drain_ms,
                 }

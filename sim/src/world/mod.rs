@@ -95,29 +95,7 @@ pub fn run(scenario: &Scenario) -> Report {
 
 /// Runs `scenario` against the real server, and with `keep_events` keeps every observation, to draw a picture of it.
 pub fn run_with(scenario: &Scenario, keep_events: bool) -> Report {
-    let config = &scenario.server;
-    let mut settings = millstream::server::Settings::default();
-    if let Some(chunk_size) = config.chunk_size {
-        settings.chunk_size = chunk_size;
-    }
-    if let Some(gop_cache) = config.gop_cache {
-        settings.gop_cache = gop_cache;
-    }
-    if let Some(ring_frames) = config.ring_frames {
-        settings.ring_frames = ring_frames;
-    }
-    if let Some(mailbox_backlog) = config.mailbox_backlog {
-        settings.mailbox_backlog = mailbox_backlog;
-    }
-    if let Some(merge) = config.merge_ms {
-        settings.merge = Duration::from_millis(merge);
-    }
-    if let Some(window_ack_size) = config.window_ack_size {
-        settings.window_ack_size = window_ack_size;
-    }
-    if let Some(drain) = config.drain_ms {
-        settings.drain = Duration::from_millis(drain);
-    }
+    let settings = scenario.server.settings();
     let drain = settings.drain;
     live_through(
         scenario,

@@ -6,6 +6,7 @@ use futures_lite::future::yield_now;
 
 use super::farewell::Close;
 use super::{Connection, Role};
+use crate::config::Missing;
 use crate::media::directory::StreamKey;
 use crate::rtmp::session::server::Event;
 use crate::rtmp::session::{MessageStreamId, Status};
@@ -41,7 +42,7 @@ impl<R: Runtime> Connection<R> {
                     Box::pin(self.publish(stream, &name)).await?;
                 }
                 Event::PlayRequested { stream, name, .. } => {
-                    self.play(stream, &name)?;
+                    self.play(stream, &name).await?;
                     self.session.complete_transition(stream); // behind the headers of what plays now
                     // One read can hold a thousand, and each costs a set of headers here and on the publisher's
                     // shard: the neighbours in between.
@@ -108,14 +109,14 @@ impl<R: Runtime> Connection<R> {
             return Err(Close::Refused("publish without a stream name".into()));
         }
         match Publication::claim(&self.shard, self.party(key.clone())).await {
-            Some(publication) => {
+            Ok(publication) => {
                 self.session.accept_publish(stream);
                 let publication = Box::new(publication);
                 self.roles.insert(stream, Role::Publish(publication));
                 Ok(())
             }
-            None => {
-                let description = format!("{key} is being published already");
+            Err(why) => {
+                let description = format!("{key} {why}");
                 self.session
                     .reject_publish(stream, Status::PublishBadName, &description);
                 Err(Close::Refused(description))
@@ -123,13 +124,23 @@ impl<R: Runtime> Connection<R> {
         }
     }
 
-    fn play(&mut self, stream: MessageStreamId, name: &str) -> Result<(), Close> {
+    async fn play(&mut self, stream: MessageStreamId, name: &str) -> Result<(), Close> {
         if name.is_empty() {
             self.session
                 .reject_play(stream, Status::PlayStreamNotFound, "a stream needs a name");
             return Ok(());
         }
         let key = StreamKey::new(&self.app, name);
+        let (missing, wait_max) = {
+            let settings = self.shard.settings();
+            let application = settings.applications.of(key.application());
+            (application.missing, application.wait_max)
+        };
+        // Boxed: every player's future would have room for what few wait for.
+        if missing == Missing::Refuse && !Box::pin(self.shard.is_published(&key)).await {
+            self.not_found(stream, key.as_str());
+            return Ok(());
+        }
         if !self.session.accept_play(stream) {
             return Ok(()); // its own StreamClosed, or the next request, is behind it
         }
@@ -140,8 +151,36 @@ impl<R: Runtime> Connection<R> {
             Rc::clone(&self.outbox),
             stream,
         );
+        self.waits.retain(|(_, waits)| *waits != stream);
+        if !wait_max.is_zero() && !play.is_live() {
+            self.waits.push((self.now() + wait_max, stream));
+        }
         self.roles.insert(stream, Role::Play(Box::new(play))); // the GOP follows in the same write as the replies
         Ok(())
+    }
+
+    fn not_found(&mut self, stream: MessageStreamId, key: &str) {
+        let description = format!("nobody publishes {key}");
+        self.session
+            .reject_play(stream, Status::PlayStreamNotFound, &description);
+    }
+
+    /// Players whose stream nobody has published for as long as they may wait are refused.
+    pub(super) fn end_waits(&mut self) {
+        let now = self.now();
+        let (over, waits): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waits)
+            .into_iter()
+            .partition(|(until, _)| *until <= now);
+        self.waits = waits;
+        for (_, stream) in over {
+            let missing = match self.roles.get(&stream) {
+                Some(Role::Play(play)) if !play.is_live() => play.key().to_owned(),
+                _ => continue,
+            };
+            self.roles.remove(&stream);
+            self.not_found(stream, &missing);
+        }
+        self.enter_stage();
     }
 
     fn party(&self, stream: StreamKey) -> Party {

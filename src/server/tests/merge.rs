@@ -7,7 +7,10 @@ const MERGE: Duration = Duration::from_millis(50);
 /// A publisher and a player who has seen its first picture, 1 s later.
 fn broadcast() -> (Machine, Client, Client) {
     let settings = Settings {
-        merge: MERGE,
+        applications: AppTable::of_every(AppSettings {
+            merge: MERGE,
+            ..AppSettings::default()
+        }),
         ..Settings::default()
     };
     let mut machine = Machine::set(1, 1, settings);

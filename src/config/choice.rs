@@ -1,0 +1,87 @@
+//! Settings that are one of a few words.
+
+use core::fmt;
+
+/// Defines an enum whose values are words of the configuration.
+macro_rules! choice {
+    ($(#[$about:meta])* $name:ident { $($(#[$what:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+        pub enum $name { $($(#[$what])* $variant,)+ }
+
+        impl $name {
+            /// All of them, as the configuration spells them.
+            pub const WORDS: &'static [&'static str] = &[$($word,)+];
+
+            /// As the configuration spells it.
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// The one that is spelt so.
+            pub fn spelt(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.word())
+            }
+        }
+    };
+}
+
+choice! {
+    /// Which backend parks the data shards.
+    Backend {
+        /// Our edge-triggered reactor; Linux only.
+        Shard = "shard",
+        /// smol and async-io; wherever they run.
+        Smol = "smol",
+    }
+}
+
+impl Backend {
+    /// The best one of this platform.
+    pub const DEFAULT: Self = if cfg!(target_os = "linux") {
+        Self::Shard
+    } else {
+        Self::Smol
+    };
+
+    /// Those of this platform.
+    pub const HERE: &'static [&'static str] = if cfg!(target_os = "linux") {
+        Self::WORDS
+    } else {
+        &["smol"]
+    };
+}
+
+choice! {
+    /// How much the log says.
+    LogLevel {
+        /// Nothing.
+        Off = "off",
+        /// What the operator must mend.
+        Error = "error",
+        /// What is odd, and was survived.
+        Warn = "warn",
+        /// Streams that come and go.
+        Info = "info",
+        /// Connections that come and go.
+        Debug = "debug",
+        /// Everything.
+        Trace = "trace",
+    }
+}
+
+choice! {
+    /// What becomes of a player whose stream nobody publishes.
+    Missing {
+        /// It waits for the publisher.
+        Wait = "wait",
+        /// It is refused with `NetStream.Play.StreamNotFound`.
+        Refuse = "refuse",
+    }
+}

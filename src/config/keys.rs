@@ -1,0 +1,418 @@
+//! The one table of keys. From it come what a file may say, the names of variables and flags, what is refused and in
+//! which words, and the printed default. A new setting is a field and an entry here.
+
+use core::fmt;
+
+use super::Config;
+use super::application::AppSettings;
+use super::choice::{Backend, LogLevel, Missing};
+use super::value::{Field, Kind, Setting};
+use crate::limits;
+use crate::time::Duration;
+
+/// A section of the file.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Section {
+    /// `[server]`
+    Server,
+    /// `[limits]`
+    Limits,
+    /// `[logging]`
+    Logging,
+    /// `[[application]]`, once for each name or pattern.
+    Application,
+}
+
+impl Section {
+    /// All of them, in the order of the printed default.
+    pub const ALL: [Self; 4] = [Self::Server, Self::Limits, Self::Logging, Self::Application];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Limits => "limits",
+            Self::Logging => "logging",
+            Self::Application => "application",
+        }
+    }
+
+    /// What it is about, in the printed default.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Server => "The server as a whole.",
+            Self::Limits => {
+                "What peers may cost. Each that crosses a limit costs itself its connection, nobody else."
+            }
+            Self::Logging => "What is written to stderr.",
+            Self::Application => {
+                "Applications: what streams may have of their own. The application of rtmp://host/live/test is live. \
+                 A section is for the application of its name, or for all whose names begin with what stands before \
+                 the star. Key by key the most specific section that has it decides: the exact name, then the longest \
+                 pattern. This one is for all, and what flags and the environment set."
+            }
+        }
+    }
+}
+
+/// As the file spells it.
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Application => write!(f, "[[{}]]", self.name()),
+            _ => write!(f, "[{}]", self.name()),
+        }
+    }
+}
+
+/// Where a key's value is kept.
+#[derive(Clone, Copy)]
+pub(super) enum Slot {
+    /// Once a server.
+    Server {
+        get: fn(&Config) -> Setting,
+        set: fn(&mut Config, Setting),
+    },
+    /// Once an application.
+    Application {
+        get: fn(&AppSettings) -> Setting,
+        set: fn(&mut AppSettings, Setting),
+    },
+}
+
+/// One key of the configuration.
+pub struct Key {
+    /// Where it belongs in the file.
+    pub section: Section,
+    /// As the file spells it.
+    pub name: &'static str,
+    /// As variables and flags spell it, with underscores: unique among all sections.
+    pub global: &'static str,
+    /// What stands for its value in `--help`.
+    pub placeholder: &'static str,
+    /// What it is about.
+    pub about: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// Whether a running server keeps its old value until it is started anew.
+    pub needs_restart: bool,
+    pub(super) slot: Slot,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// With its section: `[server] shards`.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.section, self.name)
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        (self.section, self.name) == (other.section, other.name)
+    }
+}
+
+impl Key {
+    const fn new(
+        section: Section,
+        name: &'static str,
+        placeholder: &'static str,
+        kind: Kind,
+        slot: Slot,
+        about: &'static str,
+    ) -> Self {
+        Self {
+            section,
+            name,
+            global: name,
+            placeholder,
+            about,
+            kind,
+            needs_restart: false,
+            slot,
+        }
+    }
+
+    const fn called(self, global: &'static str) -> Self {
+        Self { global, ..self }
+    }
+
+    const fn restart(self) -> Self {
+        Self {
+            needs_restart: true,
+            ..self
+        }
+    }
+
+    /// The key `name` of `section`.
+    pub fn find(section: Section, name: &str) -> Option<&'static Self> {
+        let mut keys = KEYS.iter();
+        keys.find(|key| key.section == section && key.name == name)
+    }
+
+    /// The key `name` of applications.
+    pub(super) fn of_applications(name: &str) -> Option<&'static Self> {
+        Self::find(Section::Application, name)
+    }
+
+    /// As the environment spells it.
+    pub fn variable(&self) -> String {
+        format!("MILLSTREAM_{}", self.global.to_uppercase())
+    }
+
+    /// As the command line spells it, without the dashes before it.
+    pub fn flag(&self) -> String {
+        self.global.replace('_', "-")
+    }
+
+    /// Its value in `config`; that of an application's key is the one for every application.
+    pub fn value(&self, config: &Config) -> Setting {
+        match self.slot {
+            Slot::Server { get, .. } => get(config),
+            Slot::Application { get, .. } => get(&config.applications.every),
+        }
+    }
+
+    /// Gives `to` the value that it has in `from`.
+    pub fn copy(&self, from: &Config, to: &mut Config) {
+        self.set(to, self.value(from));
+    }
+
+    /// Sets its value in `config`; that of an application's key for every application.
+    pub(super) fn set(&self, config: &mut Config, setting: Setting) {
+        match self.slot {
+            Slot::Server { set, .. } => set(config, setting),
+            Slot::Application { set, .. } => set(&mut config.applications.every, setting),
+        }
+    }
+}
+
+macro_rules! server {
+    ($($field:ident).+) => {
+        Slot::Server {
+            get: |config| Field::get(&config.$($field).+),
+            set: |config, setting| Field::set(&mut config.$($field).+, setting),
+        }
+    };
+}
+
+macro_rules! application {
+    ($($field:ident).+) => {
+        Slot::Application {
+            get: |settings| Field::get(&settings.$($field).+),
+            set: |settings, setting| Field::set(&mut settings.$($field).+, setting),
+        }
+    };
+}
+
+const fn whole(min: u64, max: u64) -> Kind {
+    Kind::Whole { min, max }
+}
+
+const fn time(min: Duration, max: Duration) -> Kind {
+    Kind::Time { min, max }
+}
+
+/// As many connections as all shards may have.
+const CONNECTIONS_MAX: u64 = (limits::SHARDS_MAX * limits::CONNECTIONS_PER_SHARD) as u64;
+
+/// Every key, section by section, in the order of the printed default.
+pub static KEYS: &[Key] = &[
+    Key::new(
+        Section::Server,
+        "listen",
+        "ADDR",
+        Kind::Addresses,
+        server!(listen),
+        "Where to accept RTMP connections, one address or several. \"[::]:1935\" hears IPv6 and IPv4; port 0 takes a \
+         free one.",
+    )
+    .restart(),
+    Key::new(
+        Section::Server,
+        "shards",
+        "N",
+        whole(0, limits::SHARDS_MAX as u64),
+        server!(shards),
+        "Threads that carry connections; 0 means one per core.",
+    )
+    .restart(),
+    Key::new(
+        Section::Server,
+        "runtime",
+        "NAME",
+        Kind::Word(Backend::HERE),
+        server!(runtime),
+        "What carries connections: our reactor (shard, on Linux) or smol.",
+    )
+    .restart(),
+    Key::new(
+        Section::Server,
+        "chunk_size",
+        "BYTES",
+        whole(1, limits::CHUNK_SIZE_SEND_MAX as u64),
+        server!(chunk_size),
+        "Payload bytes of the chunks we send.",
+    )
+    .restart(),
+    Key::new(
+        Section::Server,
+        "strict_extended_timestamps",
+        "BOOL",
+        Kind::Flag,
+        server!(strict_extended_timestamps),
+        "Demand extended timestamps on every format 3 chunk, instead of looking who leaves them out.",
+    ),
+    Key::new(
+        Section::Server,
+        "peer_bandwidth",
+        "BYTES",
+        whole(limits::WINDOW_MIN as u64, u32::MAX as u64),
+        server!(peer_bandwidth),
+        "Set Peer Bandwidth, as announced to peers.",
+    ),
+    Key::new(
+        Section::Server,
+        "window_ack_size",
+        "BYTES",
+        whole(limits::WINDOW_MIN as u64, u32::MAX as u64),
+        server!(window_ack_size),
+        "Bytes after which a peer acknowledges.",
+    ),
+    Key::new(
+        Section::Server,
+        "drain",
+        "TIME",
+        time(Duration::ZERO, limits::DRAIN_MAX),
+        server!(drain),
+        "How long a graceful stop may take.",
+    ),
+    Key::new(
+        Section::Limits,
+        "connections",
+        "N",
+        whole(0, CONNECTIONS_MAX),
+        server!(limits.connections),
+        "Connections in all; 0 means no limit. Whoever is one too many is closed at once.",
+    ),
+    Key::new(
+        Section::Limits,
+        "connections_per_address",
+        "N",
+        whole(0, CONNECTIONS_MAX),
+        server!(limits.connections_per_address),
+        "Connections from one address (IPv6: from one /64); 0 means no limit. Many may share an address behind a NAT.",
+    ),
+    Key::new(
+        Section::Limits,
+        "connects_per_second",
+        "N",
+        whole(0, limits::CONNECTS_PER_SECOND_MAX as u64),
+        server!(limits.connects_per_second),
+        "Connections a second from one address (IPv6: from one /64), of which as many may come at once; 0 means no limit.",
+    ),
+    Key::new(
+        Section::Limits,
+        "handshakes",
+        "N",
+        whole(0, CONNECTIONS_MAX),
+        server!(limits.handshakes),
+        "Connections whose handshake is not complete yet; 0 means no limit.",
+    ),
+    Key::new(
+        Section::Limits,
+        "handshake_time",
+        "TIME",
+        time(limits::PATIENCE_MIN, limits::PATIENCE_MAX),
+        server!(limits.handshake_time),
+        "How long a handshake may take.",
+    ),
+    Key::new(
+        Section::Limits,
+        "connect_time",
+        "TIME",
+        time(limits::PATIENCE_MIN, limits::PATIENCE_MAX),
+        server!(limits.connect_time),
+        "How long a peer may take from the handshake to its connect command.",
+    ),
+    Key::new(
+        Section::Limits,
+        "command_time",
+        "TIME",
+        time(limits::PATIENCE_MIN, limits::PATIENCE_MAX),
+        server!(limits.command_time),
+        "How long a peer may take from the handshake to its first publish or play.",
+    ),
+    Key::new(
+        Section::Limits,
+        "publisher_idle",
+        "TIME",
+        time(limits::PATIENCE_MIN, limits::PATIENCE_MAX),
+        server!(limits.publisher_idle),
+        "How long a publisher may be silent before it is taken for dead.",
+    ),
+    Key::new(
+        Section::Limits,
+        "write_stall",
+        "TIME",
+        time(limits::PATIENCE_MIN, limits::PATIENCE_MAX),
+        server!(limits.write_stall),
+        "How long a peer may take nothing while we have something for it.",
+    ),
+    Key::new(
+        Section::Logging,
+        "level",
+        "LEVEL",
+        Kind::Word(LogLevel::WORDS),
+        server!(log),
+        "How much is logged.",
+    )
+    .called("log")
+    .restart(),
+    Key::new(
+        Section::Application,
+        "gop_cache",
+        "FRAMES",
+        whole(0, limits::RING_FRAMES_MAX as u64),
+        application!(gop_cache),
+        "Frames kept for players that join later; 0 means none: they begin at the next keyframe.",
+    ),
+    Key::new(
+        Section::Application,
+        "merge",
+        "TIME",
+        time(Duration::ZERO, limits::MERGE_MAX),
+        application!(merge),
+        "How long frames wait for others that leave in the same write: latency for CPU.",
+    ),
+    Key::new(
+        Section::Application,
+        "missing",
+        "WORD",
+        Kind::Word(Missing::WORDS),
+        application!(missing),
+        "What becomes of a player that comes when nobody publishes its stream: it waits, or it is refused.",
+    ),
+    Key::new(
+        Section::Application,
+        "wait_max",
+        "TIME",
+        time(Duration::ZERO, limits::PATIENCE_MAX),
+        application!(wait_max),
+        "How long such a player waits until it is refused after all; \"0s\" means as long as it likes.",
+    ),
+    Key::new(
+        Section::Application,
+        "streams",
+        "N",
+        whole(0, limits::STREAMS_MAX as u64),
+        application!(streams),
+        "Streams published at a time in one application (one name, also of a pattern); 0 means no limit.",
+    ),
+];
