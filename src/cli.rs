@@ -9,9 +9,14 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ffi::OsString;
 use std::io;
 
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches};
 
 use crate::config::{Backend, Config, ConfigError, DEFAULT_PORT, KEYS, Key, Kind};
+
+mod load;
+
+pub use load::{LoadFlagError, LoadFlags};
 
 /// The environment's word for `--config`.
 const CONFIG_VARIABLE: &str = "MILLSTREAM_CONFIG";
@@ -28,6 +33,8 @@ pub enum Command {
     },
     /// `config --default`: print a file that says every setting.
     PrintDefault,
+    /// `load publish|play`: be many clients of a server.
+    Load(LoadFlags),
 }
 
 /// Where settings come from. They can be read again while the server runs.
@@ -78,6 +85,10 @@ pub fn parse(
             let file = of_check.remove_one("file").unwrap_or_default();
             Ok(Command::Check { file })
         }
+        Some((name, of_load)) if name == "load" => match LoadFlags::new(of_load) {
+            Some(flags) => Ok(Command::Load(flags)),
+            None => Err(command().error(ErrorKind::MissingSubcommand, "load publish or load play")),
+        },
         Some(_) => Ok(Command::PrintDefault), // clap demands --default
         None => Ok(Command::Serve(sources(matches, environment))),
     }
@@ -131,6 +142,7 @@ fn command() -> clap::Command {
                 .about("Prints a configuration file")
                 .arg(default),
         )
+        .subcommand(load::command())
 }
 
 fn flag(key: &'static Key) -> Arg {

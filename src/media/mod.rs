@@ -5,6 +5,7 @@
 pub mod codecs;
 pub mod cursor;
 pub mod directory;
+pub mod flv;
 pub mod frame;
 mod headers;
 pub mod lead;
