@@ -124,7 +124,7 @@ fn server(shards: usize) -> (NullRuntime, Vec<Shard<NullRuntime>>) {
     let World {
         control: plan,
         shards: plans,
-        stop: _,
+        ..
     } = world::<NullSocket>(shards, Settings::default(), EventSink::default());
     let runtime = NullRuntime::default();
     let executor = runtime.executor();

@@ -95,7 +95,6 @@ type Timer = (Instant, Pin<Box<dyn Future<Output = ()>>>);
 
 struct Connection<R: Runtime> {
     shard: Shard<R>,
-    conn: Rc<R::Conn>,
     outbox: Rc<Outbox<R::Conn>>,
     handle: Rc<Handle>,
     session: ServerSession,
@@ -109,6 +108,8 @@ struct Connection<R: Runtime> {
     waits: Vec<(Instant, MessageStreamId)>,
     timer: Option<Timer>,
     behind: bool,
+    /// The last to go.
+    _leave: Leave<R>,
 }
 
 /// Tells the shard that the task is gone, however it went.
@@ -122,7 +123,7 @@ impl<R: Runtime> Drop for Leave<R> {
 
 /// Who has come.
 pub(super) struct Guest<C> {
-    pub(super) conn: Rc<C>,
+    pub(super) conn: C,
     pub(super) handle: Rc<Handle>,
     pub(super) id: ConnectionId,
     pub(super) peer: SocketAddr,
@@ -139,7 +140,13 @@ fn session_config(settings: &Settings) -> SessionConfig {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve<R: Runtime>(shard: Shard<R>, guest: Guest<R::Conn>) {
+///
+/// What it is made of is joined before the future begins: an `async fn` keeps its arguments beside what becomes of them,
+/// for the whole life of the connection.
+pub(super) fn serve<R: Runtime>(
+    shard: Shard<R>,
+    guest: Guest<R::Conn>,
+) -> impl Future<Output = ()> + 'static {
     let Guest {
         conn,
         handle,
@@ -147,12 +154,11 @@ pub(super) async fn serve<R: Runtime>(shard: Shard<R>, guest: Guest<R::Conn>) {
         peer,
         ticket,
     } = guest;
-    let _leave = Leave(shard.clone(), id);
     let runtime = shard.runtime().clone();
     let config = session_config(&shard.settings());
     let nonce = runtime.entropy("handshake").u64(..);
     let mut connection = Connection {
-        outbox: Rc::new(Outbox::new(Rc::clone(&conn))),
+        outbox: Rc::new(Outbox::new(conn)),
         session: ServerSession::new(config, nonce),
         deadlines: Deadlines::new(runtime.now()),
         app: String::new(),
@@ -160,20 +166,22 @@ pub(super) async fn serve<R: Runtime>(shard: Shard<R>, guest: Guest<R::Conn>) {
         waits: Vec::new(),
         timer: None,
         behind: false,
+        _leave: Leave(shard.clone(), id),
         shard,
-        conn,
         handle,
         id,
         peer,
         ticket,
     };
     tracing::debug!(connection = id, %peer, "accepted");
-    let close = match connection.run().await {
-        Ok(never) => match never {},
-        Err(close) => close,
-    };
-    // Boxed: what a connection needs at its end is not to be kept for its whole life.
-    Box::pin(connection.finish(close)).await;
+    async move {
+        let close = match connection.run().await {
+            Ok(never) => match never {},
+            Err(close) => close,
+        };
+        // Boxed: what a connection needs at its end is not to be kept for its whole life.
+        Box::pin(connection.finish(close)).await;
+    }
 }
 
 impl<R: Runtime> Connection<R> {
@@ -233,13 +241,13 @@ impl<R: Runtime> Connection<R> {
         }
         // Before reading, too: one who never stops sending would never be written to again.
         if self.outbox.blocked_since().is_some() {
-            match self.conn.poll_writable(cx) {
+            match self.outbox.conn().poll_writable(cx) {
                 Poll::Ready(Ok(())) => return Poll::Ready(Wake::Writable),
                 Poll::Ready(Err(error)) => return Poll::Ready(Wake::Failed(error.kind())),
                 Poll::Pending => {}
             }
         }
-        match self.conn.poll_readable(cx) {
+        match self.outbox.conn().poll_readable(cx) {
             Poll::Ready(Ok(())) => return Poll::Ready(Wake::Readable),
             Poll::Ready(Err(error)) => return Poll::Ready(Wake::Failed(error.kind())),
             Poll::Pending => {}
@@ -311,7 +319,7 @@ impl<R: Runtime> Connection<R> {
     fn read_once(&mut self) -> Result<Result<(), SessionError>, Close> {
         let now = self.now();
         let scratch = &mut *self.shard.scratch().borrow_mut();
-        match self.conn.try_read(scratch) {
+        match self.outbox.conn().try_read(scratch) {
             Ok(0) => Err(Close::PeerLeft),
             Ok(len) => {
                 self.deadlines.last_input = now;

@@ -77,7 +77,7 @@ impl Reloader {
         Self { started, handle }
     }
 
-    /// Does what [`Server::reload`] does.
+    /// Does what [`Server::reload`](super::Server::reload) does.
     ///
     /// # Errors
     /// A setting is out of its bounds; nothing has changed then.

@@ -153,7 +153,7 @@ impl<R: Runtime> Shard<R> {
                     .borrow_mut()
                     .insert(id, Rc::clone(&handle));
                 let guest = connection::Guest {
-                    conn: Rc::new(conn),
+                    conn,
                     handle: Rc::clone(&handle),
                     id,
                     peer,

@@ -384,7 +384,9 @@ impl Client {
                     let name = b"\x02\x00\x0aonMetaData";
                     self.metadata += usize::from(payload.starts_with(name));
                 }
-                ClientEvent::Status { code, .. } => self.codes.push(code),
+                ClientEvent::Status { code, .. } | ClientEvent::Refused { code, .. } => {
+                    self.codes.push(code);
+                }
                 _ => {}
             }
         }

@@ -15,6 +15,8 @@ pub(super) struct Options {
     pub(super) rounds: usize,
     /// How long each broadcast takes.
     pub(super) seconds: u64,
+    /// How long each broadcast has run before it is measured: rings are full then, and memory is not new any more.
+    pub(super) warm: u64,
     /// Who is measured.
     pub(super) servers: Vec<Target>,
     /// Merge times, milliseconds.
@@ -48,7 +50,7 @@ cargo bench --bench fanout -- [SCENARIO ...] [KEY=VALUE ...] [--json]
   counts     system calls and instructions of a delivered frame, under valgrind
   all        everything but counts: about 50 minutes
 
-  rounds=5 seconds=5 servers=floor,backlog,millstream,smol,nginx
+  rounds=5 seconds=5 warm=0 (8 fills the rings first) servers=floor,backlog,millstream,smol,nginx
   --check FILE   with counts: fail if one of millstream's grew by more than a twentieth against FILE
   --save FILE    with counts: write millstream's to FILE
 ";
@@ -64,6 +66,7 @@ impl Options {
             players: None,
             rounds: 5,
             seconds: 5,
+            warm: 0,
             servers: vec![Target::Floor, Target::MILLSTREAM, Target::Nginx],
             merges: vec![0, 5, 10, 20, 50, 100, 350],
             json: false,
@@ -101,6 +104,9 @@ impl Options {
                 }
                 (_, Some(("seconds", value))) => {
                     options.seconds = value.parse().map_err(|_| wrong())?;
+                }
+                (_, Some(("warm", value))) => {
+                    options.warm = value.parse().map_err(|_| wrong())?;
                 }
                 (_, Some(("servers", list))) => {
                     let servers = list.split(',').map(Target::named).collect::<Option<_>>();

@@ -88,6 +88,7 @@ fn one(name: &str, options: &Options) -> io::Result<()> {
 pub(super) fn plan(options: &Options, pace: Pace, players: usize) -> Plan {
     Plan {
         millis: options.seconds * 1_000,
+        warm_millis: options.warm * 1_000,
         ..Plan::new(pace, players)
     }
 }

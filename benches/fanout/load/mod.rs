@@ -31,6 +31,7 @@ pub(crate) fn run(arguments: &[String]) -> io::Result<()> {
     let plan: Plan = plan.ok_or(io::ErrorKind::InvalidInput)??;
     let mut crowd = Crowd::new(plan)?;
     crowd.gather()?;
+    crowd.warm_up()?;
     say("ready", &serde_json::Value::Null)?;
     await_line("go")?;
     let report = crowd.perform()?;

@@ -6,6 +6,7 @@ use super::client::Client;
 use super::crowd::Crowd;
 use super::guest::Purpose;
 use super::report::{Quantiles, Report};
+use super::sample::Sample;
 use crate::clock::{self, MILLI, SECOND};
 
 /// What is counted as the same number of bytes: less than the shortest message, more than a ping.
@@ -36,6 +37,31 @@ impl Crowd {
         self.broadcast(began)?;
         let last = self.drain()?;
         Ok(self.report(last - began))
+    }
+
+    /// Publishes for a while before anything is counted.
+    ///
+    /// # Errors
+    /// The server cut a publisher off.
+    pub(super) fn warm_up(&mut self) -> io::Result<()> {
+        if self.plan.warm_millis == 0 {
+            return Ok(());
+        }
+        let plan = self.plan.clone();
+        self.plan.millis = plan.warm_millis;
+        self.plan.join_every_millis = 0;
+        self.plan.stall_millis = 0;
+        self.broadcast(clock::now() + MILLI)?;
+        self.drain()?;
+        self.plan = plan;
+        self.bytes = 0;
+        for player in self.players() {
+            player.bytes = 0;
+            if let Some(parser) = &mut player.parser {
+                parser.sample = Sample::default();
+            }
+        }
+        Ok(())
     }
 
     fn broadcast(&mut self, began: u64) -> io::Result<()> {

@@ -19,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) samples: usize,
     /// How long the publishers publish, milliseconds.
     pub(crate) millis: u64,
+    /// How long they have published before, milliseconds.
+    pub(crate) warm_millis: u64,
     /// How long the last byte may take to the last player, milliseconds.
     pub(crate) drain_millis: u64,
     /// Players who do not read while `stall_millis` last.
@@ -58,6 +60,7 @@ impl Plan {
             players,
             samples: 16,
             millis: 5_000,
+            warm_millis: 0,
             drain_millis: 20_000,
             stalled: 0,
             stall_millis: 0,

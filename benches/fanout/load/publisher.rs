@@ -33,9 +33,11 @@ impl Publisher {
         }
     }
 
-    /// The schedule begins at `at`.
+    /// The schedule begins at `at`, or goes on there; what was published before is not counted.
     pub(super) fn begin(&mut self, at: u64) {
-        self.began = at;
+        self.began = at.saturating_sub(self.schedule.peek().due);
+        self.published = 0;
+        self.bytes = 0;
     }
 
     /// Sends what is due by `now`, each stamped with the moment it was due; tells when the next is.

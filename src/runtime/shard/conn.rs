@@ -11,10 +11,13 @@ use crate::runtime::real::{self, Socket};
 use crate::runtime::{Conn, SocketAddr};
 
 /// A connection registered with its shard's reactor. Dropping it closes the socket.
+///
+/// In this order, since the first two are all that a write of frames looks at.
+#[repr(C)]
 pub struct ShardConn {
-    world: Rc<World>,
-    registration: Registration,
     stream: TcpStream,
+    registration: Registration,
+    world: Rc<World>,
     peer: SocketAddr,
 }
 

@@ -260,23 +260,21 @@ impl Registration {
         }
     }
 
-    /// Does a write of `offered` bytes, if there may be room. A short one means that the kernel promised an edge.
+    /// Does a write of `offered` bytes. A short one means that the kernel promised an edge. Whether there may be room is
+    /// not looked up: who knows of a short write does not write, and for the others it would be one more line of memory
+    /// to wait for with each frame and player. One who writes all the same loses no edge.
     pub(super) fn try_write(
         &self,
         offered: usize,
         write: impl FnMut() -> io::Result<usize>,
     ) -> io::Result<usize> {
-        let source = &*self.source;
-        if !source.writable.get() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
         let result = uninterrupted(write);
         let full = match &result {
             Ok(n) => *n < offered,
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };
         if full {
-            source.writable.set(false);
+            self.source.writable.set(false);
         }
         result
     }

@@ -127,7 +127,9 @@ impl<R: Runtime> Connection<R> {
     /// Flushes, sends FIN once, then throws away what the peer still sends until its FIN.
     fn poll_linger(&self, cx: &mut Context<'_>, told: &mut bool) -> Poll<()> {
         self.outbox.set_waker(cx.waker());
-        if !self.outbox.is_open() && matches!(self.conn.poll_writable(cx), Poll::Ready(Ok(()))) {
+        if !self.outbox.is_open()
+            && matches!(self.outbox.conn().poll_writable(cx), Poll::Ready(Ok(())))
+        {
             self.outbox.unblock();
         }
         self.outbox.flush(self.now());
@@ -136,16 +138,16 @@ impl<R: Runtime> Connection<R> {
         }
         if self.outbox.is_empty()
             && !std::mem::replace(told, true)
-            && self.conn.shutdown_write().is_err()
+            && self.outbox.conn().shutdown_write().is_err()
         {
             return Poll::Ready(());
         }
         let scratch = &mut *self.shard.scratch().borrow_mut();
         for _ in 0..limits::READS_PER_TURN {
-            let Poll::Ready(readable) = self.conn.poll_readable(cx) else {
+            let Poll::Ready(readable) = self.outbox.conn().poll_readable(cx) else {
                 return Poll::Pending;
             };
-            let read = readable.and_then(|()| self.conn.try_read(scratch));
+            let read = readable.and_then(|()| self.outbox.conn().try_read(scratch));
             match read {
                 Ok(0) => return Poll::Ready(()),
                 Ok(_) => {}

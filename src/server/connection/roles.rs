@@ -138,7 +138,9 @@ impl<R: Runtime> Connection<R> {
         };
         // Boxed: every player's future would have room for what few wait for.
         if missing == Missing::Refuse && !Box::pin(self.shard.is_published(&key)).await {
-            self.not_found(stream, key.as_str());
+            let description = format!("nobody publishes {key}");
+            self.session
+                .reject_play(stream, Status::PlayStreamNotFound, &description);
             return Ok(());
         }
         if !self.session.accept_play(stream) {
@@ -159,12 +161,6 @@ impl<R: Runtime> Connection<R> {
         Ok(())
     }
 
-    fn not_found(&mut self, stream: MessageStreamId, key: &str) {
-        let description = format!("nobody publishes {key}");
-        self.session
-            .reject_play(stream, Status::PlayStreamNotFound, &description);
-    }
-
     /// Players whose stream nobody has published for as long as they may wait are refused.
     pub(super) fn end_waits(&mut self) {
         let now = self.now();
@@ -173,12 +169,15 @@ impl<R: Runtime> Connection<R> {
             .partition(|(until, _)| *until <= now);
         self.waits = waits;
         for (_, stream) in over {
-            let missing = match self.roles.get(&stream) {
-                Some(Role::Play(play)) if !play.is_live() => play.key().to_owned(),
+            let description = match self.roles.get(&stream) {
+                Some(Role::Play(play)) if !play.is_live() => {
+                    format!("nobody has published {}", play.key())
+                }
                 _ => continue,
             };
             self.roles.remove(&stream);
-            self.not_found(stream, &missing);
+            let status = Status::PlayStreamNotFound;
+            self.session.end_play(stream, status, &description);
         }
         self.enter_stage();
     }

@@ -225,6 +225,19 @@ impl ServerSession {
         }
     }
 
+    /// A play that was accepted is over: onStatus `status` on `stream`, which has no role any more. Nothing is said if the
+    /// client has left that play meanwhile.
+    pub fn end_play(&mut self, stream: MessageStreamId, status: Status, description: &str) {
+        let plays = self.still_plays(stream);
+        let Some(heard) = self.events.end(stream, true) else {
+            return;
+        };
+        self.forget_role(stream, heard.role);
+        if plays {
+            self.link.output.status(stream, status, description);
+        }
+    }
+
     /// Graceful stop: onStatus NetConnection.Connect.AppShutdown on message stream 0.
     pub fn announce_shutdown(&mut self, description: &str) {
         let output = &mut self.link.output;

@@ -78,8 +78,11 @@ fn short_counts_and_would_block_use_readiness_up() {
     assert_eq!(source.try_write(10, || Ok(10)).unwrap(), 10);
     assert!(source.source.writable.get());
     assert_eq!(source.try_write(10, || Ok(9)).unwrap(), 9);
-    assert!(source.try_write(10, || unreachable!()).is_err());
+    assert!(!source.source.writable.get());
+    assert_eq!(source.try_write(10, || Ok(1)).unwrap(), 1, "it is tried");
+    assert!(!source.source.writable.get(), "until the edge comes");
     source.source.note(EventFlags::OUT);
+    assert!(source.source.writable.get());
     let mut interrupted = true;
     let write = || match core::mem::take(&mut interrupted) {
         true => Err(io::ErrorKind::Interrupted.into()),
