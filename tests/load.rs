@@ -29,7 +29,7 @@ fn options(server: &Server, name: &str, streams: usize, seconds: u64, job: Job) 
         streams,
         duration: Duration::from_secs(seconds),
         ramp: Duration::from_millis(100),
-        smol: false,
+        portable: false,
         job,
     }
 }
@@ -62,12 +62,12 @@ fn beside(publisher: Options, players: Options) -> (Report, Report) {
 
 #[test]
 fn players_verify_what_publishers_send_on_both_runtimes() {
-    for smol in [false, true] {
+    for portable in [false, true] {
         let server = server();
         let mut publisher = options(&server, "s{n}", 2, 4, publish(None));
         let mut players = options(&server, "s{n}", 2, 1, play(6));
-        publisher.smol = smol;
-        players.smol = smol;
+        publisher.portable = portable;
+        players.portable = portable;
         let (published, played) = beside(publisher, players);
         assert!(
             published.passed && played.passed,

@@ -162,7 +162,7 @@ impl LoadFlags {
                 stall: self.time(STALL)?,
             },
         };
-        let smol = match self.value(RUNTIME)? {
+        let portable = match self.value(RUNTIME)? {
             Some(Setting::Word(word)) => word == "smol",
             _ => false,
         };
@@ -171,7 +171,7 @@ impl LoadFlags {
             streams: self.whole(STREAMS)? as usize,
             duration: self.time(DURATION)?,
             ramp: self.time(RAMP)?,
-            smol,
+            portable,
             job,
         })
     }
@@ -232,7 +232,7 @@ mod tests {
                 streams: 3,
                 duration: Duration::from_secs(10),
                 ramp: Duration::ZERO,
-                smol: false,
+                portable: false,
                 job: Job::Publish {
                     file: None,
                     kbits: 900,
@@ -241,7 +241,7 @@ mod tests {
             }
         );
         let play = options("play rtmp://a/l/x --players 9 --duration 2m --runtime smol").unwrap();
-        assert!(play.smol && play.duration.as_secs() == 120);
+        assert!(play.portable && play.duration.as_secs() == 120);
         let stall = Duration::from_millis(500);
         assert_eq!(play.job, Job::Play { players: 9, stall });
         let file = options("publish --file a.flv --no-marker rtmp://a/l/x").unwrap();

@@ -27,8 +27,8 @@ pub struct Options {
     pub duration: Duration,
     /// Over how long the connects are spread.
     pub ramp: Duration,
-    /// Whether smol is used where our own reactor exists.
-    pub smol: bool,
+    /// Whether the portable runtime is used where our own reactor exists.
+    pub portable: bool,
     /// What to do.
     pub job: Job,
 }
@@ -120,7 +120,7 @@ pub fn start(options: &Options, progress: impl FnMut(&str) + 'static) -> Result<
     let before = launch::cpu_time();
     let result = Rc::new(RefCell::new(None));
     let slot = Rc::clone(&result);
-    match options.smol || cfg!(not(target_os = "linux")) {
+    match options.portable || cfg!(not(target_os = "linux")) {
         #[cfg(target_os = "linux")]
         false => runtime::shard::run(|runtime| until_signal(runtime, plan, progress, slot))?,
         _ => runtime::smol::run(|runtime| until_signal(runtime, plan, progress, slot))?,
