@@ -198,8 +198,13 @@ pub const LOAD_FILE_BYTES: u64 = 1024 * 1024 * 1024;
 pub const LOAD_LOOP_MIN: Duration = Duration::from_millis(100);
 /// How long a connection may take until it publishes or plays, from the first packet on.
 pub const LOAD_SETUP_TIME: Duration = Duration::from_secs(10);
+/// Connects of one load tester a second: the ramp is made longer where it would be steeper. Beyond it the
+/// kernel's queue of connections that wait to be accepted would be measured, not the server.
+pub const LOAD_CONNECTS_PER_SECOND: u32 = 5_000;
 /// Bytes that may wait for a server that takes less than is published: it is too slow then, and the stream is over.
 pub const LOAD_UNSENT_BYTES: usize = 16 * 1024 * 1024;
+/// The same of all streams together: many streams would not fit into memory otherwise.
+pub const LOAD_UNSENT_TOTAL: usize = 1024 * 1024 * 1024;
 /// Addresses of one host name that are tried, in the resolver's order.
 pub const LOAD_ADDRESSES: usize = 8;
 /// Different reasons of failure that are told apart in a report.

@@ -8,6 +8,7 @@
 )]
 
 use std::path::Path;
+use std::process::{Command, Output};
 use std::thread;
 use std::time::Duration;
 
@@ -136,6 +137,36 @@ fn whoever_gets_nothing_has_failed_and_is_told_why() {
 }
 
 #[test]
+fn the_binary_tells_by_its_exit_code_and_says_how_it_goes() {
+    let server = server();
+    let url = format!("rtmp://{}/live/x", server.local_addrs()[0]);
+    let run = |arguments: &str| -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
+        command.arg("load").args(arguments.split(' ')).arg(&url);
+        command.output().unwrap()
+    };
+    let json =
+        |output: &Output| -> serde_json::Value { serde_json::from_slice(&output.stdout).unwrap() };
+    thread::scope(|scope| {
+        let publisher = scope.spawn(|| run("publish --duration 4s --bitrate 500"));
+        thread::sleep(Duration::from_millis(500));
+        let played = run("play --players 3 --ramp 0s --duration 2s --json");
+        assert!(played.status.success(), "{played:?}");
+        assert_eq!(json(&played)["started"], 3);
+        let progress = String::from_utf8_lossy(&played.stderr).into_owned();
+        assert!(progress.contains("1 s  3/3 play  "), "{progress}");
+        let published = publisher.join().unwrap();
+        assert!(published.status.success(), "{published:?}");
+        let summary = String::from_utf8_lossy(&published.stdout).into_owned();
+        assert!(summary.ends_with("passed\n"), "{summary}");
+    });
+    server.stop().unwrap();
+    let failed = run("play --players 3 --ramp 0s --duration 2s --json");
+    assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+    assert_eq!(json(&failed)["passed"], false);
+}
+
+#[test]
 fn the_report_is_json_of_a_known_shape() {
     let server = server();
     let (published, played) = beside(
@@ -165,6 +196,8 @@ fn the_report_is_json_of_a_known_shape() {
         "served",
         "latency_ms",
         "ahead",
+        "lateness_ms",
+        "jumps",
         "first_frame_ms",
         "first_keyframe_ms",
         "stalls",

@@ -76,9 +76,19 @@ impl<R: Dial> Link<R> {
         deadline: Instant,
     ) -> Result<Self, End> {
         let mut failed = End::Late(limits::LOAD_SETUP_TIME);
-        for &to in &plan.addresses {
-            match within(runtime, deadline, runtime.dial(to)).await {
-                None => return Err(failed),
+        for (&to, left) in plan
+            .addresses
+            .iter()
+            .zip((1..=plan.addresses.len() as u32).rev())
+        {
+            // One that does not answer at all leaves the others their share of the time.
+            let now = runtime.now();
+            let turn = now + deadline.since(now) / left;
+            match within(runtime, turn, runtime.dial(to)).await {
+                None => {
+                    let error = io::ErrorKind::TimedOut.into();
+                    failed = End::Connect { to, error };
+                }
                 Some(Err(error)) => failed = End::Connect { to, error },
                 Some(Ok(conn)) => {
                     let config = ClientConfig {

@@ -55,9 +55,9 @@ pub struct Plan {
     pub target: Target,
     /// How many streams, from 1 to [`limits::LOAD_STREAMS_MAX`].
     pub streams: usize,
-    /// How long everybody publishes or plays, at most [`limits::LOAD_TIME_MAX`]; [`Plan::ramp`] comes before it.
+    /// How long everybody publishes or plays, at most [`limits::LOAD_TIME_MAX`]; [`Plan::ramp_time`] comes before it.
     pub duration: Duration,
-    /// Over how long the connects are spread.
+    /// Over how long the connects are spread; [`Plan::ramp_time`] may make it longer.
     pub ramp: Duration,
     /// What the connections do.
     pub role: Role,
@@ -109,6 +109,14 @@ impl Plan {
             Role::Play { players, .. } => players,
         }
     }
+
+    /// Over how long the connects are spread: as asked, and never more than [`limits::LOAD_CONNECTS_PER_SECOND`].
+    fn ramp_time(&self) -> Duration {
+        // The number of connections is bounded: it fits.
+        let connections = self.connections() as u32;
+        let shortest = Duration::from_secs(1) * connections / limits::LOAD_CONNECTS_PER_SECOND;
+        self.ramp.max(shortest)
+    }
 }
 
 /// Does what the plan says, until its end, until `stop` completes or until nobody is left. `progress` gets a line each
@@ -120,8 +128,9 @@ pub async fn run<R: Dial>(
     progress: impl FnMut(&str),
 ) -> Report {
     let begun = runtime.now();
+    let ramp = plan.ramp_time();
     let world = Rc::new(World {
-        until: begun + plan.ramp + plan.duration,
+        until: begun + ramp + plan.duration,
         runtime,
         plan,
         tally: Shared::default(),
@@ -132,7 +141,7 @@ pub async fn run<R: Dial>(
     let tasks: Vec<_> = (0..count)
         .map(|index| {
             // A share of the ramp each: u32 holds every bound there is.
-            let starts = begun + world.plan.ramp * (index as u32) / (count as u32);
+            let starts = begun + ramp * (index as u32) / (count as u32);
             let connection = connection(Rc::clone(&world), index, starts);
             world.runtime.spawn("load", connection)
         })
@@ -175,9 +184,11 @@ async fn watch<R: Dial>(world: &World<R>, begun: Instant, mut progress: impl FnM
     for look in 1_u32.. {
         at = at + LOOK;
         world.runtime.sleep_until(at.min(world.until)).await;
-        if world.runtime.now() >= world.until || everybody_ended(world) {
+        let now = world.runtime.now();
+        if now >= world.until || everybody_ended(world) {
             return;
         }
+        world.tally.borrow_mut().alarms.add(now.since(at));
         if look.is_multiple_of(LOOKS_PER_LINE) {
             let mut tally = world.tally.borrow_mut();
             let elapsed = world.runtime.now().since(begun);
@@ -207,5 +218,33 @@ async fn connection<R: Dial>(world: Rc<World<R>>, index: usize, starts: Instant)
     if let Err(end) = result {
         tracing::debug!(stream, error = %end, "a connection of the load failed");
         tally.fail(end.to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_ramp_is_too_steep() {
+        let time = |players, ramp| {
+            let stall = Duration::from_secs(1);
+            let plan = Plan {
+                addresses: Vec::new(),
+                target: Target::parse("rtmp://a/l/x").unwrap(),
+                streams: 1,
+                duration: stall,
+                ramp: Duration::from_millis(ramp),
+                role: Role::Play { players, stall },
+            };
+            plan.ramp_time().as_millis()
+        };
+        let second = limits::LOAD_CONNECTS_PER_SECOND as usize;
+        assert_eq!((time(1, 0), time(1, 700)), (0, 700));
+        assert_eq!(
+            (time(second * 2, 0), time(second * 2, 2_500)),
+            (2_000, 2_500)
+        );
+        assert!(time(limits::LOAD_PLAYERS_MAX, 0) > 1_000);
     }
 }

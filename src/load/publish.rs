@@ -20,6 +20,8 @@ struct Publisher<'a, R: Dial> {
     /// Whether pictures get markers; of which run.
     run: Option<u32>,
     sequence: u32,
+    /// What waits for the server, as it is counted in the tally.
+    unsent: usize,
     /// Kept for its capacity.
     marked: Vec<u8>,
 }
@@ -40,6 +42,7 @@ pub(super) async fn publish<R: Dial>(world: &World<R>, number: usize) -> Result<
         script: Script::new(Rc::clone(clip)),
         run: markers.then(|| world.runtime.entropy("load run").u32(..)),
         sequence: 0,
+        unsent: 0,
         marked: Vec::new(),
     };
     let Some(admitted) = within(&world.runtime, deadline, publisher.admitted()).await else {
@@ -67,7 +70,11 @@ impl<R: Dial> Publisher<'_, R> {
     fn hear(&mut self) -> Result<bool, End> {
         let mut scratch = self.world.scratch.borrow_mut();
         let mut admitted = false;
-        while let Some(taken) = self.link.read(&mut scratch)? {
+        // What is left makes the next wait end at once, behind what is due by then.
+        for _ in 0..limits::READS_PER_TURN {
+            let Some(taken) = self.link.read(&mut scratch)? else {
+                break;
+            };
             while let Some(event) = self.link.session.poll_event() {
                 match event {
                     ClientEvent::Refused { code, description } => {
@@ -153,10 +160,19 @@ impl<R: Dial> Publisher<'_, R> {
         let unsent = self.link.unsent();
         let mut tally = self.world.tally.borrow_mut();
         tally.bytes += written as u64;
-        tally.unsent_most = tally.unsent_most.max(unsent);
-        match unsent > limits::LOAD_UNSENT_BYTES {
-            true => Err(End::Behind),
-            false => Ok(()),
+        let before = core::mem::replace(&mut self.unsent, unsent);
+        match tally.waits(before, unsent) {
+            true => Ok(()),
+            false => Err(End::Behind),
+        }
+    }
+}
+
+impl<R: Dial> Drop for Publisher<'_, R> {
+    fn drop(&mut self) {
+        // No borrow of it outlives a poll of the task that is dropped here.
+        if let Ok(mut tally) = self.world.tally.try_borrow_mut() {
+            tally.waits(self.unsent, 0);
         }
     }
 }

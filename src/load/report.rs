@@ -69,6 +69,8 @@ pub struct PlayReport {
     pub first_frame_ms: Times,
     /// From the first packet to the first keyframe.
     pub first_keyframe_ms: Times,
+    /// How late this process heard its own alarms: so much of the latency may be its own, short of processor time.
+    pub lateness_ms: Times,
     /// Gaps longer than [`PlayReport::stall_ms`].
     pub stalls: u64,
     /// What counts as one.
@@ -79,6 +81,9 @@ pub struct PlayReport {
     pub stalled_ms: f64,
     /// Marked pictures that never came.
     pub lost: u64,
+    /// Steps of a clock that are longer than [`PlayReport::stall_ms`]: something is missing, or the publisher was silent.
+    /// Where there are no markers, nothing else tells of losses.
+    pub jumps: u64,
     /// What the server did wrong, and how often.
     pub wrong: BTreeMap<&'static str, u64>,
 }
@@ -229,6 +234,7 @@ impl Report {
             )?,
             _ => writeln!(to, "  latency         {}", play.latency_ms)?,
         }
+        writeln!(to, "  of it our own   {}", play.lateness_ms)?;
         if play.ahead > 0 {
             let ahead = count(play.ahead, "picture");
             writeln!(
@@ -250,6 +256,10 @@ impl Report {
             play.lost,
             count(play.marked_of(self), "marked picture")
         )?;
+        if play.jumps > 0 {
+            let jumps = count(play.jumps, "step");
+            writeln!(to, "  clock           {jumps} above {above:.0} ms")?;
+        }
         let silent = self.connections as u64 - play.served.min(self.connections as u64);
         if silent > 0 {
             writeln!(to, "  nothing came    to {}", count(silent, "player"))?;
@@ -275,11 +285,13 @@ fn play(tally: &Tally, stall: Duration) -> PlayReport {
         ahead: tally.ahead,
         first_frame_ms: Times::of(&tally.first_frame),
         first_keyframe_ms: Times::of(&tally.first_key),
+        lateness_ms: Times::of(&tally.alarms),
         stalls: tally.stalls,
         stall_ms: millis(stall),
         longest_stall_ms: millis(tally.longest_stall),
         stalled_ms: millis(tally.stalled),
         lost: tally.lost,
+        jumps: tally.jumps,
         wrong: tally.wrong.clone(),
     }
 }

@@ -34,8 +34,12 @@ pub(crate) struct Tally {
     pub(crate) marked: u64,
     /// Marked pictures that never came.
     pub(crate) lost: u64,
+    /// Steps of a clock that are longer than what is called a stall.
+    pub(crate) jumps: u64,
     /// Marked pictures from the future.
     pub(crate) ahead: u64,
+    /// How late our own alarms were, ten times a second: every delay that is measured may be that much ours.
+    pub(crate) alarms: Histogram,
     /// From the first packet to the first picture or sound.
     pub(crate) first_frame: Histogram,
     /// From the first packet to the first keyframe.
@@ -47,8 +51,10 @@ pub(crate) struct Tally {
     pub(crate) stalled: Duration,
     /// What the server did wrong, and how often.
     pub(crate) wrong: BTreeMap<&'static str, u64>,
-    /// The most bytes that waited for a server.
+    /// The most bytes that waited for a server, of one stream.
     pub(crate) unsent_most: usize,
+    /// Bytes that wait for the server now, of all streams.
+    pub(crate) unsent: usize,
 }
 
 impl Tally {
@@ -79,6 +85,13 @@ impl Tally {
         self.longest_stall = self.longest_stall.max(gap);
     }
 
+    /// A stream's bytes that wait for the server are `now` that many; whether so many may.
+    pub(crate) fn waits(&mut self, before: usize, now: usize) -> bool {
+        self.unsent_most = self.unsent_most.max(now);
+        self.unsent = self.unsent.saturating_sub(before) + now;
+        now <= limits::LOAD_UNSENT_BYTES && self.unsent <= limits::LOAD_UNSENT_TOTAL
+    }
+
     pub(crate) fn failed(&self) -> u64 {
         self.failures.values().sum()
     }
@@ -87,6 +100,23 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_waits_is_bounded_for_each_and_for_all() {
+        let each = limits::LOAD_UNSENT_BYTES;
+        let mut tally = Tally::default();
+        assert!(tally.waits(0, each) && !tally.waits(each, each + 1));
+        assert!(tally.waits(each + 1, 0));
+        let streams = limits::LOAD_UNSENT_TOTAL / each;
+        assert!((0..streams).all(|_| tally.waits(0, each)));
+        assert!(!tally.waits(0, 1));
+        tally.waits(1, 0);
+        assert!(tally.waits(each, each), "room again: one has gone");
+        assert_eq!(
+            (tally.unsent, tally.unsent_most),
+            (limits::LOAD_UNSENT_TOTAL, each + 1)
+        );
+    }
 
     #[test]
     fn reasons_are_bounded() {

@@ -93,12 +93,8 @@ impl Viewer {
                 self.frame(now, tally);
                 self.picture(now, key, payload, tally);
                 let last = self.publication.video.replace(timestamp);
-                in_order(
-                    last,
-                    timestamp,
-                    "the clock of the pictures goes back",
-                    tally,
-                );
+                let back = "the clock of the pictures goes back";
+                self.steps(last, timestamp, back, tally);
                 if let Some(marker) = Marker::find(payload) {
                     self.marked(marker, wall, tally);
                 }
@@ -111,9 +107,29 @@ impl Viewer {
                     tally.wrong("sound before its header");
                 }
                 let last = self.publication.audio.replace(timestamp);
-                in_order(last, timestamp, "the clock of the sound goes back", tally);
+                let back = "the clock of the sound goes back";
+                self.steps(last, timestamp, back, tally);
             }
             _ => {}
+        }
+    }
+
+    /// A clock goes from one stamp to the next.
+    fn steps(
+        &self,
+        last: Option<Timestamp>,
+        next: Timestamp,
+        back: &'static str,
+        tally: &mut Tally,
+    ) {
+        let Some(last) = last else {
+            return;
+        };
+        let step = i64::from(next.since(last));
+        if step < 0 {
+            tally.wrong(back);
+        } else if step > self.patience.as_millis() as i64 {
+            tally.jumps += 1;
         }
     }
 
@@ -166,12 +182,6 @@ impl Viewer {
             Some(age) => tally.delay(age),
             None => tally.ahead += 1,
         }
-    }
-}
-
-fn in_order(last: Option<Timestamp>, next: Timestamp, what: &'static str, tally: &mut Tally) {
-    if last.is_some_and(|last| next.is_before(last)) {
-        tally.wrong(what);
     }
 }
 
@@ -265,6 +275,20 @@ mod tests {
                 ("the clock of the sound goes back", 1),
             ]
         );
+    }
+
+    #[test]
+    fn a_clock_that_jumps_is_counted() {
+        let tally = watch(&[
+            (0, Video, 0, AVC.to_vec()),
+            (1, Video, 0, picture(true, None)),
+            (2, Video, 100, picture(false, None)),
+            (3, Video, 201, picture(false, None)),
+            (4, Audio, 5_000, AAC_CONFIG.to_vec()),
+            (5, Audio, 5_000, SOUND.to_vec()),
+        ]);
+        assert!(tally.wrong.is_empty(), "{tally:?}");
+        assert_eq!(tally.jumps, 1);
     }
 
     #[test]
