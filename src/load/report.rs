@@ -234,7 +234,7 @@ impl Report {
             )?,
             _ => writeln!(to, "  latency         {}", play.latency_ms)?,
         }
-        writeln!(to, "  of it our own   {}", play.lateness_ms)?;
+        writeln!(to, "  own lateness    {}", play.lateness_ms)?;
         if play.ahead > 0 {
             let ahead = count(play.ahead, "picture");
             writeln!(
