@@ -9,10 +9,15 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ffi::OsString;
 use std::io;
 
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches};
 
 use crate::config::{Backend, Config, ConfigError, DEFAULT_PORT, KEYS, Key, Kind};
 use crate::status::Place;
+
+mod load;
+
+pub use load::{LoadFlagError, LoadFlags};
 
 /// The environment's word for `--config`.
 const CONFIG_VARIABLE: &str = "MILLSTREAM_CONFIG";
@@ -38,6 +43,8 @@ pub enum Command {
     },
     /// `config --default`: print a file that says every setting.
     PrintDefault,
+    /// `load publish|play`: be many clients of a server.
+    Load(LoadFlags),
 }
 
 /// Where settings come from. They can be read again while the server runs.
@@ -89,6 +96,10 @@ pub fn parse(
             Ok(Command::Check { file })
         }
         Some((name, of_status)) if name == "status" => status(of_status, &environment),
+        Some((name, of_load)) if name == "load" => match LoadFlags::new(of_load) {
+            Some(flags) => Ok(Command::Load(flags)),
+            None => Err(command().error(ErrorKind::MissingSubcommand, "load publish or load play")),
+        },
         Some(_) => Ok(Command::PrintDefault), // clap demands --default
         None => Ok(Command::Serve(sources(matches, environment))),
     }
@@ -103,7 +114,7 @@ fn status(
     let token = variables.find(|(name, _)| name == TOKEN_VARIABLE);
     let token = token.map(|(_, token)| token.trim().to_owned());
     let place = Place::of(&url, token.filter(|token| !token.is_empty()))
-        .map_err(|what| command().error(clap::error::ErrorKind::ValueValidation, what))?;
+        .map_err(|what| command().error(ErrorKind::ValueValidation, what))?;
     let watch = matches.get_flag("watch");
     Ok(Command::Status { place, watch })
 }
@@ -173,6 +184,7 @@ fn command() -> clap::Command {
                 .about("Prints a configuration file")
                 .arg(default),
         )
+        .subcommand(load::command())
 }
 
 fn flag(key: &'static Key) -> Arg {

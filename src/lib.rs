@@ -14,6 +14,7 @@
 //! | [`media`] | what a payload is, the ring of wire-ready frames, one stream, the directory of names | `rtmp` |
 //! | [`runtime`] | the only clock, socket, entropy and thread; our executor; the backends | `time`, `limits` |
 //! | [`server`] | the shell that joins them: control, shards, connections, players, the pump | all of them |
+//! | [`load`] | the load tester: publishers and players that measure and verify | `media`, `rtmp`, `runtime` |
 //! | [`config`] | text in, checked configuration out | `limits` |
 //! | [`metrics`] | counters, histograms, and the page that Prometheus reads | nothing |
 //! | [`limits`] | every bound, with its reason | `time` |
@@ -41,6 +42,7 @@
 pub mod cli;
 pub mod config;
 pub mod limits;
+pub mod load;
 pub mod media;
 pub mod metrics;
 #[doc(hidden)]

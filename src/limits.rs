@@ -163,6 +163,9 @@ pub const STREAM_HEADERS_BYTES: usize = 1024 * 1024;
 /// Bytes of one kept header. An hvcC with many parameter sets is under 4 KiB; onMetaData with cue points under 64.
 pub const HEADER_BYTES: usize = 64 * 1024;
 
+/// Bytes of an FLV file's header: version 1 has 9, and whoever adds to it adds some fields.
+pub const FLV_HEADER_BYTES: u32 = 1_024;
+
 // ---- Delivery -------------------------------------------------------------------------------
 
 /// Slices of one `writev`: what the measurements found enough (Linux's own bound is 1,024).
@@ -245,6 +248,37 @@ pub const STATUS_BYTES: usize = 4 * 1024 * 1024;
 pub const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// How long `millstream status` waits for the server.
 pub const STATUS_TIME: Duration = Duration::from_secs(5);
+// ---- Load tester ----------------------------------------------------------------------------
+
+/// Streams that one load tester publishes or plays: one thread is busy with fewer.
+pub const LOAD_STREAMS_MAX: usize = 10_000;
+/// Players of one load tester: one address has about as many ports towards one server.
+pub const LOAD_PLAYERS_MAX: usize = 60_000;
+/// The longest run of a load tester: a day.
+pub const LOAD_TIME_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// The lowest bitrate of its built-in stream, kbit/s: pictures and sound without any filling take less.
+pub const LOAD_KBITS_MIN: u64 = 200;
+/// The highest, kbit/s: a keyframe is then about 3 MB.
+pub const LOAD_KBITS_MAX: u64 = 200_000;
+/// Bytes of an FLV file that it publishes; it is held in memory.
+pub const LOAD_FILE_BYTES: u64 = 1024 * 1024 * 1024;
+/// The shortest file that it repeats: a shorter one would be a flood.
+pub const LOAD_LOOP_MIN: Duration = Duration::from_millis(100);
+/// How long a connection may take until it publishes or plays, from the first packet on.
+pub const LOAD_SETUP_TIME: Duration = Duration::from_secs(10);
+/// Connects of one load tester a second: the ramp is made longer where it would be steeper. Beyond it the
+/// kernel's queue of connections that wait to be accepted would be measured, not the server.
+pub const LOAD_CONNECTS_PER_SECOND: u32 = 5_000;
+/// Bytes that may wait for a server that takes less than is published: it is too slow then, and the stream is over.
+pub const LOAD_UNSENT_BYTES: usize = 16 * 1024 * 1024;
+/// The same of all streams together: many streams would not fit into memory otherwise.
+pub const LOAD_UNSENT_TOTAL: usize = 1024 * 1024 * 1024;
+/// Addresses of one host name that are tried, in the resolver's order.
+pub const LOAD_ADDRESSES: usize = 8;
+/// Different reasons of failure that are told apart in a report.
+pub const LOAD_REASONS: usize = 16;
+/// How long publishers may take to say good-bye.
+pub const LOAD_FAREWELL: Duration = Duration::from_secs(1);
 
 const _: () = {
     assert!(REPORT_TIME.as_secs() < HTTP_TIME.as_secs());

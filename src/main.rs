@@ -5,10 +5,10 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use millstream::cli::{self, Command, Sources};
+use millstream::cli::{self, Command, LoadFlags, Sources};
 use millstream::config::{self, Config, LogFormat, LogLevel};
 use millstream::runtime::fetch;
-use millstream::{Server, limits, runtime, status};
+use millstream::{Server, limits, load, runtime, status};
 use tracing_subscriber::filter::LevelFilter;
 
 fn main() -> ExitCode {
@@ -34,6 +34,43 @@ fn main() -> ExitCode {
             let _ = io::stdout().write_all(config::default_file().as_bytes());
             ExitCode::SUCCESS
         }
+        Command::Load(flags) => be_load(&flags),
+    }
+}
+
+/// Progress goes to stderr, the report to stdout.
+fn be_load(flags: &LoadFlags) -> ExitCode {
+    let options = match flags.options() {
+        Ok(options) => options,
+        Err(error) => return refuse(&error),
+    };
+    let terminal = io::stderr().is_terminal();
+    let progress = move |line: &str| {
+        // A terminal's line is written over: to its beginning, and clear what was longer.
+        let _ = match terminal {
+            true => write!(io::stderr(), "\r{line}\x1b[K"),
+            false => writeln!(io::stderr(), "{line}"),
+        };
+    };
+    let report = load::start(&options, progress);
+    if terminal {
+        let _ = write!(io::stderr(), "\r\x1b[K");
+    }
+    let report = match report {
+        Ok(report) => report,
+        Err(error) => return refuse(&error),
+    };
+    let said = match flags.json() {
+        true => serde_json::to_string_pretty(&report).map(|json| json + "\n"),
+        false => Ok(report.summary()),
+    };
+    match said {
+        Ok(said) => drop(io::stdout().write_all(said.as_bytes())),
+        Err(error) => return refuse(&error),
+    }
+    match report.passed {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     }
 }
 

@@ -209,6 +209,15 @@ pub(super) struct Fault {
 }
 
 impl Kind {
+    /// The value of a flag's text.
+    ///
+    /// # Errors
+    /// What was expected, and what came.
+    pub fn read_text(self, text: &str) -> Result<Setting, String> {
+        self.read(&Written::in_text(self, text))
+            .map_err(|fault| fault.what)
+    }
+
     /// The value that was written, if it is one of this kind's.
     pub(super) fn read(self, written: &Written<'_>) -> Result<Setting, Fault> {
         let refuse = |came: &Written<'_>| Fault {

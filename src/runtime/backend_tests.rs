@@ -8,12 +8,12 @@ use std::rc::Rc;
 use std::thread;
 
 use super::mailbox::mailbox;
-use super::{Conn, RawSocket, Runtime, launch, real};
+use super::{Conn, Dial, RawSocket, Runtime, launch, real};
 use crate::time::{Duration, Instant};
 
 /// A backend under test.
 trait Backend {
-    type Rt: Runtime<Socket = RawSocket>;
+    type Rt: Dial<Socket = RawSocket>;
 
     fn run<Fut>(start: impl FnOnce(Self::Rt) -> Fut) -> io::Result<()>
     where
@@ -68,6 +68,7 @@ macro_rules! on_all {
 
 on_all!(
     accepts_and_echoes,
+    dials_and_is_told_of_refusals,
     tells_eof_that_comes_with_data,
     tells_eof_to_a_task_that_waits,
     wakes_the_writer_after_a_short_write,
@@ -216,6 +217,25 @@ fn accepts_and_echoes<B: Backend>() {
             echo.await;
         }
         clients.join().unwrap();
+    });
+}
+
+fn dials_and_is_told_of_refusals<B: Backend>() {
+    check::<B, _>(|rt| async move {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let conn = rt.dial(addr).await.unwrap();
+        assert_eq!(conn.peer(), addr);
+        let (mut peer, _) = listener.accept().unwrap();
+        write_all(&conn, b"hello").await;
+        let mut heard = [0; 5];
+        peer.read_exact(&mut heard).unwrap();
+        peer.write_all(&heard).unwrap();
+        let mut back = [0; 8];
+        assert_eq!(read(&conn, &mut back).await.unwrap(), 5);
+        drop((listener, peer));
+        let refused = rt.dial(addr).await.map(|_| ()).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     });
 }
 

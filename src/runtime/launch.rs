@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, ToSocketAddrs as _};
 use std::path::Path;
 use std::thread::JoinHandle;
 
@@ -11,6 +11,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::SocketAddr;
 use super::executor::panic_text;
 use crate::limits;
+use crate::time::Duration;
 
 /// A thread that was started by [`spawn_thread`].
 pub struct Thread<T> {
@@ -103,6 +104,59 @@ pub fn raise_file_limit() -> io::Result<Option<u64>> {
 #[cfg(not(target_os = "linux"))]
 pub fn raise_file_limit() -> io::Result<Option<u64>> {
     Ok(None)
+}
+
+/// The addresses of `host`, a name or an address, in the system's order of preference; at most
+/// [`limits::LOAD_ADDRESSES`]. It asks the resolver and waits for it: not for a thread that serves.
+///
+/// # Errors
+/// There is no such host, or nobody to ask.
+pub fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let found = (host, port).to_socket_addrs()?;
+    Ok(found.take(limits::LOAD_ADDRESSES).collect())
+}
+
+/// The processor time that this process has taken so far, all threads together; `None` if the system won't tell.
+#[cfg(target_os = "linux")]
+pub fn cpu_time() -> Option<Duration> {
+    use rustix::time::{ClockId, clock_gettime};
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    let seconds = u64::try_from(time.tv_sec).ok()?;
+    Some(Duration::new(seconds, u32::try_from(time.tv_nsec).ok()?))
+}
+
+/// The processor time that this process has taken so far: this operating system is not asked.
+#[cfg(not(target_os = "linux"))]
+pub fn cpu_time() -> Option<Duration> {
+    None
+}
+
+/// Shows `visit` a file of at most `most` bytes, piece by piece.
+///
+/// # Errors
+/// It cannot be opened or read, is longer, or `visit` has had enough.
+#[allow(clippy::disallowed_methods, reason = "files are read here")]
+pub fn read_pieces(
+    path: &Path,
+    most: u64,
+    mut visit: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut file = File::open(path)?;
+    let (mut piece, mut total) = (vec![0; limits::SCRATCH_BYTES], 0);
+    loop {
+        let len = match file.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(len) => len,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        total += len as u64;
+        if total > most {
+            let message = format!("longer than the {most} bytes allowed");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+        }
+        visit(piece.get(..len).unwrap_or_default())?;
+    }
 }
 
 /// Reads a text file of at most [`limits::FILE_BYTES`] bytes.

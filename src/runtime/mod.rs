@@ -101,6 +101,15 @@ pub struct Load {
     pub panics: u64,
 }
 
+/// A runtime that can also dial: for what acts as a client. The server's own code does not need it.
+pub trait Dial: Runtime {
+    /// Connects to `to`, and waits for the peer's answer as long as the kernel does; drop the future to give up.
+    ///
+    /// # Errors
+    /// Nobody listens there, the address cannot be reached, or there is no descriptor or port left.
+    fn dial(&self, to: SocketAddr) -> impl Future<Output = io::Result<Self::Conn>>;
+}
+
 /// A world's services to the code that runs on one shard (or on the control thread).
 ///
 /// Cheap to clone; `!Send` in general. Everything the server does to the outside goes through it, so a

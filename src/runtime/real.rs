@@ -155,6 +155,47 @@ impl TryFrom<TcpStream> for Socket {
     }
 }
 
+/// Begins to connect to `to`, without waiting. Once the socket is writable, its pending error tells how it went.
+///
+/// # Errors
+/// The attempt failed at once: no route, no port, no descriptor; on some systems, nobody listens.
+pub(super) fn begin_connect(to: SocketAddr) -> io::Result<Socket> {
+    let socket = socket2::Socket::new(
+        socket2::Domain::for_address(to),
+        socket2::Type::STREAM,
+        Some(socket2::Protocol::TCP),
+    )?;
+    socket.set_nonblocking(true)?;
+    set_options(SockRef::from(&socket))?;
+    match socket.connect(&to.into()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+        #[cfg(unix)]
+        Err(error) if error.raw_os_error() == Some(IN_PROGRESS) => {}
+        Err(error) => return Err(error),
+    }
+    let stream = TcpStream::from(socket);
+    Ok(Socket { stream, peer: to })
+}
+
+/// EINPROGRESS, which the standard library has no stable kind for.
+#[cfg(target_os = "linux")]
+const IN_PROGRESS: i32 = rustix::io::Errno::INPROGRESS.raw_os_error();
+/// EINPROGRESS of the BSDs and macOS, which the standard library has no stable kind for.
+#[cfg(all(unix, not(target_os = "linux")))]
+const IN_PROGRESS: i32 = 36;
+
+/// How a connect ended whose socket has become writable.
+///
+/// # Errors
+/// It failed.
+pub(super) fn connected(stream: &TcpStream) -> io::Result<()> {
+    match stream.take_error()? {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
 /// Makes a listening socket ready for [`accept`]. On Linux whatever is set here holds for the sockets it accepts, which
 /// saves four system calls a connection.
 ///

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use async_io::{Async, Timer};
 
 use super::real::{self, ClearOnDrop, Core, Socket};
-use super::{Conn, Load, Rng, Runtime, SocketAddr, Task};
+use super::{Conn, Dial, Load, Rng, Runtime, SocketAddr, Task};
 use crate::time::{Instant, WallTime};
 
 /// The runtime of one thread on async-io.
@@ -146,6 +146,15 @@ impl Runtime for SmolRuntime {
 
     fn entropy(&self, _purpose: &'static str) -> Rng {
         self.core.fork_entropy()
+    }
+}
+
+impl Dial for SmolRuntime {
+    async fn dial(&self, to: SocketAddr) -> io::Result<SmolConn> {
+        let conn = self.adopt(real::begin_connect(to)?)?;
+        conn.stream.writable().await?;
+        real::connected(conn.stream.get_ref())?;
+        Ok(conn)
     }
 }
 

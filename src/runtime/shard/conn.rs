@@ -34,6 +34,22 @@ impl ShardConn {
     }
 }
 
+/// Of a connection that was dialled.
+impl ShardConn {
+    /// A connection that is not there yet: it becomes writable when it is, or has failed.
+    pub(super) fn connecting(world: &Rc<World>, socket: Socket) -> io::Result<Self> {
+        let conn = Self::new(world, socket)?;
+        // Events are noted at the thread's next wait only: what the kernel told in between is not lost.
+        conn.registration.expect_writable();
+        Ok(conn)
+    }
+
+    /// How that went.
+    pub(super) fn connected(&self) -> io::Result<()> {
+        real::connected(&self.stream)
+    }
+}
+
 impl Conn for ShardConn {
     fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.registration

@@ -16,7 +16,7 @@ use std::rc::Rc;
 pub use conn::{ShardConn, ShardListener};
 
 use super::real::{self, ClearOnDrop, Core, Socket};
-use super::{Load, Rng, Runtime, SocketAddr, Task};
+use super::{Conn as _, Dial, Load, Rng, Runtime, SocketAddr, Task};
 use crate::time::{Duration, Instant, WallTime};
 use reactor::Reactor;
 
@@ -137,5 +137,14 @@ impl Runtime for ShardRuntime {
 
     fn entropy(&self, _purpose: &'static str) -> Rng {
         self.world.core.fork_entropy()
+    }
+}
+
+impl Dial for ShardRuntime {
+    async fn dial(&self, to: SocketAddr) -> io::Result<ShardConn> {
+        let conn = ShardConn::connecting(&self.world, real::begin_connect(to)?)?;
+        poll_fn(|cx| conn.poll_writable(cx)).await?;
+        conn.connected()?;
+        Ok(conn)
     }
 }

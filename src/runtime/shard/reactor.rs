@@ -224,6 +224,11 @@ impl Registration {
         poll(&self.source.readable, &self.source.reader, cx)
     }
 
+    /// Has the next `poll_writable` wait for an event.
+    pub(super) fn expect_writable(&self) {
+        self.source.writable.set(false);
+    }
+
     pub(super) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
         poll(&self.source.writable, &self.source.writer, cx)
     }

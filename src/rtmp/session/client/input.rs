@@ -229,6 +229,10 @@ fn text(info: &Value, key: &str) -> String {
 }
 
 fn payload(message: &WireMessage) -> Bytes {
+    // It was laid out in one chunk, so that there is nothing to join and nothing to copy.
+    if message.payload_len() <= message.chunk_size() as usize {
+        return message.shared(message.header_len());
+    }
     let mut payload = Vec::with_capacity(message.payload_len());
     for slice in message.payload() {
         payload.extend_from_slice(slice);
