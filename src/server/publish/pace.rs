@@ -62,7 +62,8 @@ mod tests {
         let pace = Pace::new(800, at(0));
         for second in 0..60 {
             pace.count(100_000);
-            assert_eq!(pace.excess(at(second * 1_000)), None, "second {second}");
+            let end = at((second + 1) * 1_000);
+            assert_eq!(pace.excess(end), None, "second {second}");
         }
     }
 }
