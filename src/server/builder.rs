@@ -219,13 +219,9 @@ impl Builder {
             config.listen = listen;
         }
         config.check()?;
-        let given = match manager.is_told {
-            true => service::listeners().map_err(StartError::Given)?,
-            false => Vec::new(),
-        };
-        let (listeners, addresses) = match given.is_empty() {
-            true => doors(&config.listen)?,
-            false => given_doors(given)?,
+        let (listeners, addresses) = match manager.is_told {
+            true => given_doors(&config.listen)?,
+            false => doors(&config.listen)?,
         };
         let http = operators(config.http)?;
         if let Err(error) = launch::raise_file_limit() {
@@ -245,14 +241,9 @@ impl Builder {
             attendance: _,
         } = world::<RawSocket>(shards, settings(&config), events);
         let reloader = Reloader::new(config.clone(), reload);
-        let ear = if signals {
-            Some(Ear {
-                signals: Signals::new(reread.is_some())?,
-                stop: stop.clone(),
-                manager,
-            })
-        } else {
-            None
+        let ear = match signals {
+            true => Some(ear(reread.is_some(), &stop, manager)?),
+            false => None,
         };
         let rereader = reread.map(|reread| Rereader {
             reloader: reloader.clone(),
@@ -303,10 +294,23 @@ fn doors(
     Ok(open?.into_iter().unzip())
 }
 
-/// The ports that the service manager has opened for clients.
+/// Who hears signals: SIGHUP only where there is something to reload.
+fn ear(hangup: bool, stop: &StopHandle, manager: Manager) -> io::Result<Ear> {
+    Ok(Ear {
+        signals: Signals::new(hangup)?,
+        stop: stop.clone(),
+        manager,
+    })
+}
+
+/// The ports that the service manager has opened for clients; ours, if it has opened none.
 fn given_doors(
-    listeners: Vec<launch::RawListener>,
+    addresses: &[SocketAddr],
 ) -> Result<(Vec<launch::RawListener>, Vec<SocketAddr>), StartError> {
+    let listeners = service::listeners().map_err(StartError::Given)?;
+    if listeners.is_empty() {
+        return doors(addresses);
+    }
     let addresses: io::Result<Vec<_>> = listeners.iter().map(|it| it.local_addr()).collect();
     let addresses = addresses.map_err(StartError::Given)?;
     tracing::info!(
