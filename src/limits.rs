@@ -120,6 +120,8 @@ pub const CLOCK_AHEAD: Duration = Duration::from_secs(5);
 pub const CLOCK_SEAM: Duration = Duration::from_millis(40);
 /// The pause after a failed accept (out of file descriptors): long enough not to spin, short enough not to be felt.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+/// How often the log says at most that accept fails: where descriptors run short for long, it succeeds now and then.
+pub const ACCEPT_ERRORS_LOGGED: Duration = Duration::from_secs(10);
 
 // ---- Media ----------------------------------------------------------------------------------
 

@@ -126,7 +126,8 @@ fn serve(config: Config, sources: Sources) -> ExitCode {
     log(config.log, config.log_format);
     let builder = Server::builder().config(config.clone());
     let reread = move || sources.configure(read).map_err(|error| error.to_string());
-    let server = match builder.stop_on_signals().reload_on_hangup(reread).start() {
+    let builder = builder.stop_on_signals().reload_on_hangup(reread);
+    let server = match builder.as_service().start() {
         Ok(server) => server,
         Err(error) => return refuse(&error),
     };

@@ -113,6 +113,7 @@ bugs! {
         "write-taken-for-write-all" WriteTakenForWriteAll: "What a short write leaves over is lost.",
         "streams-uncounted" StreamsUncounted: "An application may have any number of streams.",
         "waits-for-ever" WaitsForEver: "A player whose stream nobody publishes waits for ever, whatever is configured.",
+        "reconnect-not-asked" ReconnectNotAsked: "A stop does not ask those to reconnect who know how.",
         "kick-forgets-the-player" KickForgetsThePlayer: "Whom an operator closes is not told.",
         "end-leaves-the-lease" EndLeavesTheLease: "A stream that an operator ended keeps its name.",
         "drop-uncounted" DropUncounted: "Players that lost frames are not counted.",

@@ -82,6 +82,7 @@ const FENCES: &[Fence] = &[
             "async_channel",
             "rustix",
             "socket2",
+            "listenfd",
             "getrandom",
         ],
         within: BOTH,

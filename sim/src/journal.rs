@@ -126,6 +126,8 @@ pub enum Observation {
         /// Which it switches.
         kind: MediaKind,
     },
+    /// Whispered: on its new connection the client says that it can be asked to reconnect.
+    KnowsReconnect,
     /// Whispered: an operator closes the client's connection.
     Kicked,
     /// Whispered: an operator ends what the client publishes.
@@ -194,6 +196,7 @@ impl fmt::Display for Observation {
             Self::Stands { sent, .. } => write!(f, "stands, having sent {sent} bytes"),
             Self::ShortRead => f.write_str("a read of the server is cut short"),
             Self::Picks { kind } => write!(f, "does not always want {kind:?}"),
+            Self::KnowsReconnect => f.write_str("can be asked to reconnect"),
             Self::Kicked => f.write_str("is closed by an operator"),
             Self::Ended { name } => write!(f, "an operator ends {name}"),
             Self::Tally(tally) => write!(f, "{tally:?}"),

@@ -357,6 +357,9 @@ pub struct Connect {
     /// Acknowledges nothing, as OBS does while it publishes.
     #[serde(skip_serializing_if = "is_false")]
     pub never_acks: bool,
+    /// Says that it knows Enhanced RTMP's ReconnectRequest (`capsEx`).
+    #[serde(skip_serializing_if = "is_false")]
+    pub reconnects: bool,
 }
 
 impl Default for Connect {
@@ -371,6 +374,7 @@ impl Default for Connect {
             window_ack_size: 0,
             may_be_refused: false,
             never_acks: false,
+            reconnects: false,
         }
     }
 }

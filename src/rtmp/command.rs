@@ -15,7 +15,7 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-pub use connect::{ConnectRequest, Enhanced};
+pub use connect::{CAPS_RECONNECT, ConnectRequest, Enhanced};
 #[doc(hidden)]
 pub use fuzz::fuzz_command;
 pub use play::{Play2, PlayOptions, PlayStart, PublishKind, Transition};

@@ -29,6 +29,8 @@ pub mod fetch;
 pub mod launch;
 #[cfg(feature = "production")]
 mod real;
+#[cfg(feature = "production")]
+pub mod service;
 #[cfg(all(feature = "production", target_os = "linux"))]
 pub mod shard;
 #[cfg(feature = "production")]

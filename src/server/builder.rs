@@ -4,7 +4,7 @@ use std::io;
 use std::rc::Rc;
 
 use super::control;
-use super::ear::{Ear, Reloader, Reread, Rereader};
+use super::ear::{Ear, Manager, Reloader, Reread, Rereader};
 use super::event::{Event, EventSink};
 use super::http::{Http, Reload};
 use super::message::{ControlPlan, OperatorHandle, ShardPlan, StopHandle, World, world};
@@ -12,6 +12,7 @@ use super::shard::Shard;
 use super::{RawSocket, Settings};
 use crate::config::{Backend, Config, ConfigError, HTTP_DEFAULT, HttpListen, Key};
 use crate::runtime::launch::{self, Thread};
+use crate::runtime::service::{self, State};
 use crate::runtime::signals::Signals;
 use crate::runtime::{self, Runtime, SocketAddr};
 use crate::time::Duration;
@@ -27,6 +28,9 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// What the service manager opened for us cannot be used.
+    #[error("a socket of the service manager (LISTEN_FDS) is of no use: {0}")]
+    Given(io::Error),
     /// A setting is out of its bounds.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -54,6 +58,7 @@ pub struct Builder {
     listen: Vec<SocketAddr>,
     events: EventSink,
     signals: bool,
+    manager: Manager,
     reread: Option<Reread>,
 }
 
@@ -68,6 +73,7 @@ impl Default for Builder {
             listen: Vec::new(),
             events: EventSink::default(),
             signals: false,
+            manager: Manager { is_told: false },
             reread: None,
         }
     }
@@ -175,6 +181,16 @@ impl Builder {
         self
     }
 
+    /// Is a service as systemd has it: serves clients on the listening sockets that it is given (`LISTEN_FDS`), if there are
+    /// any, instead of opening its own; and says when it is ready, reloads and stops (`NOTIFY_SOCKET`; the last two where
+    /// signals cause them). [`Builder::start`] must come before the program's second thread: it takes `LISTEN_FDS` out of
+    /// the environment.
+    #[must_use]
+    pub fn as_service(mut self) -> Self {
+        self.manager.is_told = true;
+        self
+    }
+
     /// Has SIGHUP call `reread` for the configuration (on the control thread), and [reloads](Server::reload) it. Where it
     /// has none to give, it says why, and everything stays as it is. Only with [`Builder::stop_on_signals`].
     #[must_use]
@@ -196,13 +212,17 @@ impl Builder {
             listen,
             events,
             signals,
+            manager,
             reread,
         } = self;
         if !listen.is_empty() {
             config.listen = listen;
         }
         config.check()?;
-        let (listeners, addresses) = doors(&config.listen)?;
+        let (listeners, addresses) = match manager.is_told {
+            true => given_doors(&config.listen)?,
+            false => doors(&config.listen)?,
+        };
         let http = operators(config.http)?;
         if let Err(error) = launch::raise_file_limit() {
             tracing::warn!(%error, "cannot raise the limit of open files; fewer clients will find room");
@@ -221,17 +241,14 @@ impl Builder {
             attendance: _,
         } = world::<RawSocket>(shards, settings(&config), events);
         let reloader = Reloader::new(config.clone(), reload);
-        let ear = if signals {
-            Some(Ear {
-                signals: Signals::new(reread.is_some())?,
-                stop: stop.clone(),
-            })
-        } else {
-            None
+        let ear = match signals {
+            true => Some(ear(reread.is_some(), &stop, manager)?),
+            false => None,
         };
         let rereader = reread.map(|reread| Rereader {
             reloader: reloader.clone(),
             reread,
+            manager,
         });
         let http_address = http.as_ref().and_then(|it| it.local_addr().ok());
         let outside = Outside {
@@ -251,6 +268,7 @@ impl Builder {
                 }
             }
         }
+        manager.tell(State::Ready);
         Ok(Server {
             addresses,
             http: http_address,
@@ -274,6 +292,32 @@ fn doors(
     };
     let open: Result<Vec<_>, StartError> = addresses.iter().map(open).collect();
     Ok(open?.into_iter().unzip())
+}
+
+/// Who hears signals: SIGHUP only where there is something to reload.
+fn ear(hangup: bool, stop: &StopHandle, manager: Manager) -> io::Result<Ear> {
+    Ok(Ear {
+        signals: Signals::new(hangup)?,
+        stop: stop.clone(),
+        manager,
+    })
+}
+
+/// The ports that the service manager has opened for clients; ours, if it has opened none.
+fn given_doors(
+    addresses: &[SocketAddr],
+) -> Result<(Vec<launch::RawListener>, Vec<SocketAddr>), StartError> {
+    let listeners = service::listeners().map_err(StartError::Given)?;
+    if listeners.is_empty() {
+        return doors(addresses);
+    }
+    let addresses: io::Result<Vec<_>> = listeners.iter().map(|it| it.local_addr()).collect();
+    let addresses = addresses.map_err(StartError::Given)?;
+    tracing::info!(
+        ?addresses,
+        "listening on what the service manager has opened; `listen` is not heeded"
+    );
+    Ok((listeners, addresses))
 }
 
 pub(super) fn settings(config: &Config) -> Settings {

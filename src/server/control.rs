@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_lite::future::yield_now;
 
 use super::Settings;
+use super::backoff::Backoff;
 use super::desk::Desk;
 use super::gate::{Gate, Refusal, Ticket};
 use super::http::{self, Http};
@@ -121,9 +122,11 @@ async fn accept<R: Runtime>(
     shards: Vec<Sender<ShardMessage<R::Socket>>>,
     door: Rc<Door>,
 ) {
+    let mut backoff = Backoff::new("clients");
     loop {
         match runtime.accept(&listener).await {
             Ok((socket, peer)) => {
+                backoff.is_over();
                 match door.admit(peer, runtime.now()) {
                     Ok(ticket) => {
                         let (shard, connection) = door.take(shards.len());
@@ -147,13 +150,7 @@ async fn accept<R: Runtime>(
                 }
             }
             Err(_) if planted(Bug::AcceptErrorEnds) => return,
-            Err(error) => {
-                // A peer that gave up in the queue, or no file descriptor left: neither may end the server.
-                tracing::warn!(%error, "accept failed; trying again in {:?}", limits::ACCEPT_BACKOFF);
-                runtime
-                    .sleep_until(runtime.now() + limits::ACCEPT_BACKOFF)
-                    .await;
-            }
+            Err(error) => backoff.pause(&runtime, &error).await,
         }
     }
 }

@@ -7,7 +7,25 @@ use super::builder::settings;
 use super::message::{ReloadHandle, StopHandle};
 use crate::config::{Config, ConfigError, KEYS, Key};
 use crate::runtime::launch;
+use crate::runtime::service::{self, State};
 use crate::runtime::signals::{Signal, Signals};
+
+/// Tells the service manager how the server is, if it is to.
+#[derive(Clone, Copy)]
+pub(super) struct Manager {
+    pub(super) is_told: bool,
+}
+
+impl Manager {
+    pub(super) fn tell(self, state: State) {
+        if !self.is_told {
+            return;
+        }
+        if let Err(error) = service::notify(state) {
+            tracing::warn!(%error, ?state, "the service manager (NOTIFY_SOCKET) cannot be told");
+        }
+    }
+}
 
 /// Where a running server has its configuration from.
 pub(super) type Reread = Box<dyn Fn() -> Result<Config, String> + Send>;
@@ -16,11 +34,13 @@ pub(super) type Reread = Box<dyn Fn() -> Result<Config, String> + Send>;
 pub(super) struct Rereader {
     pub(super) reloader: Reloader,
     pub(super) reread: Reread,
+    pub(super) manager: Manager,
 }
 
 impl Rereader {
     /// The keys that need a restart, or why everything stays as it is.
     pub(super) fn reload(&self) -> Result<Vec<String>, String> {
+        self.manager.tell(State::Reloading);
         let reloaded = (self.reread)().and_then(|config| {
             let reloaded = self.reloader.reload(config);
             reloaded.map_err(|error| error.to_string())
@@ -34,6 +54,7 @@ impl Rereader {
                 );
             }
         }
+        self.manager.tell(State::Ready); // either way it serves
         reloaded.map(|kept| kept.into_iter().map(ToString::to_string).collect())
     }
 }
@@ -42,6 +63,7 @@ impl Rereader {
 pub(super) struct Ear {
     pub(super) signals: Signals,
     pub(super) stop: StopHandle,
+    pub(super) manager: Manager,
 }
 
 impl Ear {
@@ -61,6 +83,7 @@ impl Ear {
                 Ok(signal) => {
                     tracing::info!(?signal, "stopping; a second signal ends at once");
                     stopping = true;
+                    self.manager.tell(State::Stopping);
                     self.stop.stop();
                 }
                 Err(error) => {

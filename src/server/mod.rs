@@ -9,6 +9,7 @@
 //!
 //! Generic over [`crate::runtime::Runtime`]: the same code runs in production and in the simulator.
 
+mod backoff;
 mod connection;
 pub mod control;
 mod deadline;

@@ -15,6 +15,7 @@ use super::shard::Shard;
 use super::{Settings, control};
 use crate::config::{AppSettings, AppTable, ConnectionLimits};
 use crate::limits;
+use crate::rtmp::command::Enhanced;
 use crate::rtmp::session::client::{ClientConfig, ClientEvent, ClientSession};
 use crate::rtmp::wire::MediaKind::{self, Audio, Video};
 use crate::runtime::executor::Executor;
@@ -26,6 +27,7 @@ use crate::time::{Duration, Instant, Timestamp, WallTime};
 mod handover;
 mod late;
 mod merge;
+mod reconnect;
 mod settings;
 
 #[derive(Default)]
@@ -294,6 +296,11 @@ impl Machine {
     }
 
     fn client(&mut self, shard: usize) -> Client {
+        self.client_of(shard, None)
+    }
+
+    /// A client that says so of Enhanced RTMP.
+    fn client_of(&mut self, shard: usize, enhanced: Option<Enhanced>) -> Client {
         let socket = Socket(Arc::default());
         socket.lock().room = usize::MAX;
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
@@ -311,6 +318,7 @@ impl Machine {
             tc_url: "rtmp://here/live".into(),
             flash_ver: "test".into(),
             chunk_size: 4_096,
+            enhanced,
             ..ClientConfig::default()
         };
         let mut session = ClientSession::new(config, 7);

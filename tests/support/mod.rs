@@ -58,10 +58,15 @@ pub(crate) struct Ended {
 
 impl Program {
     pub(crate) fn start(name: &str, command: &mut Command) -> Self {
+        Self::start_with(name, command, Stdio::null())
+    }
+
+    /// With something on its standard input.
+    pub(crate) fn start_with(name: &str, command: &mut Command, input: Stdio) -> Self {
         let dir = scratch(name);
         let (out, err) = (dir.join("stdout"), dir.join("stderr"));
         let child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(File::create(&out).unwrap())
             .stderr(File::create(&err).unwrap())
             .spawn()
@@ -154,14 +159,30 @@ fn end_of(text: &str) -> String {
 
 /// The binary under test, without the environment's settings.
 pub(crate) fn millstream(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
+    let mut command = Command::new(BINARY);
+    forget_settings(&mut command);
+    command.args(arguments);
+    command
+}
+
+/// The binary under test, which the shell `script` starts with `exec "$0" "$@"`.
+pub(crate) fn through_shell(script: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    forget_settings(&mut command);
+    command.args(["-c", script, BINARY]).args(arguments);
+    command
+}
+
+const BINARY: &str = env!("CARGO_BIN_EXE_millstream");
+
+fn forget_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("MILLSTREAM_") {
+        let text = name.to_string_lossy();
+        let manager = ["LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET"];
+        if text.starts_with("MILLSTREAM_") || manager.contains(&&*text) {
             command.env_remove(name);
         }
     }
-    command.args(arguments);
-    command
 }
 
 /// A running server on a port of its own.
@@ -179,7 +200,12 @@ impl Server {
     }
 
     pub(crate) fn launch(command: &mut Command) -> Self {
-        let mut program = Program::start("millstream", command);
+        Self::launch_with(command, Stdio::null())
+    }
+
+    /// With something on its standard input.
+    pub(crate) fn launch_with(command: &mut Command, input: Stdio) -> Self {
+        let mut program = Program::start_with("millstream", command, input);
         let address = wait_for("the banner", START, || {
             assert!(program.runs(), "the server ended: {}", program.err());
             let out = program.out();

@@ -122,7 +122,11 @@ pub const ALL: [Invariant; 27] = [
     checked(
         20,
         "a graceful stop ends in time",
-        &["a graceful stop", "connections let go by a stop"],
+        &[
+            "a graceful stop",
+            "connections let go by a stop",
+            "clients asked to reconnect",
+        ],
     ),
     checked(21, "polls are bounded", &["polls within their budget"]),
     Invariant {

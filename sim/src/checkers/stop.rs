@@ -1,4 +1,4 @@
-//! A graceful stop ends every connection in time.
+//! A graceful stop ends every connection in time, and asks those to come back who know how.
 
 use std::collections::BTreeSet;
 
@@ -6,17 +6,53 @@ use millstream::time::{Duration, Instant};
 
 use super::Checker;
 use super::climate::Climate;
+use super::needless::REFUSALS;
 use crate::journal::Observation;
 
 /// Invariant 20 of the reference, as clients see it: once the server is told to stop, whoever is connected is let go.
-/// (That the server itself ends within its drain time, the world judges.)
+/// (That the server itself ends within its drain time, the world judges.) Who has said that it knows ReconnectRequest and
+/// is let go before the drain time is over, has been asked.
 #[derive(Default)]
 pub struct GracefulStop {
     climate: Option<Climate>,
     stopping: Option<Instant>,
     connected: BTreeSet<String>,
+    /// Who has said on its present connection that it knows ReconnectRequest.
+    reconnects: BTreeSet<String>,
+    /// Whose present connection something else than a stop may end.
+    excused: BTreeSet<String>,
+    /// Who was connected when the stop came, and must be asked before its connection ends.
+    owed: BTreeSet<String>,
     let_go: u64,
     stops: u64,
+    asked: u64,
+}
+
+/// What a client is asked by.
+const ASKED: &str = "NetConnection.Connect.ReconnectRequest";
+
+impl GracefulStop {
+    fn excuse(&mut self, who: &str) {
+        self.excused.insert(who.into());
+        self.owed.remove(who);
+    }
+
+    /// `who` lost its connection at `at`.
+    fn lost(&mut self, at: Instant, who: &str, how: &str) -> Result<(), String> {
+        let was = self.connected.remove(who);
+        self.let_go += u64::from(was && self.stopping.is_some());
+        let owed = self.owed.remove(who);
+        match (self.stopping, self.climate) {
+            (Some(stopped), Some(climate))
+                if owed && how == "FIN" && climate.steady && at < stopped + climate.drain =>
+            {
+                Err(format!(
+                    "{who} can be asked to reconnect and was not: the server stopped without it"
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Checker for GracefulStop {
@@ -34,17 +70,41 @@ impl Checker for GracefulStop {
                 self.stopping = Some(at);
                 // With nobody there, no connection can be kept too long.
                 self.stops += u64::from(!self.connected.is_empty());
+                let both = self.connected.intersection(&self.reconnects);
+                let owed = both.filter(|who| !self.excused.contains(*who));
+                self.owed = owed.cloned().collect();
             }
-            Observation::Lost { .. } => {
-                let was = self.connected.remove(who);
-                self.let_go += u64::from(was && self.stopping.is_some());
+            Observation::KnowsReconnect => {
+                self.reconnects.insert(who.into());
             }
-            Observation::Dials
-            | Observation::LetsGo {
+            Observation::Told { code } if code == ASKED => {
+                self.asked += 1;
+                self.owed.remove(who);
+                if !self.reconnects.contains(who) {
+                    return Err(format!(
+                        "{who} is asked to reconnect and never said that it can be"
+                    ));
+                }
+            }
+            Observation::Told { code } if REFUSALS.contains(&&**code) => self.excuse(who),
+            Observation::Strays { .. }
+            | Observation::Injected { .. }
+            | Observation::Kicked
+            | Observation::Ended { .. } => self.excuse(who),
+            Observation::Lost { how } => return self.lost(at, who, how),
+            Observation::Dials => {
+                self.connected.remove(who);
+                self.reconnects.remove(who);
+                self.excused.remove(who);
+                self.owed.remove(who);
+            }
+            Observation::LetsGo {
                 why: "left" | "aborts",
             } => {
                 self.connected.remove(who);
+                self.excuse(who);
             }
+            Observation::LetsGo { why: "half-closes" } => self.excuse(who),
             Observation::Stands { .. } => {
                 if let (Some(stopped), Some(climate)) = (self.stopping, self.climate)
                     && climate.steady
@@ -67,7 +127,10 @@ impl Checker for GracefulStop {
     }
 
     fn special_cases(&self) -> Vec<(&'static str, u64)> {
-        vec![("connections let go by a stop", self.let_go)]
+        vec![
+            ("connections let go by a stop", self.let_go),
+            ("clients asked to reconnect", self.asked),
+        ]
     }
 }
 
@@ -103,6 +166,52 @@ mod tests {
             .and_then(|()| see(Instant::ZERO, "world", &Observation::Stops))
             .and_then(|()| see(Instant::ZERO + later, "bob", seen));
         (said, [checker.stops, checker.let_go])
+    }
+
+    /// Bob can be asked to reconnect, and is connected when the server is told to stop, which takes a second; then he sees
+    /// that, each thing 10 ms after the other.
+    fn judge_asked(steady: bool, history: &[Observation]) -> (Result<(), String>, u64) {
+        let mut checker = GracefulStop::default();
+        let climate = Climate {
+            steady,
+            drain: Duration::from_secs(1),
+            ..Climate::of(&crate::generate::scenario(0))
+        };
+        let before = [
+            Observation::Climate(climate),
+            Observation::Dials,
+            Observation::KnowsReconnect,
+            Observation::Connected,
+            Observation::Stops,
+        ];
+        let mut at = Instant::ZERO;
+        let mut said = Ok(());
+        for seen in before.iter().chain(history) {
+            said = said.and_then(|()| checker.observe_at(at, "bob", seen));
+            at = at + Duration::from_millis(10);
+        }
+        (said, checker.asked)
+    }
+
+    #[test]
+    fn who_knows_how_to_reconnect_is_asked() {
+        let lost = || Observation::Lost { how: "FIN" };
+        let told = |code: &str| Observation::Told { code: code.into() };
+        assert_eq!(judge_asked(true, &[told(ASKED), lost()]), (Ok(()), 1));
+        let shutdown = told("NetConnection.Connect.AppShutdown");
+        assert!(judge_asked(true, &[shutdown, lost()]).0.is_err());
+        assert!(judge_asked(true, &[lost()]).0.is_err());
+        assert_eq!(judge_asked(false, &[lost()]), (Ok(()), 0), "the net may");
+        for excuse in [
+            told(REFUSALS[0]),
+            Observation::Kicked,
+            Observation::Strays {
+                how: "reads slowly",
+            },
+            Observation::LetsGo { why: "half-closes" },
+        ] {
+            assert_eq!(judge_asked(true, &[excuse, lost()]), (Ok(()), 0));
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use millstream::rtmp::command::{CAPS_RECONNECT, Enhanced};
 use millstream::rtmp::handshake::HandshakeKind;
 use millstream::rtmp::message;
 use millstream::rtmp::session::MessageStreamId;
@@ -307,6 +308,9 @@ impl<S: Stage> Actor<S> {
         let Some(conn) = self.dial().await else {
             return;
         };
+        if config.reconnects {
+            self.whisper(&Observation::KnowsReconnect);
+        }
         if config.may_be_refused {
             self.note(&Observation::Strays {
                 how: "may be refused",
@@ -328,6 +332,10 @@ impl<S: Stage> Actor<S> {
                 pipelined: config.pipelined,
                 object_encoding: if config.amf3 { 3 } else { 0 },
                 acknowledges: !config.never_acks,
+                enhanced: config.reconnects.then(|| Enhanced {
+                    caps_ex: CAPS_RECONNECT,
+                    ..Enhanced::default()
+                }),
                 ..ClientConfig::default()
             },
             self.nonces.u64(..),

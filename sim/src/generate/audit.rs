@@ -92,6 +92,7 @@ fn of_connect(connect: &Connect, found: &mut Found) {
     note(found, connect.pipelined, "pipelined commands");
     note(found, connect.amf3, "AMF3 commands");
     note(found, connect.never_acks, "never acknowledges");
+    note(found, connect.reconnects, "can be asked to reconnect");
 }
 
 fn of_media(media: &SendMedia, found: &mut Found) {
@@ -248,7 +249,7 @@ mod tests {
         }
         let mean = scripts as f64 / SEEDS as f64;
         println!("{mean} scripts a seed, drawn in {} us", cost.as_micros());
-        assert_eq!(counts.len(), 74, "as many as are named above");
+        assert_eq!(counts.len(), 75, "as many as are named above");
         for (what, count) in counts {
             assert!(
                 (2.0..60.0).contains(&percent(count)),

@@ -12,7 +12,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use crate::clocks::Clocks;
 use crate::faults::FaultConfig;
 use crate::order::OrderKind;
-use crate::scenario::{Expect, FORMAT, Mail, Network, Scenario, ServerConfig};
+use crate::scenario::{Expect, FORMAT, Mail, Network, Scenario, ServerConfig, Step};
+use crate::seed::{self, happens};
 
 mod audit;
 mod calm;
@@ -135,7 +136,22 @@ fn assemble(seed: u64, swarm: Swarm, mood: Mood, stage: Stage, roles: Vec<Role>)
     if mood == Mood::Long {
         scenario.network.tick_ms = LONG_TICK_MS;
     }
+    some_reconnect(&mut scenario);
     scenario
+}
+
+/// In some worlds some clients say that they can be asked to reconnect.
+fn some_reconnect(scenario: &mut Scenario) {
+    let rng = &mut seed::rng(scenario.seed, "generate/reconnects");
+    if !happens(rng, 0.4) {
+        return;
+    }
+    let steps = scenario.clients.iter_mut().flat_map(|it| &mut it.steps);
+    for step in steps {
+        if let Step::Connect(connect) = step {
+            connect.reconnects = rng.bool();
+        }
+    }
 }
 
 /// Who is in it.

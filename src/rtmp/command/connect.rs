@@ -6,7 +6,7 @@ use crate::rtmp::amf::Value;
 use crate::rtmp::url;
 
 /// Enhanced RTMP `capsEx` bit: the client knows ReconnectRequest.
-const CAPS_RECONNECT: u32 = 1;
+pub const CAPS_RECONNECT: u32 = 1;
 
 /// What `connect` said; properties beyond these are ignored.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -463,7 +463,7 @@ fn both_sides_say_what_they_know_of_enhanced_rtmp() {
     let caps = pair.client.server_caps().unwrap();
     assert_eq!(
         (caps.four_cc_list.as_slice(), caps.caps_ex),
-        (&["*".to_owned()][..], 14)
+        (&["*".to_owned()][..], 15)
     );
     assert_eq!(caps.video, [("*".to_owned(), 4)]);
     assert!(

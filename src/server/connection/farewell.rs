@@ -98,12 +98,17 @@ impl<R: Runtime> Connection<R> {
     pub(super) async fn obey(&mut self, order: Order) -> Result<(), Close> {
         match order {
             Order::Drain => {
-                self.say_goodbye("the server is stopping").await;
+                let why = "the server is stopping";
+                // In front of everything else: clients come back instead of taking the end of their stream for it.
+                let asked =
+                    !planted(Bug::ReconnectNotAsked) && self.session.request_reconnect(None, why);
+                self.say_goodbye(why, asked).await;
                 Err(Close::Drained)
             }
             Order::Kick => {
                 if !planted(Bug::KickForgetsThePlayer) {
-                    self.say_goodbye("closed by the server's operator").await;
+                    self.say_goodbye("closed by the server's operator", false)
+                        .await;
                 }
                 Err(Close::Kicked)
             }
@@ -136,8 +141,9 @@ impl<R: Runtime> Connection<R> {
         Ok(())
     }
 
-    /// Publishers and players are told, players get what is in the ring before.
-    async fn say_goodbye(&mut self, why: &str) {
+    /// Publishers and players are told, players get what is in the ring before. Who is asked to come back is not told the
+    /// error that a shutdown is.
+    async fn say_goodbye(&mut self, why: &str, comes_back: bool) {
         self.catch_up().await;
         for (stream, role) in std::mem::take(&mut self.roles) {
             match role {
@@ -155,7 +161,7 @@ impl<R: Runtime> Connection<R> {
                 }
             }
         }
-        if self.session.is_connected() {
+        if self.session.is_connected() && !comes_back {
             self.session.announce_shutdown(why);
         }
     }

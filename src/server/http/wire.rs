@@ -17,6 +17,7 @@ use hyper::service::service_fn;
 use super::Office;
 use crate::limits;
 use crate::runtime::{Conn, Runtime};
+use crate::server::backoff::Backoff;
 
 /// Connections that are open, and who waits for one to end.
 #[derive(Default)]
@@ -57,23 +58,24 @@ pub(in crate::server) async fn accept<R: Runtime>(listener: R::Listener, office:
     let seats: Rc<Seats> = Rc::default();
     // Dropped with this future, and with them what is being asked.
     let mut tasks = Vec::new();
+    let mut backoff = Backoff::new("operators");
     loop {
         let seat = Seat::take(&seats).await;
         tasks.retain(|task: &crate::runtime::Task<()>| !task.is_finished());
         let runtime = office.runtime();
         match runtime.accept(&listener).await {
-            Ok((socket, _)) => match runtime.adopt(socket) {
-                Ok(conn) => {
-                    tasks.push(runtime.spawn("http client", serve(conn, office.clone(), seat)))
+            Ok((socket, _)) => {
+                backoff.is_over();
+                match runtime.adopt(socket) {
+                    Ok(conn) => {
+                        tasks.push(runtime.spawn("http client", serve(conn, office.clone(), seat)));
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "an operator was gone before it was served");
+                    }
                 }
-                Err(error) => tracing::debug!(%error, "an operator was gone before it was served"),
-            },
-            Err(error) => {
-                tracing::warn!(%error, "accept of HTTP failed; trying again in {:?}", limits::ACCEPT_BACKOFF);
-                runtime
-                    .sleep_until(runtime.now() + limits::ACCEPT_BACKOFF)
-                    .await;
             }
+            Err(error) => backoff.pause(runtime, &error).await,
         }
     }
 }

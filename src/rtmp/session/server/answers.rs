@@ -15,8 +15,9 @@ use crate::time::Timestamp;
 
 /// Enhanced RTMP info maps: 1 decode, 2 encode, 4 forward. We forward whatever comes.
 const FORWARD: u32 = 4;
-/// Enhanced RTMP `capsEx`: 2 multitrack, 4 ModEx, 8 nanosecond offsets, all forwarded as they come.
-const CAPS_EX: u32 = 14;
+/// Enhanced RTMP `capsEx`: 1 reconnect, which we ask for before we stop; 2 multitrack, 4 ModEx, 8 nanosecond offsets, all
+/// forwarded as they come.
+const CAPS_EX: u32 = 15;
 
 impl ServerSession {
     /// WindowAck, SetPeerBandwidth, StreamBegin 0, SetChunkSize, `_result` (one write), onBWDone. Then reads on in what

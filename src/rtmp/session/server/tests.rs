@@ -186,7 +186,7 @@ fn enhanced_clients_hear_that_everything_is_forwarded() {
     let (values, _) = amf0::decode_all(&peer.replies()[4].2);
     let map = values[2].get("videoFourCcInfoMap").unwrap();
     assert_eq!(map.get("*"), Some(&Value::Number(4.0)));
-    assert_eq!(values[2].get("capsEx"), Some(&Value::Number(14.0)));
+    assert_eq!(values[2].get("capsEx"), Some(&Value::Number(15.0)));
     assert_eq!(values[3].get("objectEncoding"), Some(&Value::Number(3.0)));
 }
 

@@ -351,3 +351,25 @@ fn nothing_is_said_of_a_play_that_was_left() {
     peer.session.reject_seek(1, "live");
     assert_eq!(peer.words(), [""; 0]);
 }
+
+#[test]
+fn a_request_to_reconnect_is_these_bytes() {
+    let mut peer = Peer::new();
+    let caps = ("capsEx", Value::Number(1.0));
+    peer.connect(&[caps]).unwrap();
+    peer.event();
+    peer.session.accept_connect();
+    peer.replies();
+    for (tc_url, with) in [(None, &b""[..]), (Some("/b"), b"\0\x05tcUrl\x02\0\x02/b")] {
+        assert!(peer.session.request_reconnect(tc_url, "moves"));
+        let mut payload = b"\x02\0\x08onStatus".to_vec();
+        payload.extend([0; 9]); // transaction 0
+        payload.push(5); // null
+        payload.extend(b"\x03\0\x05level\x02\0\x06status");
+        payload.extend(b"\0\x04code\x02\0\x26NetConnection.Connect.ReconnectRequest");
+        payload.extend(b"\0\x0bdescription\x02\0\x05moves");
+        payload.extend(with);
+        payload.extend([0, 0, 9]);
+        assert_eq!(peer.replies(), [(20, 0, payload)], "{tc_url:?}");
+    }
+}
