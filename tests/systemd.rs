@@ -76,6 +76,7 @@ fn a_socket_that_is_given_is_served_and_none_other_is_opened() {
     let listen = taken.local_addr().unwrap().to_string();
     let mut command = activated(ACTIVATED, &["--listen", &listen]);
     let server = Server::launch_with(&mut command, OwnedFd::from(given).into());
+    drop(command); // with its copy of the socket
     assert_eq!(server.address, address.to_string());
     let said = server.program.err();
     assert!(said.contains("`listen` is not heeded"), "{said}");

@@ -219,14 +219,7 @@ impl Builder {
             config.listen = listen;
         }
         config.check()?;
-        let given = match manager.is_told {
-            true => service::listeners().map_err(StartError::Given)?,
-            false => Vec::new(),
-        };
-        let (listeners, addresses) = match given.is_empty() {
-            true => doors(&config.listen)?,
-            false => given_doors(given)?,
-        };
+        let (listeners, addresses) = doors(manager, &config.listen)?;
         let http = operators(config.http)?;
         if let Err(error) = launch::raise_file_limit() {
             tracing::warn!(%error, "cannot raise the limit of open files; fewer clients will find room");
@@ -245,14 +238,9 @@ impl Builder {
             attendance: _,
         } = world::<RawSocket>(shards, settings(&config), events);
         let reloader = Reloader::new(config.clone(), reload);
-        let ear = if signals {
-            Some(Ear {
-                signals: Signals::new(reread.is_some())?,
-                stop: stop.clone(),
-                manager,
-            })
-        } else {
-            None
+        let ear = match signals {
+            true => Some(ear(reread.is_some(), &stop, manager)?),
+            false => None,
         };
         let rereader = reread.map(|reread| Rereader {
             reloader: reloader.clone(),
@@ -289,10 +277,17 @@ impl Builder {
     }
 }
 
-/// Opens the ports for clients: listeners, and where they are.
+/// The ports for clients, listeners and where they are: those that the service manager has opened, or else our own.
 fn doors(
+    manager: Manager,
     addresses: &[SocketAddr],
 ) -> Result<(Vec<launch::RawListener>, Vec<SocketAddr>), StartError> {
+    if manager.is_told {
+        let given = service::listeners().map_err(StartError::Given)?;
+        if !given.is_empty() {
+            return given_doors(given);
+        }
+    }
     let open = |&address: &SocketAddr| {
         let failed = |error| StartError::Listen { address, error };
         let listener = launch::listen(address).map_err(failed)?;
@@ -301,6 +296,15 @@ fn doors(
     };
     let open: Result<Vec<_>, StartError> = addresses.iter().map(open).collect();
     Ok(open?.into_iter().unzip())
+}
+
+/// Who hears signals: SIGHUP only where there is something to reload.
+fn ear(hangup: bool, stop: &StopHandle, manager: Manager) -> io::Result<Ear> {
+    Ok(Ear {
+        signals: Signals::new(hangup)?,
+        stop: stop.clone(),
+        manager,
+    })
 }
 
 /// The ports that the service manager has opened for clients.

@@ -140,10 +140,10 @@ fn assemble(seed: u64, swarm: Swarm, mood: Mood, stage: Stage, roles: Vec<Role>)
     scenario
 }
 
-/// In some worlds some clients say that they can be asked to reconnect.
+/// Where the server is told to stop, some clients say that they can be asked to reconnect.
 fn some_reconnect(scenario: &mut Scenario) {
     let rng = &mut seed::rng(scenario.seed, "generate/reconnects");
-    if !happens(rng, 0.4) {
+    if scenario.stop_ms.is_none() || !happens(rng, 0.8) {
         return;
     }
     let steps = scenario.clients.iter_mut().flat_map(|it| &mut it.steps);
