@@ -146,6 +146,13 @@ fn some_reconnect(scenario: &mut Scenario) {
     if scenario.stop_ms.is_none() || !happens(rng, 0.8) {
         return;
     }
+    if rng.bool() {
+        // Nothing else may end a connection then, and there is time to ask.
+        scenario.network.events.clear();
+        scenario.outages.clear();
+        scenario.clocks = Clocks::default();
+        scenario.server.drain_ms = None;
+    }
     let steps = scenario.clients.iter_mut().flat_map(|it| &mut it.steps);
     for step in steps {
         if let Step::Connect(connect) = step {
