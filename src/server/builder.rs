@@ -219,10 +219,7 @@ impl Builder {
             config.listen = listen;
         }
         config.check()?;
-        let (listeners, addresses) = match manager.is_told {
-            true => given_doors(&config.listen)?,
-            false => doors(&config.listen)?,
-        };
+        let (listeners, addresses) = doors(manager, &config.listen)?;
         let http = operators(config.http)?;
         if let Err(error) = launch::raise_file_limit() {
             tracing::warn!(%error, "cannot raise the limit of open files; fewer clients will find room");
@@ -280,10 +277,17 @@ impl Builder {
     }
 }
 
-/// Opens the ports for clients: listeners, and where they are.
+/// The ports for clients, listeners and where they are: those that the service manager has opened, or else our own.
 fn doors(
+    manager: Manager,
     addresses: &[SocketAddr],
 ) -> Result<(Vec<launch::RawListener>, Vec<SocketAddr>), StartError> {
+    if manager.is_told {
+        let given = service::listeners().map_err(StartError::Given)?;
+        if !given.is_empty() {
+            return given_doors(given);
+        }
+    }
     let open = |&address: &SocketAddr| {
         let failed = |error| StartError::Listen { address, error };
         let listener = launch::listen(address).map_err(failed)?;
@@ -303,14 +307,10 @@ fn ear(hangup: bool, stop: &StopHandle, manager: Manager) -> io::Result<Ear> {
     })
 }
 
-/// The ports that the service manager has opened for clients; ours, if it has opened none.
+/// The ports that the service manager has opened for clients.
 fn given_doors(
-    addresses: &[SocketAddr],
+    listeners: Vec<launch::RawListener>,
 ) -> Result<(Vec<launch::RawListener>, Vec<SocketAddr>), StartError> {
-    let listeners = service::listeners().map_err(StartError::Given)?;
-    if listeners.is_empty() {
-        return doors(addresses);
-    }
     let addresses: io::Result<Vec<_>> = listeners.iter().map(|it| it.local_addr()).collect();
     let addresses = addresses.map_err(StartError::Given)?;
     tracing::info!(

@@ -140,11 +140,18 @@ fn assemble(seed: u64, swarm: Swarm, mood: Mood, stage: Stage, roles: Vec<Role>)
     scenario
 }
 
-/// In some worlds some clients say that they can be asked to reconnect.
+/// Where the server is told to stop, some clients say that they can be asked to reconnect.
 fn some_reconnect(scenario: &mut Scenario) {
     let rng = &mut seed::rng(scenario.seed, "generate/reconnects");
-    if !happens(rng, 0.4) {
+    if scenario.stop_ms.is_none() || !happens(rng, 0.8) {
         return;
+    }
+    if rng.bool() {
+        // Nothing else may end a connection then, and there is time to ask.
+        scenario.network.events.clear();
+        scenario.outages.clear();
+        scenario.clocks = Clocks::default();
+        scenario.server.drain_ms = None;
     }
     let steps = scenario.clients.iter_mut().flat_map(|it| &mut it.steps);
     for step in steps {

@@ -42,12 +42,16 @@ fn stopped(caps_ex: u32) -> [Vec<String>; 2] {
 fn who_knows_how_is_asked_before_its_stream_ends_and_hears_of_no_error() {
     let [publisher, player] = stopped(CAPS_RECONNECT);
     assert_eq!(publisher, [ASKED, "NetStream.Unpublish.Success"]);
+    // Its publisher may have gone before it.
+    let last = player
+        .iter()
+        .position(|code| code == ASKED)
+        .map(|at| &player[at..]);
     assert_eq!(
-        player.first().map(String::as_str),
-        Some(ASKED),
+        last,
+        Some(&[ASKED.to_owned(), "NetStream.Play.Stop".to_owned()][..]),
         "{player:?}"
     );
-    assert!(player.iter().any(|code| code == "NetStream.Play.Stop"));
     assert!(!player.iter().any(|code| code == SHUTDOWN), "{player:?}");
 }
 
