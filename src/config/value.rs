@@ -314,7 +314,8 @@ struct Bytes(u64);
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = |(_, factor): &&(&str, u64)| self.0 >= *factor && self.0 % factor == 0;
+        let whole =
+            |(_, factor): &&(&str, u64)| self.0 >= *factor && self.0.is_multiple_of(*factor);
         match UNITS.iter().rev().find(whole) {
             Some((unit, factor)) => write!(f, "\"{}{unit}\"", self.0 / factor),
             None => write!(f, "{}", self.0),

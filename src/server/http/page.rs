@@ -1,6 +1,5 @@
 //! The page that Prometheus reads: what all shards count, in one.
 
-use crate::media::cursor::Jumps;
 use crate::metrics::{Distribution, Page};
 use crate::runtime::Load;
 use crate::server::gate::{Attendance, Refusal};
@@ -129,14 +128,18 @@ fn delivery(page: &mut Page, shards: &[(usize, Sums)]) {
         "How often a player has lost frames, by reason: it was further behind than frames are kept, later than \
          latency_max, or memory was short.",
     );
-    let reasons: [(&str, fn(&Jumps) -> u64); 3] = [
-        ("behind_ring", |jumps| jumps.overrun),
-        ("latency_max", |jumps| jumps.late),
-        ("media_bytes", |jumps| jumps.shed),
-    ];
-    for (reason, count) in reasons {
-        page.sample(&[("reason", reason)], sum(shards, |it| count(&it.jumps)));
-    }
+    page.sample(
+        &[("reason", "behind_ring")],
+        sum(shards, |it| it.jumps.overrun),
+    );
+    page.sample(
+        &[("reason", "latency_max")],
+        sum(shards, |it| it.jumps.late),
+    );
+    page.sample(
+        &[("reason", "media_bytes")],
+        sum(shards, |it| it.jumps.shed),
+    );
     page.counter(
         "millstream_clock_jumps_total",
         "How often a publisher's time has jumped, and was repaired for its players.",
