@@ -55,9 +55,9 @@ pub struct Plan {
     pub target: Target,
     /// How many streams, from 1 to [`limits::LOAD_STREAMS_MAX`].
     pub streams: usize,
-    /// How long everybody publishes or plays, at most [`limits::LOAD_TIME_MAX`]; [`Plan::ramp_time`] comes before it.
+    /// How long everybody publishes or plays, at most [`limits::LOAD_TIME_MAX`]; `Plan::ramp_time` comes before it.
     pub duration: Duration,
-    /// Over how long the connects are spread; [`Plan::ramp_time`] may make it longer.
+    /// Over how long the connects are spread; `Plan::ramp_time` may make it longer.
     pub ramp: Duration,
     /// What the connections do.
     pub role: Role,
