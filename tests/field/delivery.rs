@@ -228,6 +228,7 @@ fn c06_a_jump_in_time_kills_the_stream() {
     let mut publisher = Client::publisher(address, "jump");
     let mut player = Client::player(address, "jump");
     send_headers(&mut publisher);
+    player.until("the headers", |p| p.media.len() >= 3); // its shard has the stream now
     let times = [
         1_000,
         1_040,
@@ -268,6 +269,7 @@ fn c07_sound_and_picture_drift_apart() {
     let mut publisher = Client::publisher(address, "sync");
     let mut player = Client::player(address, "sync");
     send_headers(&mut publisher);
+    player.until("the headers", |p| p.media.len() >= 3); // its shard has the stream now
     // Cadences that share no divisor, and sound a little behind, an hour in.
     let mut sent = Vec::new();
     for n in 0..300u32 {
