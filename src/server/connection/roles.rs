@@ -1,5 +1,6 @@
 //! What a client asks for, and what comes of it: events of the session become publications and plays.
 
+use std::pin::Pin;
 use std::rc::Rc;
 
 use futures_lite::future::yield_now;
@@ -15,51 +16,66 @@ use crate::server::event::Party;
 use crate::server::play::Play;
 use crate::server::publish::Publication;
 
+/// What is done about something that a client asks for.
+type Answer<'a> = Pin<Box<dyn Future<Output = Result<(), Close>> + 'a>>;
+
 impl<R: Runtime> Connection<R> {
     /// Acts on what the session made of the bytes.
     pub(super) async fn act(&mut self) -> Result<(), Close> {
-        while let Some(event) = self.session.poll_event() {
-            match event {
+        while let Some(answer) = self.next_answer() {
+            answer.await?;
+        }
+        Ok(())
+    }
+
+    /// Passes media on until something else has come: what is to be done about that. Boxed: every player's future would have
+    /// room for what few wait for.
+    fn next_answer(&mut self) -> Option<Answer<'_>> {
+        loop {
+            match self.session.poll_event()? {
                 Event::Media { stream, message } => {
                     if let Some(Role::Publish(publication)) = self.roles.get(&stream) {
                         publication.push(message);
                     }
-                    continue;
                 }
-                Event::ConnectRequested(request) => {
-                    tracing::debug!(
-                        connection = self.id,
-                        app = request.app,
-                        tc_url = request.tc_url,
-                        flash_ver = request.flash_ver,
-                        "connect"
-                    );
-                    self.handle.app.borrow_mut().clone_from(&request.app);
-                    self.session.accept_connect();
-                }
-                Event::PublishRequested { stream, name, .. } => {
-                    // Boxed: every player's future would have room for what a publisher waits for.
-                    Box::pin(self.publish(stream, &name)).await?;
-                }
-                Event::PlayRequested { stream, name, .. } => {
-                    self.play(stream, &name).await?;
-                    self.session.complete_transition(stream); // behind the headers of what plays now
-                    // One read can hold a thousand, and each costs a set of headers here and on the publisher's
-                    // shard: the neighbours in between.
-                    self.reply()?;
-                    self.flush()?;
-                    yield_now().await;
-                }
-                Event::StreamClosed { stream } => {
-                    if let Some(Role::Publish(publication)) = self.roles.remove(&stream) {
-                        publication.close();
-                    }
-                }
-                other => self.steer(&other),
+                event => return Some(Box::pin(self.answer(event))),
             }
-            self.reply()?;
         }
-        Ok(())
+    }
+
+    async fn answer(&mut self, event: Event) -> Result<(), Close> {
+        match event {
+            Event::ConnectRequested(request) => {
+                tracing::debug!(
+                    connection = self.id,
+                    app = request.app,
+                    tc_url = request.tc_url,
+                    flash_ver = request.flash_ver,
+                    "connect"
+                );
+                self.handle.app.borrow_mut().clone_from(&request.app);
+                self.session.accept_connect();
+            }
+            Event::PublishRequested { stream, name, .. } => {
+                self.publish(stream, &name).await?;
+            }
+            Event::PlayRequested { stream, name, .. } => {
+                self.play(stream, &name).await?;
+                self.session.complete_transition(stream); // behind the headers of what plays now
+                // One read can hold a thousand, and each costs a set of headers here and on the publisher's
+                // shard: the neighbours in between.
+                self.reply()?;
+                self.flush()?;
+                yield_now().await;
+            }
+            Event::StreamClosed { stream } => {
+                if let Some(Role::Publish(publication)) = self.roles.remove(&stream) {
+                    publication.close();
+                }
+            }
+            other => self.steer(&other),
+        }
+        self.reply()
     }
 
     /// What a client may ask of a role that it has.
