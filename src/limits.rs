@@ -220,6 +220,23 @@ pub const CONNECTS_PER_SECOND_MAX: u32 = 100_000;
 /// Connections of one shard: beyond it a new one is closed at once.
 pub const CONNECTIONS_PER_SHARD: usize = 100_000;
 
+// ---- MP4 ------------------------------------------------------------------------------------
+
+/// How much of a stream one fragment of a recording holds, ms: what a power cut may cost.
+pub const MP4_FRAGMENT_MS: u64 = 1_000;
+/// Of a stream of keyframes alone, ms: a fragment costs some hundred bytes, so that not each gets its own.
+pub const MP4_FRAGMENT_KEY_MS: u64 = 200;
+/// Bytes of samples that wait for their fragment to be written, and one message more: a second of 64 Mbit/s.
+pub const MP4_FRAGMENT_BYTES: usize = 8 * 1024 * 1024;
+/// Samples of them: 40 tracks of sound have that many in a second; a flood of tiny messages has more.
+pub const MP4_FRAGMENT_SAMPLES_WRITTEN: usize = 4_096;
+/// Bytes of memory that a track keeps from one fragment to the next.
+pub const MP4_FRAGMENT_KEPT_BYTES: usize = 1024 * 1024;
+/// Tracks of a recording, and of a file that is played.
+pub const MP4_TRACKS: usize = 32;
+/// Places in a recording's index; thinned out beyond: a keyframe a second for 18 hours.
+pub const MP4_INDEX_ENTRIES: usize = 65_536;
+
 // ---- Operators' HTTP --------------------------------------------------------------------------
 
 /// HTTP connections at a time; who is one too many waits in the kernel's queue. A scraper, some people, a script.
