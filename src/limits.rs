@@ -237,6 +237,29 @@ pub const MP4_TRACKS: usize = 32;
 /// Places in a recording's index; thinned out beyond: a keyframe a second for 18 hours.
 pub const MP4_INDEX_ENTRIES: usize = 65_536;
 
+/// Bytes of `moov` that are read: of a film of 10 GB with a sample each 10 ms it has 30 MB.
+pub const MP4_MOOV_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of a fragment's description: a minute of 30 tracks has a hundred kilobytes.
+pub const MP4_MOOF_BYTES: u64 = 4 * 1024 * 1024;
+/// Samples of one fragment that is played: some writers put minutes into one. 48 bytes of memory each.
+pub const MP4_MOOF_SAMPLES: usize = 131_072;
+/// Bytes of `mfra`: a million keyframes.
+pub const MP4_MFRA_BYTES: u64 = 20 * 1024 * 1024;
+/// Places of it.
+pub const MP4_INDEX_READ: usize = 1_048_576;
+/// Bytes that are read at a time of what is read whole.
+pub const MP4_READ_BYTES: u64 = 1024 * 1024;
+/// Bytes that are read to find out what a box is: most descriptions of fragments are shorter.
+pub const MP4_WALK_BYTES: u64 = 4_096;
+/// Boxes before the first samples, and before `moov`: few files have ten.
+pub const MP4_BOXES: u64 = 4_096;
+/// Edits at the beginning of a track that are looked at: one or two in the field.
+pub const MP4_EDITS: u32 = 16;
+/// Samples that are known ahead, where each fragment holds one track only: some seconds of sound.
+pub const MP4_SAMPLES_AHEAD: usize = 1_024;
+/// Bytes of one sample that is played: a message, less its head.
+pub const MP4_SAMPLE_BYTES: u32 = MESSAGE_BYTES - 16;
+
 // ---- Operators' HTTP --------------------------------------------------------------------------
 
 /// HTTP connections at a time; who is one too many waits in the kernel's queue. A scraper, some people, a script.

@@ -1,6 +1,7 @@
 //! A track that is being written: what its header says, and the samples of the fragment that is not written yet.
 
 use super::entry::{Coding, Entry};
+use super::sound;
 use crate::media::frame::codec::Codec;
 
 /// One sample of a fragment.
@@ -48,9 +49,15 @@ impl Track {
         }
     }
 
-    /// Whether a header brings nothing new.
+    /// Whether a header brings nothing new. FFmpeg ends FLAC with a header that has the length and the checksum of what was
+    /// sent: it decodes the same.
     pub(super) fn has_header(&self, codec: Codec, header: &[u8]) -> bool {
-        Coding::of(codec) == Some(self.coding) && self.header == header
+        let format = |header| sound::flac_stream_info(header).and_then(sound::of_flac);
+        Coding::of(codec) == Some(self.coding)
+            && match self.coding {
+                Coding::Flac if self.entry.is_some() => format(&self.header) == format(header),
+                _ => self.header == header,
+            }
     }
 
     /// Whether nothing depends on its header yet.
