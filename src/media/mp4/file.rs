@@ -100,6 +100,11 @@ impl Mp4File {
         }
     }
 
+    /// What `moov` says, and where the first fragment is.
+    pub(super) fn into_movie(self) -> (Movie, u64) {
+        (self.movie, self.first)
+    }
+
     /// The milliseconds at which a source's own `time` is due.
     fn due(&self, source: usize, time: u64) -> u64 {
         self.movie.due(source, time)
@@ -209,10 +214,13 @@ impl Mp4File {
                 for sample in leading.flat_map(|run| &run.samples) {
                     let due = self.due(0, sample.time);
                     is_through |= due > seek.target && seek.best.is_some();
-                    if sample.is_sync && (due <= seek.target || seek.best.is_none()) {
-                        // All of the first fragment is wanted, sound that comes before its keyframe, too.
+                    if sample.is_sync && due <= seek.target {
+                        // All of the first fragment is wanted: sound that comes before its keyframe, too.
                         let from = if offset == self.first { 0 } else { due };
                         seek.best = Some((offset, from));
+                    } else if sample.is_sync && seek.best.is_none() {
+                        seek.best = seek.seen;
+                        is_through = true;
                     }
                 }
                 is_through

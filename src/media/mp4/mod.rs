@@ -1,6 +1,7 @@
 //! MP4 files (ISO/IEC 14496-12; F4V and QuickTime as far as they are the same), without IO.
 //!
 //! * [`Mp4Writer`]: fragmented MP4 of a stream, playable at every moment.
+//! * [`Mp4Repair`]: what a power cut left of it, made a finished file.
 //! * [`Mp4Open`], [`Mp4File`]: files of anyone, with one table of samples or in fragments, as RTMP messages.
 
 mod ahead;
@@ -17,6 +18,7 @@ mod movie;
 mod open;
 mod parts;
 mod picture;
+mod repair;
 mod sound;
 mod source;
 mod table;
@@ -27,4 +29,5 @@ mod writer;
 pub use error::Mp4Error;
 pub use file::{Mp4Cursor, Mp4File};
 pub use open::Mp4Open;
+pub use repair::Mp4Repair;
 pub use writer::Mp4Writer;

@@ -214,7 +214,13 @@ impl Mp4Open {
                 match found {
                     Some(index) => {
                         let known = self.movie.as_ref().map_or(0, |(movie, _)| movie.duration);
-                        Ok(self.done(index, known, first, u64::MAX))
+                        if known > 0 {
+                            return Ok(self.done(index, known, first, u64::MAX));
+                        }
+                        // How long it is, the last fragments say.
+                        let last = index.entries().last().map_or(first, |last| last.offset);
+                        self.state = State::Walk(Walk::new(last), index, 0);
+                        Ok(None)
                     }
                     None => {
                         self.walk();
@@ -313,25 +319,19 @@ fn mfra(bytes: &[u8], movie: &Movie, within: core::ops::Range<u64>) -> Option<Sy
             continue;
         }
         let numbers = [4, 2, 0].map(|shift| (widths >> shift & 3) as usize + 1);
-        let mut entries: Vec<Sync> = Vec::new();
+        let mut index = SyncIndex::new(limits::MP4_INDEX_ENTRIES);
+        let mut last = Sync { time: 0, offset: 0 };
         for _ in 0..count {
             let (time, offset) = (fields.sized(version)?, fields.sized(version)?);
             fields.skip(numbers.into_iter().sum())?;
             let time = movie.due(0, time);
-            let is_next = entries
-                .last()
-                .is_none_or(|l| l.offset < offset && l.time <= time);
-            if !within.contains(&offset) || entries.len() >= limits::MP4_INDEX_READ {
+            if !within.contains(&offset) || offset < last.offset || time < last.time {
                 return None;
             }
-            // Several keyframes of one fragment have an entry each.
-            match entries.last() {
-                Some(last) if last.offset == offset => {}
-                _ if is_next => entries.push(Sync { time, offset }),
-                _ => return None,
-            }
+            last = Sync { time, offset };
+            index.push(last); // several keyframes of one fragment have an entry each: the first counts
         }
-        return (!entries.is_empty()).then(|| SyncIndex::of(entries, 2));
+        return (!index.entries().is_empty()).then_some(index);
     }
     None
 }

@@ -307,8 +307,12 @@ impl Source {
 
     /// When something at `time` of its own is due, milliseconds of the file; before the shift that makes all positive.
     pub(super) fn due(&self, time: u64) -> i64 {
-        let time = i128::from(time) + i128::from(self.shift);
-        milliseconds(time, self.timescale.into())
+        milliseconds(i128::from(time) + self.decoded(), self.timescale.into())
+    }
+
+    /// What is added to times of decoding.
+    fn decoded(&self) -> i128 {
+        i128::from(self.shift) - i128::from(self.table.late)
     }
 
     /// The last time of its own that is due at or before `due`.
@@ -316,7 +320,7 @@ impl Source {
         // Half a millisecond more, less a unit: what is rounded down to it counts.
         let halves = i128::from(due) * 2 + 1;
         let time = (halves * i128::from(self.timescale) - 1).div_euclid(2_000);
-        u64::try_from((time - i128::from(self.shift)).max(0)).unwrap_or(u64::MAX)
+        u64::try_from((time - self.decoded()).max(0)).unwrap_or(u64::MAX)
     }
 
     fn composition(&self, sample: &Sample) -> i32 {

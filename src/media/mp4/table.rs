@@ -21,6 +21,9 @@ pub(super) struct Table {
     times: Runs,
     composition: Option<Runs>,
     syncs: Option<Range<usize>>,
+    /// By how much samples are decoded too late: where some are shown before they are decoded (version 1 of `ctts`), all are
+    /// decoded earlier by that much, as RTMP's players expect.
+    pub(super) late: u32,
 }
 
 /// Runs of samples that have something in common, and milestones among them.
@@ -240,14 +243,24 @@ impl Table {
             Some(Runs::new(range, 8, |run| timed(bytes, start + run * 8)))
         };
         let syncs = child(bytes, stbl.clone(), *b"stss");
+        let composition = timed_runs(*b"ctts");
+        let offset = |run| be32(bytes, composition.as_ref()?.at(run) + 4);
+        let runs = composition
+            .as_ref()
+            .map_or(0, |runs| runs.range.len() / runs.entry);
+        let lowest = (0..runs)
+            .filter_map(offset)
+            .map(|offset| offset as i32)
+            .min();
         Some(Self {
+            late: lowest.unwrap_or(0).min(0).unsigned_abs(),
             samples,
             sizes,
             chunks,
             long_chunks,
             to_chunk,
             times: timed_runs(*b"stts")?,
-            composition: timed_runs(*b"ctts"),
+            composition,
             syncs: syncs.and_then(|stss| entries(bytes, stss, 4, 4)),
         })
     }

@@ -189,7 +189,7 @@ impl Mp4Writer {
         // A fragment that has a keyframe begins with it: there a viewer is sent. Streams of keyframes alone have a few in
         // one.
         let first = self.tracks.get(&leading).and_then(|t| t.samples.first());
-        first.is_none_or(|first| !first.is_sync) || span >= limits::MP4_FRAGMENT_KEY_MS
+        first.is_some_and(|first| !first.is_sync || span >= limits::MP4_FRAGMENT_KEY_MS)
     }
 
     fn write_fragment(&mut self, out: &mut Vec<u8>) {
