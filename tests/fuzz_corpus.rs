@@ -9,6 +9,7 @@
 use std::path::{Path, PathBuf};
 
 use millstream::media::frame::fuzz_enhanced;
+use millstream::media::mp4::fuzz_mp4;
 use millstream::rtmp::amf::{fuzz_amf0, fuzz_amf3};
 use millstream::rtmp::chunk::decoder::fuzz_decoder;
 use millstream::rtmp::command::fuzz_command;
@@ -21,7 +22,7 @@ use millstream::time::Instant;
 type Target = (&'static str, fn(&[u8]));
 
 /// As in `sim/fuzz`.
-const TARGETS: [Target; 8] = [
+const TARGETS: [Target; 9] = [
     ("amf0", fuzz_amf0),
     ("amf3", fuzz_amf3),
     ("chunk", fuzz_decoder),
@@ -29,6 +30,7 @@ const TARGETS: [Target; 8] = [
     ("command", fuzz_command),
     ("enhanced", fuzz_enhanced),
     ("handshake", fuzz_handshake),
+    ("mp4", fuzz_mp4),
     ("server_session", fuzz_server_session),
 ];
 

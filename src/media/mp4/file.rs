@@ -197,7 +197,7 @@ impl Mp4File {
         let begin = seek.walk.at;
         let is_through = match seek.walk.step(size, input)? {
             Step::Read { offset, len } => return Ok(Step::Read { offset, len }),
-            Step::Done(Found::Other { offset, end }) => {
+            Step::Done(Found::Other { offset, end, .. }) => {
                 self.pass(offset, end);
                 return Ok(Step::Done(Look::On));
             }
@@ -259,7 +259,7 @@ impl Mp4File {
         let begin = ahead.walk.at;
         match ahead.walk.step(size, input)? {
             Step::Read { offset, len } => Ok(Step::Read { offset, len }),
-            Step::Done(Found::Other { offset, end }) => {
+            Step::Done(Found::Other { offset, end, .. }) => {
                 self.pass(offset, end);
                 Ok(Step::Done(Next::On))
             }

@@ -16,14 +16,19 @@ use crate::media::file::{Patch, Repaired, Step, Sync, SyncIndex, Task};
 #[derive(Debug)]
 pub struct Mp4Repair {
     size: u64,
+    /// It ended in zeros.
+    is_torn: bool,
     state: State,
 }
 
 #[derive(Debug)]
 enum State {
     Movie(Box<Mp4Open>),
-    /// `moov` cannot be read: whether that is all there was, the file's end says.
-    Tail(Mp4Error),
+    /// Looking for the file's last byte that is not zero, from this one backwards; whether it was asked for.
+    Tail {
+        end: u64,
+        asked: bool,
+    },
     Fragments(Box<Fragments>),
 }
 
@@ -50,17 +55,29 @@ struct Pending {
     data_end: u64,
 }
 
-/// Bytes at the end of a file that tell whether it was written to its end.
-const TAIL: u64 = 16;
+/// Disks write whole sectors: what was never written begins at one.
+const SECTOR: u64 = 512;
 
 impl Mp4Repair {
     /// Repairs a file of `size` bytes.
     pub fn new(size: u64) -> Self {
-        let open = Mp4Open::new(size).without_index();
         Self {
             size,
-            state: State::Movie(Box::new(open)),
+            is_torn: false,
+            state: State::Tail {
+                end: size,
+                asked: false,
+            },
         }
+    }
+
+    /// The last byte that is not zero stands before `end`. What a file system made room for and never wrote is zeros after a
+    /// power cut: no fragment that reaches into them is whole.
+    fn open(&mut self, end: u64) -> State {
+        let written = end.next_multiple_of(SECTOR).min(self.size);
+        self.is_torn = written < self.size;
+        self.size = written;
+        State::Movie(Box::new(Mp4Open::new(written).without_index()))
     }
 
     fn empty() -> Repaired {
@@ -82,6 +99,31 @@ impl Task for Mp4Repair {
         loop {
             let given = core::mem::take(&mut input);
             match &mut self.state {
+                State::Tail { end, asked: false } => {
+                    let len = (*end).min(limits::MP4_READ_BYTES);
+                    if len == 0 {
+                        return Ok(Step::Done(Self::empty()));
+                    }
+                    let offset = *end - len;
+                    self.state = State::Tail {
+                        end: *end,
+                        asked: true,
+                    };
+                    return Ok(Step::Read {
+                        offset,
+                        len: len as usize,
+                    });
+                }
+                State::Tail { end, .. } => {
+                    let begin = *end - (*end).min(limits::MP4_READ_BYTES);
+                    self.state = match given.iter().rposition(|byte| *byte != 0) {
+                        Some(last) => self.open(begin + last as u64 + 1),
+                        None => State::Tail {
+                            end: begin,
+                            asked: false,
+                        },
+                    };
+                }
                 State::Movie(open) => match open.step(given) {
                     Ok(Step::Read { offset, len }) => return Ok(Step::Read { offset, len }),
                     Ok(Step::Done(file)) => {
@@ -90,18 +132,12 @@ impl Task for Mp4Repair {
                     }
                     // Nothing was whole yet: there is nothing to keep.
                     Err(Mp4Error::NoMovie) => return Ok(Step::Done(Self::empty())),
-                    Err(error) => {
-                        self.state = State::Tail(error);
-                        let len = self.size.min(TAIL) as usize;
-                        let offset = self.size - len as u64;
-                        return Ok(Step::Read { offset, len });
+                    // So is what a power cut left of `moov`, if hardly anything can stand behind it.
+                    Err(_) if self.is_torn && self.size <= limits::MP4_READ_BYTES => {
+                        return Ok(Step::Done(Self::empty()));
                     }
+                    Err(error) => return Err(error),
                 },
-                // What was never written is zeros after a power cut, and nothing whole stands before it.
-                State::Tail(_) if given.iter().all(|byte| *byte == 0) => {
-                    return Ok(Step::Done(Self::empty()));
-                }
-                State::Tail(error) => return Err(error.clone()),
                 State::Fragments(fragments) => match fragments.step(self.size, given)? {
                     Some(Step::Read { offset, len }) => return Ok(Step::Read { offset, len }),
                     Some(Step::Done(())) => return Ok(Step::Done(fragments.repaired())),
@@ -146,9 +182,9 @@ impl Fragments {
                 self.pending = Some(self.describe(&runs, offset));
                 Ok(None)
             }
-            Ok(Step::Done(Found::Other { end, .. })) => {
+            Ok(Step::Done(Found::Other { kind, end, .. })) => {
                 match self.pending.take() {
-                    Some(pending) if pending.data_end <= end => {
+                    Some(pending) if kind == *b"mdat" && pending.data_end <= end => {
                         self.take(pending, end);
                         Ok(None)
                     }

@@ -1,6 +1,6 @@
 //! From one box of a file to the next, with as few reads as there can be.
 
-use super::boxes::{HEADER, Head};
+use super::boxes::{HEADER, Head, Kind};
 use super::error::Mp4Error;
 use crate::limits;
 use crate::media::file::Step;
@@ -25,7 +25,7 @@ pub(super) enum Found<'a> {
         body: &'a [u8],
     },
     /// Any other box.
-    Other { offset: u64, end: u64 },
+    Other { kind: Kind, offset: u64, end: u64 },
 }
 
 impl Walk {
@@ -58,7 +58,8 @@ impl Walk {
         let end = offset + length;
         if head.kind != *b"moof" {
             self.at = end;
-            return Ok(Step::Done(Found::Other { offset, end }));
+            let kind = head.kind;
+            return Ok(Step::Done(Found::Other { kind, offset, end }));
         }
         if length > limits::MP4_MOOF_BYTES {
             return Err(Mp4Error::TooLarge {
