@@ -9,12 +9,14 @@ use super::farewell::Close;
 use super::{Connection, Role};
 use crate::config::Missing;
 use crate::media::directory::StreamKey;
+use crate::rtmp::command::PublishKind;
 use crate::rtmp::session::server::Event;
 use crate::rtmp::session::{MessageStreamId, Status};
 use crate::runtime::Runtime;
 use crate::server::event::Party;
 use crate::server::play::Play;
 use crate::server::publish::Publication;
+use crate::server::record::NotRecorded;
 
 /// What is done about something that a client asks for.
 type Answer<'a> = Pin<Box<dyn Future<Output = Result<(), Close>> + 'a>>;
@@ -56,8 +58,10 @@ impl<R: Runtime> Connection<R> {
                 self.handle.app.borrow_mut().clone_from(&request.app);
                 self.session.accept_connect();
             }
-            Event::PublishRequested { stream, name, .. } => {
-                self.publish(stream, &name).await?;
+            Event::PublishRequested {
+                stream, name, kind, ..
+            } => {
+                self.publish(stream, &name, kind).await?;
             }
             Event::PlayRequested { stream, name, .. } => {
                 self.play(stream, &name).await?;
@@ -70,6 +74,10 @@ impl<R: Runtime> Connection<R> {
             }
             Event::StreamClosed { stream } => {
                 if let Some(Role::Publish(publication)) = self.roles.remove(&stream) {
+                    if publication.is_recorded_on_demand() {
+                        let (status, about) = (Status::RecordStop, "recorded");
+                        self.session.tell_recording(stream, status, about);
+                    }
                     publication.close();
                 }
             }
@@ -121,16 +129,34 @@ impl<R: Runtime> Connection<R> {
     }
 
     /// Claims the name first and answers then: OBS loops when a Start is followed by a refusal (SRS #4037).
-    async fn publish(&mut self, stream: MessageStreamId, name: &str) -> Result<(), Close> {
+    async fn publish(
+        &mut self,
+        stream: MessageStreamId,
+        name: &str,
+        kind: PublishKind,
+    ) -> Result<(), Close> {
         let key = self.key(name);
         if name.is_empty() {
             self.session
                 .reject_publish(stream, Status::PublishBadName, "a stream needs a name");
             return Err(Close::Refused("publish without a stream name".into()));
         }
+        let wants_record = kind != PublishKind::Live;
         match Publication::claim(&self.shard, self.party(key.clone())).await {
-            Ok(publication) => {
+            Ok(mut publication) => {
                 self.session.accept_publish(stream);
+                let recorded = publication.record(wants_record);
+                let told = match recorded {
+                    Ok(()) => Some((Status::RecordStart, "recording")),
+                    Err(NotRecorded::Off) => {
+                        Some((Status::RecordNoAccess, "nothing is recorded here"))
+                    }
+                    // A server that has no place for recordings publishes what is to be recorded like anything else.
+                    Err(NotRecorded::Nowhere | NotRecorded::NotHere) => None,
+                };
+                if let Some((status, about)) = told.filter(|_| wants_record) {
+                    self.session.tell_recording(stream, status, about);
+                }
                 let publication = Box::new(publication);
                 self.roles.insert(stream, Role::Publish(publication));
                 Ok(())
