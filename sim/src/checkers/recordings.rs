@@ -252,7 +252,8 @@ mod tests {
     fn whole_files_one_behind_the_other_are_right() {
         let whole = [0, 1, 2, 3, 4, 5, 6, 7];
         assert_eq!(judge(&[("a.flv", &whole, 0)], 0), Ok(()));
-        let files: [(&str, &[usize], usize); 2] = [("a.flv", &[3, 4, 5], 0), ("b.flv", &[0, 6, 7], 0)];
+        let files: [(&str, &[usize], usize); 2] =
+            [("a.flv", &[3, 4, 5], 0), ("b.flv", &[0, 6, 7], 0)];
         assert_eq!(judge(&files, 0), Ok(()));
         assert_eq!(judge(&[("a.flv.part", &[3, 4, 5], 9)], 0), Ok(()));
         let hole: [(&str, &[usize], usize); 2] = [("a.flv", &[3, 4, 5], 0), ("b.flv", &[9, 10], 0)];
@@ -266,8 +267,14 @@ mod tests {
             (vec![("a.flv", &[3, 4, 4], 0)], "#4 stands behind #4"),
             (vec![("a.flv", &[3, 4], 9)], "the file ends"),
             (vec![("a.flv", &[0, 1], 0)], "no sound and no picture"),
-            (vec![("a.flv", &[3, 4], 0), ("b.flv", &[4, 5], 0)], "has it up to #4"),
-            (vec![("a.flv", &[3, 4], 0), ("b.flv", &[6], 0)], "there is no #5"),
+            (
+                vec![("a.flv", &[3, 4], 0), ("b.flv", &[4, 5], 0)],
+                "has it up to #4",
+            ),
+            (
+                vec![("a.flv", &[3, 4], 0), ("b.flv", &[6], 0)],
+                "there is no #5",
+            ),
         ] {
             let said = judge(&files, 0).unwrap_err();
             assert!(said.contains(what), "{said}");
