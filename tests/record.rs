@@ -6,6 +6,7 @@
     reason = "a test is outside of the server: it has real sockets, clocks and files"
 )]
 
+#[allow(dead_code, reason = "other tests use the rest")]
 mod rtmp_client;
 
 use std::fs;
