@@ -220,6 +220,14 @@ pub const CONNECTS_PER_SECOND_MAX: u32 = 100_000;
 /// Connections of one shard: beyond it a new one is closed at once.
 pub const CONNECTIONS_PER_SHARD: usize = 100_000;
 
+// ---- Files --------------------------------------------------------------------------------------
+
+/// Operations of the process on its disks at a time, each on a thread of the blocking pool (whose own bound is 500): a
+/// disk keeps some dozens busy, and one that hangs costs so many threads.
+pub const DISK_OPERATIONS: usize = 64;
+/// Names of one directory that are looked at: a year of recordings in segments of ten minutes, and more.
+pub const DISK_ENTRIES: usize = 100_000;
+
 // ---- Operators' HTTP --------------------------------------------------------------------------
 
 /// HTTP connections at a time; who is one too many waits in the kernel's queue. A scraper, some people, a script.

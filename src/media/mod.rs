@@ -7,6 +7,7 @@ pub mod codecs;
 pub mod cursor;
 pub mod directory;
 pub mod facts;
+pub mod file;
 pub mod flv;
 pub mod frame;
 mod headers;

@@ -166,12 +166,16 @@ impl Runtime for Site {
     type Socket = Socket;
     type Conn = MemConn;
     type Listener = ();
+    type Disk = crate::runtime::disk::NoDisk;
 
     async fn accept(&self, (): &()) -> io::Result<(Socket, SocketAddr)> {
         pending().await
     }
     fn adopt(&self, socket: Socket) -> io::Result<MemConn> {
         Ok(MemConn(socket))
+    }
+    fn disk(&self) -> crate::runtime::disk::NoDisk {
+        crate::runtime::disk::NoDisk
     }
     fn now(&self) -> Instant {
         self.clock.get()
