@@ -260,6 +260,7 @@ fn the_simulated_disk_stalls_and_fails() {
     let faults = DiskFaults {
         errors: 0.2,
         stalls: 0.2,
+        stall_ms: 300,
         short_writes: 0.2,
         ..DiskFaults::default()
     };
@@ -278,7 +279,7 @@ fn the_simulated_disk_stalls_and_fails() {
             let began = runtime.now();
             let written = disk.write_at(&file, round * 10, vec![1; 10]).await;
             failed += u64::from(written.result.is_err());
-            slow += u64::from(runtime.now().since(began) > Duration::from_millis(100));
+            slow += u64::from(runtime.now().since(began) > Duration::from_millis(50));
             if let (Err(_), Ok(len)) = (written.result, disk.len(&file).await) {
                 short += u64::from(len > round * 10);
             }
