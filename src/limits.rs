@@ -167,6 +167,38 @@ pub const HEADER_BYTES: usize = 64 * 1024;
 
 /// Bytes of an FLV file's header: version 1 has 9, and whoever adds to it adds some fields.
 pub const FLV_HEADER_BYTES: u32 = 1_024;
+/// The latest time of an FLV file, milliseconds: players take its 32 bits for signed ones. After 24 days another file.
+pub const FLV_TIME_MAX: u64 = i32::MAX as u64;
+/// Keyframes that an FLV recording has room for in its metadata, 18 bytes each: 4.5 hours with one every two seconds. Of
+/// a longer recording's every second, fourth … is listed.
+pub const FLV_KEYFRAMES: usize = 8_192;
+/// Places of a file's index that are kept in memory, 16 bytes each: three days with a keyframe every two seconds.
+pub const FLV_INDEX_PLACES: usize = 131_072;
+/// Bytes of a tag's body that are looked at to tell what it is: the header of Enhanced RTMP and its first track.
+pub const FLV_GLANCE: usize = 64;
+/// Tags at the beginning of an FLV file that are looked at to learn what it holds.
+pub const FLV_HEAD_TAGS: usize = 512;
+/// The same as time: who has sound and pictures begins both by then.
+pub const FLV_HEAD_TIME: Duration = Duration::from_secs(5);
+/// Tags that have to follow one another before a place in the middle of a file is taken for the beginning of a tag.
+pub const FLV_CHAIN: usize = 3;
+/// Reads that are spent on what looks like a tag in the middle of a file and may be none, until no more is tried.
+pub const FLV_CANDIDATES: usize = 64;
+/// The stretch of an FLV file that is walked through, tag by tag; longer ones are halved first.
+pub const FLV_STRETCH: u64 = 256 * 1024;
+/// How far back a keyframe is looked for in a file without an index: 10 s at 50 Mbit/s. Where there is none, a viewer
+/// begins with another picture, as in a live stream that has but one keyframe.
+pub const FLV_BACK: u64 = 64 * 1024 * 1024;
+/// How far the index of a foreign file may be wrong about a keyframe's time (FFmpeg's own tolerance).
+pub const FLV_INDEX_SLACK: Duration = Duration::from_millis(2_500);
+/// Bytes that a file is read in where it is walked through.
+pub const FILE_BLOCK: usize = 64 * 1024;
+/// The same for a repair, which reads most of the file.
+pub const REPAIR_BLOCK: usize = 1024 * 1024;
+/// A file that begins later than this is a piece of a live stream, and its time counts from there.
+pub const FILE_BEGIN: Duration = Duration::from_secs(1);
+/// How far apart the places are that an index has of sound without video.
+pub const SOUND_SYNC: Duration = Duration::from_secs(1);
 
 // ---- Delivery -------------------------------------------------------------------------------
 
@@ -349,6 +381,8 @@ const _: () = {
     assert!(SCRATCH_BYTES >= 4_096);
     assert!(GATHER_SLICES <= 1_024);
     assert!(MESSAGE_BYTES < 0x0100_0000);
+    assert!(FLV_GLANCE + 32 <= FILE_BLOCK && FILE_BLOCK <= REPAIR_BLOCK);
+    assert!(FLV_STRETCH <= FLV_BACK);
     assert!(USER_TIMEOUT.as_secs() <= WRITE_STALL.as_secs());
     assert!(PUBLISHER_PING.as_secs() + PUBLISHER_ANSWER.as_secs() < PUBLISHER_IDLE.as_secs());
     assert!(GRACE_DEFAULT.as_secs() <= GRACE_MAX.as_secs());
