@@ -390,3 +390,29 @@ const _: () = {
     assert!(CLOCK_BACK.as_millis() <= CLOCK_AHEAD.as_millis());
     assert!(PARK_MAX.as_millis() < i32::MAX as u128);
 };
+
+/// Bytes that are read of a played file at a time: a tenth of a second to a second of it, one read of the disk.
+pub const VOD_BLOCK_BYTES: usize = 256 * 1024;
+/// Bytes of played files that a shard keeps for all of its viewers. The system keeps what it can, too: this is what spares
+/// viewers of the same place the thread that would have to ask for it.
+pub const VOD_CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// Files that a shard has open for viewers: each costs a descriptor and its tables.
+pub const VOD_FILES: usize = 1_024;
+/// How long opening a file may take: a disk that hangs holds its viewer up, and nobody else.
+pub const VOD_OPEN_TIME: Duration = Duration::from_secs(10);
+/// How far ahead of its time a recording is sent to who has not said how long its buffer is. FFmpeg, VLC and librtmp say.
+pub const VOD_BUFFER: Duration = Duration::from_secs(3);
+/// And the least and the most that anybody gets: FFmpeg's default is 3 s, librtmp's ten hours, which would send everything
+/// at once.
+pub const VOD_BUFFER_MIN: Duration = Duration::from_secs(1);
+/// See [`VOD_BUFFER_MIN`].
+pub const VOD_BUFFER_MAX: Duration = Duration::from_secs(30);
+/// Bytes of a recording that are queued for a viewer until they are written: as one write holds.
+pub const VOD_WRITE_BYTES: usize = 64 * 1024;
+/// Messages of a recording that one viewer is served in a turn, should all of them be at hand.
+pub const VOD_PACKETS_PER_TURN: u32 = 64;
+/// How often a viewer at the end of a recording that is still being written looks whether it has grown.
+pub const VOD_GROWTH: Duration = Duration::from_millis(250);
+/// Recordings that may wait behind what plays (`play` with `reset` false).
+pub const PLAYLIST: usize = 64;
+const _: () = assert!(VOD_BLOCK_BYTES * 4 <= VOD_CACHE_BYTES);

@@ -18,6 +18,7 @@ use super::message::{Census, ControlMessage, Farewell, RequestId, ShardMessage, 
 use super::meters::{End, Meters};
 use super::publish::Requests;
 use super::stream::LiveStream;
+use super::vod::Library;
 use crate::limits;
 use crate::media::directory::{ShardId, StreamKey, Subscriber, SubscriptionId};
 use crate::planted::{Bug, planted};
@@ -52,6 +53,7 @@ struct Inner<R: Runtime> {
     meters: Rc<Meters>,
     requests: Requests,
     graces: Graces,
+    library: Library<R::Disk>,
     /// When the log last said that memory is short.
     shed_said: Cell<Option<Instant>>,
     scratch: RefCell<Vec<u8>>,
@@ -80,6 +82,7 @@ impl<R: Runtime> Shard<R> {
             meters: Rc::default(),
             requests: Requests::default(),
             graces: Graces::default(),
+            library: Library::default(),
             shed_said: Cell::new(None),
             scratch: RefCell::new(vec![0; limits::SCRATCH_BYTES]),
             next_request: Cell::new(0),
@@ -397,6 +400,10 @@ impl<R: Runtime> Shard<R> {
 
     pub(super) fn requests(&self) -> &Requests {
         &self.0.requests
+    }
+
+    pub(super) fn library(&self) -> &Library<R::Disk> {
+        &self.0.library
     }
 
     pub(super) fn graces(&self) -> &Graces {

@@ -22,6 +22,7 @@
 //! Errors are each container's own type, with the byte at which the file is wrong; the file, or who wrote it, is at fault.
 //! After one there is no way on with that task or cursor; the opened file itself, and its other cursors, may be used on.
 
+pub mod any;
 pub mod index;
 
 use bytes::Bytes;

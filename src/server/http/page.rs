@@ -122,6 +122,16 @@ fn media(page: &mut Page, shards: &[(usize, Sums)]) {
     page.sample(&[], sum(shards, |it| it.headers_left_out));
     page.gauge("millstream_ring_bytes", "Bytes of media held for players.");
     page.sample(&[], sum(shards, |it| it.ring_bytes));
+    page.gauge(
+        "millstream_vod_files",
+        "Recordings and other files that are open for viewers.",
+    );
+    page.sample(&[], sum(shards, |it| it.vod_files));
+    page.gauge(
+        "millstream_vod_bytes",
+        "Bytes of such files that are kept for their viewers.",
+    );
+    page.sample(&[], sum(shards, |it| it.vod_bytes));
 }
 
 fn delivery(page: &mut Page, shards: &[(usize, Sums)]) {

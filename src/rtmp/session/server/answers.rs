@@ -135,6 +135,13 @@ impl ServerSession {
         accepted
     }
 
+    /// The same, of what cannot be played: the client is told `status`, and what plays goes on.
+    pub fn refuse_append(&mut self, stream: MessageStreamId, status: Status, description: &str) {
+        if self.accept_append(stream) {
+            self.link.output.status(stream, status, description);
+        }
+    }
+
     fn begin_play(&mut self, stream: MessageStreamId, recorded: bool) -> bool {
         let Some(heard) = self.accepts_last(stream) else {
             return false;
