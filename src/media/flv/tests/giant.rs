@@ -29,7 +29,7 @@ fn tag_bytes(n: u64) -> Vec<u8> {
     let (length, _) = tag_of(n % GOP);
     let mut body = if n % 2 == 1 {
         vec![0xAF, 1]
-    } else if n % GOP == 0 {
+    } else if n.is_multiple_of(GOP) {
         vec![0x17, 1, 0, 0, 0]
     } else {
         vec![0x27, 1, 0, 0, 0]
