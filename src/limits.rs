@@ -254,6 +254,51 @@ pub const CONNECTS_PER_SECOND_MAX: u32 = 100_000;
 /// Connections of one shard: beyond it a new one is closed at once.
 pub const CONNECTIONS_PER_SHARD: usize = 100_000;
 
+// ---- Files --------------------------------------------------------------------------------------
+
+/// Operations of the process on its disks at a time, each on a thread of the blocking pool (whose own bound is 500): a
+/// disk keeps some dozens busy, and one that hangs costs so many threads.
+pub const DISK_OPERATIONS: usize = 64;
+/// Names of one directory that are looked at: a year of recordings in segments of ten minutes, and more.
+pub const DISK_ENTRIES: usize = 100_000;
+
+/// Bytes of a path that may be configured: what Linux takes.
+pub const PATH_BYTES: usize = 4_096;
+/// Letters of a recording's name beside what its fields stand for. With [`RECORD_PIECE_BYTES`] twice, date, time and two
+/// numbers, and `.flv.part`, a name has no more than the 255 bytes that file systems take.
+pub const RECORD_NAME_BYTES: usize = 64;
+/// Bytes of an application's or a stream's name in the name of a file; longer ones are cut off, and have a hash.
+pub const RECORD_PIECE_BYTES: usize = 72;
+/// Names that are tried for a recording, if all before are taken.
+pub const RECORD_NAMES: u32 = 100;
+/// How long files may get, and be kept: ten years.
+pub const RECORD_TIME_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3_600);
+/// How often a recorder looks what its stream has brought: one write of so much costs little, and a power loss costs
+/// no more than this beside [`RECORD_SYNC`].
+pub const RECORD_INTERVAL: Duration = Duration::from_millis(250);
+/// How often a recording is made playable up to now: a fragment of MP4.
+pub const RECORD_FLUSH: Duration = Duration::from_secs(1);
+/// How often a recording is made safe from a power loss.
+pub const RECORD_SYNC: Duration = Duration::from_secs(2);
+/// How long a recorder waits until it tries again what the disk has refused.
+pub const RECORD_RETRY: Duration = Duration::from_secs(1);
+/// How often it tries so to finish a file, until it leaves it to be repaired at the next start.
+pub const RECORD_RETRIES: u32 = 5;
+/// How long after its stream has ended a recorder waits for a disk.
+pub const RECORD_GIVE_UP: Duration = Duration::from_secs(30);
+/// How long a graceful stop waits for recordings beyond its drain time: for a disk that works, it is milliseconds.
+pub const RECORD_STOP: Duration = Duration::from_secs(3);
+/// Bytes of a recording that wait to be written, unless configured: some seconds of a good picture.
+pub const RECORD_BUFFER: u64 = 4 * 1024 * 1024;
+/// The fewest.
+pub const RECORD_BUFFER_MIN: u64 = 64 * 1024;
+/// The most.
+pub const RECORD_BUFFER_MAX: u64 = 256 * 1024 * 1024;
+/// How often recordings are looked at that may be too old or too many.
+pub const RECORD_SWEEP: Duration = Duration::from_secs(60);
+/// Files of recordings that are looked at: as many as of one directory.
+pub const RECORD_FILES: usize = DISK_ENTRIES;
+
 // ---- Operators' HTTP --------------------------------------------------------------------------
 
 /// HTTP connections at a time; who is one too many waits in the kernel's queue. A scraper, some people, a script.

@@ -107,3 +107,23 @@ choice! {
         Resume = "resume",
     }
 }
+
+choice! {
+    /// What of an application is recorded, if there is a directory for it.
+    Record {
+        /// Nothing.
+        Off = "off",
+        /// Every stream.
+        All = "all",
+        /// What its publisher (type `record` or `append`) or an operator wants recorded.
+        OnDemand = "on-demand",
+    }
+}
+
+choice! {
+    /// What a recording is made of.
+    RecordFormat {
+        /// FLV: whatever RTMP carries.
+        Flv = "flv",
+    }
+}

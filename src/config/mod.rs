@@ -15,18 +15,22 @@ mod default;
 mod file;
 mod http;
 mod keys;
+mod naming;
 mod place;
+mod record;
 mod value;
 
 use core::net::{Ipv4Addr, SocketAddr};
 
 pub use application::{AppSettings, AppTable, Applications};
-pub use choice::{Backend, LogFormat, LogLevel, Missing, OnConflict};
+pub use choice::{Backend, LogFormat, LogLevel, Missing, OnConflict, Record, RecordFormat};
 pub use connections::ConnectionLimits;
 pub use default::default_file;
 pub use http::{HTTP_DEFAULT, HttpListen, Token};
 pub use keys::{KEYS, Key, Section};
+pub use naming::{NamePattern, Naming, NotAPattern, spelt};
 pub use place::{ConfigError, Place};
+pub use record::Directory;
 pub use value::{Kind, Setting};
 
 use crate::limits;

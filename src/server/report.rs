@@ -87,6 +87,8 @@ pub struct Sums {
     pub orphans: u64,
     /// Headers that were not kept for who joins later.
     pub headers_left_out: u64,
+    /// Frames that another shard was too far behind to be sent, for all of its players.
+    pub missed: u64,
     /// Publications that began.
     pub publications: u64,
     /// Plays that began.
@@ -214,6 +216,7 @@ impl<R: Runtime> Shard<R> {
             jumps: meters.jumps.get(),
             clock_jumps: meters.clock_jumps.get(),
             orphans: meters.orphans.get(),
+            missed: meters.missed.get(),
             headers_left_out: meters.headers_left_out.get(),
             publications: meters.publications.get(),
             plays: meters.plays.get(),

@@ -108,6 +108,7 @@ fn assemble(seed: u64, swarm: Swarm, mood: Mood, stage: Stage, roles: Vec<Role>)
         server,
         faults: FaultConfig::default(),
         network: Network::default(),
+        disk: crate::disk::DiskFaults::default(),
         outages: Vec::new(),
         operator: Vec::new(),
         clocks: Clocks::default(),

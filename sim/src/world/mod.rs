@@ -14,6 +14,7 @@ use crate::checkers::climate::Climate;
 use crate::checkers::{Leftovers, Violation};
 use crate::client::{Stage, play_script};
 use crate::clocks::EPOCH_MICROS;
+use crate::disk::Platter;
 use crate::faults::{Fault, FaultCounts};
 use crate::host::{Host, Millstream, Software};
 use crate::journal::{Event, Journal, Observation};
@@ -168,6 +169,7 @@ impl World {
             mail: Rc::new(Cell::new(scenario.mail)),
             planted: scenario.planted,
             net,
+            disk: Platter::new(scenario.seed, scenario.disk.clone()),
             journal,
             memory: Memory::default(),
         };
@@ -306,6 +308,7 @@ impl World {
         // It was to fall into the scripts, and they ended before.
         self.stop_at = None;
         self.shared.net.heal();
+        self.shared.disk.heal();
         self.await_mail(scenario);
         self.shared.mail.set(Mail::default());
         self.add_host(WITNESSES, witnesses(scenario));

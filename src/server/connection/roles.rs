@@ -68,10 +68,13 @@ impl<R: Runtime> Connection<R> {
                 self.flush()?;
                 yield_now().await;
             }
-            Event::StreamClosed { stream } => {
+            Event::StreamClosed { stream, .. } => {
                 if let Some(Role::Publish(publication)) = self.roles.remove(&stream) {
                     publication.close();
                 }
+            }
+            Event::LengthRequested { transaction, .. } => {
+                self.session.answer_length(transaction, 0.0); // what is live has none
             }
             other => self.steer(&other),
         }
