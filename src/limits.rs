@@ -191,6 +191,8 @@ pub const FLV_STRETCH: u64 = 256 * 1024;
 pub const FLV_BACK: u64 = 64 * 1024 * 1024;
 /// How far the index of a foreign file may be wrong about a keyframe's time (FFmpeg's own tolerance).
 pub const FLV_INDEX_SLACK: Duration = Duration::from_millis(2_500);
+/// Bytes that are read where one tag's time is wanted: it and a few others, mostly sound.
+pub const FLV_PEEK: usize = 4 * 1024;
 /// Bytes that a file is read in where it is walked through.
 pub const FILE_BLOCK: usize = 64 * 1024;
 /// The same for a repair, which reads most of the file.

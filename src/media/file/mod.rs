@@ -158,7 +158,7 @@ pub trait MediaFile {
     fn info(&self) -> &FileInfo;
 
     /// A cursor whose first message is the last sync point (see [`Packet::is_sync`]) at or before `time` milliseconds, or
-    /// the first there is. Sequence headers that are other ones there than at the beginning stand in front of it.
+    /// the file's beginning if there is none. Sequence headers that are other ones there than at the beginning stand in front of it.
     /// `writer`: the index of the muxer that is still writing this file, if there is one.
     fn seek(&self, time: u64, writer: Option<&SyncIndex>) -> Self::Cursor;
 
