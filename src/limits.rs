@@ -298,6 +298,43 @@ pub const RECORD_BUFFER_MAX: u64 = 256 * 1024 * 1024;
 pub const RECORD_SWEEP: Duration = Duration::from_secs(60);
 /// Files of recordings that are looked at: as many as of one directory.
 pub const RECORD_FILES: usize = DISK_ENTRIES;
+// ---- MP4 ------------------------------------------------------------------------------------
+
+/// How much of a stream one fragment of a recording holds, ms: what a power cut may cost.
+pub const MP4_FRAGMENT_MS: u64 = 1_000;
+/// Of a stream of keyframes alone, ms: a fragment costs some hundred bytes, so that not each gets its own.
+pub const MP4_FRAGMENT_KEY_MS: u64 = 200;
+/// Bytes of samples that wait for their fragment to be written, and one message more: a second of 64 Mbit/s.
+pub const MP4_FRAGMENT_BYTES: usize = 8 * 1024 * 1024;
+/// Samples of them: 40 tracks of sound have that many in a second; a flood of tiny messages has more.
+pub const MP4_FRAGMENT_SAMPLES_WRITTEN: usize = 4_096;
+/// Bytes of memory that a track keeps from one fragment to the next.
+pub const MP4_FRAGMENT_KEPT_BYTES: usize = 1024 * 1024;
+/// Tracks of a recording, and of a file that is played.
+pub const MP4_TRACKS: usize = 32;
+/// Places in a recording's index; thinned out beyond: a keyframe a second for 18 hours.
+pub const MP4_INDEX_ENTRIES: usize = 65_536;
+
+/// Bytes of `moov` that are read: of a film of 10 GB with a sample each 10 ms it has 30 MB.
+pub const MP4_MOOV_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of a fragment's description: a minute of 30 tracks has a hundred kilobytes.
+pub const MP4_MOOF_BYTES: u64 = 4 * 1024 * 1024;
+/// Samples of one fragment that is played: some writers put minutes into one. 48 bytes of memory each.
+pub const MP4_MOOF_SAMPLES: usize = 131_072;
+/// Bytes of `mfra`: a million keyframes.
+pub const MP4_MFRA_BYTES: u64 = 20 * 1024 * 1024;
+/// Bytes that are read at a time of what is read whole.
+pub const MP4_READ_BYTES: u64 = 1024 * 1024;
+/// Bytes that are read to find out what a box is: most descriptions of fragments are shorter.
+pub const MP4_WALK_BYTES: u64 = 4_096;
+/// Boxes before the first samples, and before `moov`: few files have ten.
+pub const MP4_BOXES: u64 = 4_096;
+/// Edits at the beginning of a track that are looked at: one or two in the field.
+pub const MP4_EDITS: u32 = 16;
+/// Samples that are known ahead, where each fragment holds one track only: some seconds of sound.
+pub const MP4_SAMPLES_AHEAD: usize = 1_024;
+/// Bytes of one sample that is played: a message, less its head.
+pub const MP4_SAMPLE_BYTES: u32 = MESSAGE_BYTES - 16;
 
 // ---- Operators' HTTP --------------------------------------------------------------------------
 

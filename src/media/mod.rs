@@ -13,5 +13,6 @@ pub mod frame;
 mod headers;
 pub mod keep;
 pub mod lead;
+pub mod mp4;
 pub mod ring;
 pub mod stream;

@@ -2,6 +2,7 @@
 
 use super::{FileInfo, MediaFile, Packet, Step, SyncIndex, Task};
 use crate::media::flv::{FlvCursor, FlvError, FlvFile, FlvOpen};
+use crate::media::mp4::{Mp4Cursor, Mp4Error, Mp4File, Mp4Open};
 
 /// What FLV files begin with.
 const FLV: &[u8; 3] = b"FLV";
@@ -14,12 +15,15 @@ pub struct AnyOpen {
 
 enum Of {
     Flv(FlvOpen),
+    Mp4(Box<Mp4Open>),
 }
 
 /// An opened file.
 pub enum AnyFile {
     /// FLV.
     Flv(FlvFile),
+    /// MP4, F4V, QuickTime.
+    Mp4(Box<Mp4File>),
 }
 
 /// One viewer's place in it.
@@ -27,6 +31,8 @@ pub enum AnyFile {
 pub enum AnyCursor {
     /// FLV.
     Flv(FlvCursor),
+    /// MP4, F4V, QuickTime.
+    Mp4(Mp4Cursor),
 }
 
 /// What is wrong with a file.
@@ -35,6 +41,9 @@ pub enum AnyError {
     /// As FLV.
     #[error(transparent)]
     Flv(#[from] FlvError),
+    /// As MP4.
+    #[error(transparent)]
+    Mp4(#[from] Mp4Error),
     /// We mixed up two files.
     #[error("millstream is at fault: that place is one of another file")]
     OtherFile,
@@ -59,12 +68,16 @@ impl Task for AnyOpen {
                 return Ok(Step::Read { offset: 0, len });
             }
             none => {
-                let of = Of::Flv(FlvOpen::new(self.size));
+                let of = match input == FLV {
+                    true => Of::Flv(FlvOpen::new(self.size)),
+                    false => Of::Mp4(Box::new(Mp4Open::new(self.size))),
+                };
                 (none.insert(of), [].as_slice())
             }
         };
         Ok(match of {
             Of::Flv(open) => map(open.step(input)?, AnyFile::Flv),
+            Of::Mp4(open) => map(open.step(input)?, |file| AnyFile::Mp4(Box::new(file))),
         })
     }
 }
@@ -76,12 +89,14 @@ impl MediaFile for AnyFile {
     fn info(&self) -> &FileInfo {
         match self {
             Self::Flv(file) => file.info(),
+            Self::Mp4(file) => file.info(),
         }
     }
 
     fn seek(&self, time: u64, writer: Option<&SyncIndex>) -> AnyCursor {
         match self {
             Self::Flv(file) => AnyCursor::Flv(file.seek(time, writer)),
+            Self::Mp4(file) => AnyCursor::Mp4(file.seek(time, writer)),
         }
     }
 
@@ -93,6 +108,7 @@ impl MediaFile for AnyFile {
     ) -> Result<Step<Option<Packet>>, AnyError> {
         match (self, cursor) {
             (Self::Flv(file), AnyCursor::Flv(cursor)) => Ok(file.next(cursor, size, input)?),
+            (Self::Mp4(file), AnyCursor::Mp4(cursor)) => Ok(file.next(cursor, size, input)?),
             _ => Err(AnyError::OtherFile),
         }
     }

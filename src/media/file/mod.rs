@@ -111,7 +111,7 @@ pub trait Muxer {
 pub struct Repaired {
     /// The file's length from now on: the end of the last thing that is whole. Never more than it was.
     pub len: u64,
-    /// What is to be written over it; inside `len`.
+    /// What is to be written over it; inside `len`, but for MP4's index, which begins there and is written behind it.
     pub patches: Vec<Patch>,
     /// Its duration, milliseconds.
     pub duration: u64,
