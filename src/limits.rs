@@ -296,6 +296,11 @@ pub const RECORD_BUFFER_MIN: u64 = 64 * 1024;
 pub const RECORD_BUFFER_MAX: u64 = 256 * 1024 * 1024;
 /// How often recordings are looked at that may be too old or too many.
 pub const RECORD_SWEEP: Duration = Duration::from_secs(60);
+/// Bytes of a stream that has ended which its recorder still has to write: what a ring holds unless configured.
+pub const RECORD_TAIL: usize = RING_BYTES as usize;
+/// Keyframes that a recording's index lists, if there are so many; of more, every second one, and so on. In FLV each takes
+/// 18 bytes at the file's beginning, whether it comes or not: 36 KiB.
+pub const RECORD_KEYFRAMES: usize = 2_048;
 /// Files of recordings that are looked at: as many as of one directory.
 pub const RECORD_FILES: usize = DISK_ENTRIES;
 // ---- MP4 ------------------------------------------------------------------------------------

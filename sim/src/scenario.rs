@@ -17,7 +17,7 @@ mod acts;
 mod server;
 
 pub use acts::{Chunking, Cut, CutKind, Ending, Garbage, GarbageKind, Intervention, Order, Tell};
-pub use server::{Conflict, Few, ServerConfig, Tight};
+pub use server::{Conflict, Few, RECORDINGS, Record, ServerConfig, Tight};
 
 /// The version of the file's format.
 pub const FORMAT: u32 = 1;

@@ -24,6 +24,7 @@ pub mod meters;
 mod outbox;
 mod play;
 mod publish;
+mod record;
 pub mod report;
 pub mod shard;
 mod stream;

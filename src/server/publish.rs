@@ -14,6 +14,7 @@ use pace::Pace;
 use super::event::{ConnectionId, Event, Party};
 use super::message::{Beginning, ControlMessage, Heritage, RequestId, Route, ShardMessage};
 use super::play::notice_for;
+use super::record::NotRecorded;
 use super::shard::Shard;
 use super::stream::{Listener, LiveStream, Local, Source};
 use crate::limits;
@@ -95,6 +96,8 @@ pub(super) struct Publication<R: Runtime> {
     warned: Cell<bool>,
     /// It has ended in good order.
     closed: Cell<bool>,
+    /// Its publisher wanted it recorded, and was told that it is.
+    recorded: bool,
     pace: Pace,
 }
 
@@ -115,6 +118,7 @@ impl<R: Runtime> Publication<R> {
             granted: None,
             warned: Cell::new(false),
             closed: Cell::new(false),
+            recorded: false,
             pace: Pace::new(bitrate_max, shard.runtime().now()),
         };
         let asked = Request {
@@ -158,6 +162,25 @@ impl<R: Runtime> Publication<R> {
         claim.granted = Some((publication, shard.stream(&claim.party.stream)));
         shard.emit(Event::PublishStart(claim.party.clone()));
         Ok(claim)
+    }
+
+    /// Has it recorded, if its application is, or if that is `wanted` and may be.
+    ///
+    /// # Errors
+    /// Why it is not recorded.
+    pub(super) fn record(&mut self, wanted: bool) -> Result<(), NotRecorded> {
+        let (_, stream) = self.granted.as_ref().ok_or(NotRecorded::NotHere)?;
+        if self.is_taken_over() {
+            return Err(NotRecorded::NotHere);
+        }
+        self.shard.begin_recording(stream, &self.party, wanted)?;
+        self.recorded = wanted;
+        Ok(())
+    }
+
+    /// Whether its publisher wanted it recorded, and was told that it is.
+    pub(super) fn is_recorded_on_demand(&self) -> bool {
+        self.recorded
     }
 
     /// Takes one message of this read batch.
@@ -315,6 +338,7 @@ impl<R: Runtime> Shard<R> {
             lost: false,
             audience: listeners.collect(),
             batch: Vec::new(),
+            recording: None,
         };
         self.take_up(&stream, local, heritage);
         let beginning = if resumes {

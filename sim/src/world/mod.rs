@@ -2,6 +2,7 @@
 
 use core::cell::Cell;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::SystemTime;
 
@@ -71,6 +72,10 @@ pub struct Report {
     pub lasted: Duration,
     /// Everything that was seen, as data; empty unless asked for ([`run_with`]).
     pub events: Vec<Event>,
+    /// What stands on the server's disk.
+    pub files: BTreeMap<PathBuf, Vec<u8>>,
+    /// How often what went wrong with that disk.
+    pub disk: BTreeMap<&'static str, u64>,
 }
 
 impl Report {
@@ -470,6 +475,8 @@ impl World {
             faults,
             lasted: self.sim.elapsed(),
             events: self.shared.journal.take_events(),
+            files: self.shared.disk.files(),
+            disk: self.shared.disk.counts(),
         }
     }
 }

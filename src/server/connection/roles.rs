@@ -13,12 +13,14 @@ use super::{Connection, Role};
 use crate::config::Missing;
 use crate::limits;
 use crate::media::directory::StreamKey;
+use crate::rtmp::command::PublishKind;
 use crate::rtmp::session::server::{Event, PlayStart};
 use crate::rtmp::session::{MessageStreamId, Status};
 use crate::runtime::Runtime;
 use crate::server::event::Party;
 use crate::server::play::Play;
 use crate::server::publish::Publication;
+use crate::server::record::NotRecorded;
 use crate::server::vod::{Item, OpenError, Source, Viewing};
 
 /// What is done about something that a client asks for.
@@ -89,8 +91,10 @@ impl<R: Runtime> Connection<R> {
                 self.handle.app.borrow_mut().clone_from(&request.app);
                 self.session.accept_connect();
             }
-            Event::PublishRequested { stream, name, .. } => {
-                self.publish(stream, &name).await?;
+            Event::PublishRequested {
+                stream, name, kind, ..
+            } => {
+                self.publish(stream, &name, kind).await?;
             }
             Event::PlayRequested {
                 stream,
@@ -114,7 +118,13 @@ impl<R: Runtime> Connection<R> {
                 yield_now().await;
             }
             Event::StreamClosed { stream, append } => match self.roles.remove(&stream) {
-                Some(Role::Publish(publication)) => publication.close(),
+                Some(Role::Publish(publication)) => {
+                    if publication.is_recorded_on_demand() {
+                        let (status, about) = (Status::RecordStop, "recorded");
+                        self.session.tell_recording(stream, status, about);
+                    }
+                    publication.close();
+                }
                 Some(Role::View(viewing)) if append => self.list = Some((stream, viewing)),
                 _ => {}
             },
@@ -179,7 +189,12 @@ impl<R: Runtime> Connection<R> {
     }
 
     /// Claims the name first and answers then: OBS loops when a Start is followed by a refusal (SRS #4037).
-    async fn publish(&mut self, stream: MessageStreamId, name: &str) -> Result<(), Close> {
+    async fn publish(
+        &mut self,
+        stream: MessageStreamId,
+        name: &str,
+        kind: PublishKind,
+    ) -> Result<(), Close> {
         let key = self.key(name);
         if name.is_empty() {
             self.session
@@ -193,9 +208,22 @@ impl<R: Runtime> Connection<R> {
                 .reject_publish(stream, Status::PublishDenied, &description);
             return Err(Close::Refused(description));
         }
+        let wants_record = kind != PublishKind::Live;
         match Publication::claim(&self.shard, self.party(key.clone())).await {
-            Ok(publication) => {
+            Ok(mut publication) => {
                 self.session.accept_publish(stream);
+                let recorded = publication.record(wants_record);
+                let told = match recorded {
+                    Ok(()) => Some((Status::RecordStart, "recording")),
+                    Err(NotRecorded::Off) => {
+                        Some((Status::RecordNoAccess, "nothing is recorded here"))
+                    }
+                    // A server that has no place for recordings publishes what is to be recorded like anything else.
+                    Err(NotRecorded::Nowhere | NotRecorded::NotHere) => None,
+                };
+                if let Some((status, about)) = told.filter(|_| wants_record) {
+                    self.session.tell_recording(stream, status, about);
+                }
                 let publication = Box::new(publication);
                 self.roles.insert(stream, Role::Publish(publication));
                 Ok(())

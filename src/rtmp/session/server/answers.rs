@@ -260,6 +260,12 @@ impl ServerSession {
         output.status(stream, Status::SeekFailed, description);
     }
 
+    /// What becomes of a recording of what is published on `stream`, or was: [`Status::RecordStart`],
+    /// [`Status::RecordStop`], [`Status::RecordNoAccess`], [`Status::RecordFailed`].
+    pub fn tell_recording(&mut self, stream: MessageStreamId, status: Status, description: &str) {
+        self.link.output.status(stream, status, description);
+    }
+
     /// Graceful stop, publisher's side: onStatus NetStream.Unpublish.Success on `stream`, which has no role any more.
     /// Nothing if it did not publish.
     pub fn end_publish(&mut self, stream: MessageStreamId, description: &str) {
