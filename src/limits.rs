@@ -191,6 +191,8 @@ pub const FLV_STRETCH: u64 = 256 * 1024;
 pub const FLV_BACK: u64 = 64 * 1024 * 1024;
 /// How far the index of a foreign file may be wrong about a keyframe's time (FFmpeg's own tolerance).
 pub const FLV_INDEX_SLACK: Duration = Duration::from_millis(2_500);
+/// Bytes that are read where one tag's time is wanted: it and a few others, mostly sound.
+pub const FLV_PEEK: usize = 4 * 1024;
 /// Bytes that a file is read in where it is walked through.
 pub const FILE_BLOCK: usize = 64 * 1024;
 /// The same for a repair, which reads most of the file.
@@ -301,6 +303,43 @@ pub const RECORD_TAIL: usize = RING_BYTES as usize;
 pub const RECORD_KEYFRAMES: usize = 2_048;
 /// Files of recordings that are looked at: as many as of one directory.
 pub const RECORD_FILES: usize = DISK_ENTRIES;
+// ---- MP4 ------------------------------------------------------------------------------------
+
+/// How much of a stream one fragment of a recording holds, ms: what a power cut may cost.
+pub const MP4_FRAGMENT_MS: u64 = 1_000;
+/// Of a stream of keyframes alone, ms: a fragment costs some hundred bytes, so that not each gets its own.
+pub const MP4_FRAGMENT_KEY_MS: u64 = 200;
+/// Bytes of samples that wait for their fragment to be written, and one message more: a second of 64 Mbit/s.
+pub const MP4_FRAGMENT_BYTES: usize = 8 * 1024 * 1024;
+/// Samples of them: 40 tracks of sound have that many in a second; a flood of tiny messages has more.
+pub const MP4_FRAGMENT_SAMPLES_WRITTEN: usize = 4_096;
+/// Bytes of memory that a track keeps from one fragment to the next.
+pub const MP4_FRAGMENT_KEPT_BYTES: usize = 1024 * 1024;
+/// Tracks of a recording, and of a file that is played.
+pub const MP4_TRACKS: usize = 32;
+/// Places in a recording's index; thinned out beyond: a keyframe a second for 18 hours.
+pub const MP4_INDEX_ENTRIES: usize = 65_536;
+
+/// Bytes of `moov` that are read: of a film of 10 GB with a sample each 10 ms it has 30 MB.
+pub const MP4_MOOV_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of a fragment's description: a minute of 30 tracks has a hundred kilobytes.
+pub const MP4_MOOF_BYTES: u64 = 4 * 1024 * 1024;
+/// Samples of one fragment that is played: some writers put minutes into one. 48 bytes of memory each.
+pub const MP4_MOOF_SAMPLES: usize = 131_072;
+/// Bytes of `mfra`: a million keyframes.
+pub const MP4_MFRA_BYTES: u64 = 20 * 1024 * 1024;
+/// Bytes that are read at a time of what is read whole.
+pub const MP4_READ_BYTES: u64 = 1024 * 1024;
+/// Bytes that are read to find out what a box is: most descriptions of fragments are shorter.
+pub const MP4_WALK_BYTES: u64 = 4_096;
+/// Boxes before the first samples, and before `moov`: few files have ten.
+pub const MP4_BOXES: u64 = 4_096;
+/// Edits at the beginning of a track that are looked at: one or two in the field.
+pub const MP4_EDITS: u32 = 16;
+/// Samples that are known ahead, where each fragment holds one track only: some seconds of sound.
+pub const MP4_SAMPLES_AHEAD: usize = 1_024;
+/// Bytes of one sample that is played: a message, less its head.
+pub const MP4_SAMPLE_BYTES: u32 = MESSAGE_BYTES - 16;
 
 // ---- Operators' HTTP --------------------------------------------------------------------------
 
@@ -395,3 +434,29 @@ const _: () = {
     assert!(CLOCK_BACK.as_millis() <= CLOCK_AHEAD.as_millis());
     assert!(PARK_MAX.as_millis() < i32::MAX as u128);
 };
+
+/// Bytes that are read of a played file at a time: a tenth of a second to a second of it, one read of the disk.
+pub const VOD_BLOCK_BYTES: usize = 256 * 1024;
+/// Bytes of played files that a shard keeps for all of its viewers. The system keeps what it can, too: this is what spares
+/// viewers of the same place the thread that would have to ask for it.
+pub const VOD_CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// Files that a shard has open for viewers: each costs a descriptor and its tables.
+pub const VOD_FILES: usize = 1_024;
+/// How long opening a file may take: a disk that hangs holds its viewer up, and nobody else.
+pub const VOD_OPEN_TIME: Duration = Duration::from_secs(10);
+/// How far ahead of its time a recording is sent to who has not said how long its buffer is. FFmpeg, VLC and librtmp say.
+pub const VOD_BUFFER: Duration = Duration::from_secs(3);
+/// And the least and the most that anybody gets: FFmpeg's default is 3 s, librtmp's ten hours, which would send everything
+/// at once.
+pub const VOD_BUFFER_MIN: Duration = Duration::from_secs(1);
+/// See [`VOD_BUFFER_MIN`].
+pub const VOD_BUFFER_MAX: Duration = Duration::from_secs(30);
+/// Bytes of a recording that are queued for a viewer until they are written: as one write holds.
+pub const VOD_WRITE_BYTES: usize = 64 * 1024;
+/// Messages of a recording that one viewer is served in a turn, should all of them be at hand.
+pub const VOD_PACKETS_PER_TURN: u32 = 64;
+/// How often a viewer at the end of a recording that is still being written looks whether it has grown.
+pub const VOD_GROWTH: Duration = Duration::from_millis(250);
+/// Recordings that may wait behind what plays (`play` with `reset` false).
+pub const PLAYLIST: usize = 64;
+const _: () = assert!(VOD_BLOCK_BYTES * 4 <= VOD_CACHE_BYTES);

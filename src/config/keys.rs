@@ -316,6 +316,14 @@ pub static KEYS: &[Key] = &[
         "What operators must show (Authorization: Bearer TOKEN). Better kept in the environment than in a file or a flag.",
     ),
     Key::new(
+        Section::Server,
+        "vod",
+        "DIR",
+        Kind::Directory,
+        server!(vod),
+        "A directory whose FLV, MP4 and F4V files are played as rtmp://host/vod/FILE; nothing means none.",
+    ),
+    Key::new(
         Section::Limits,
         "connections",
         "N",

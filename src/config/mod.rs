@@ -67,6 +67,8 @@ pub struct Config {
     pub http: HttpListen,
     /// What they must show. Needed where [`Config::http`] is no loopback address.
     pub http_token: Token,
+    /// Files that are played under the application `vod`; empty: none.
+    pub vod: Directory,
     /// How much the log says.
     pub log: LogLevel,
     /// What a line of the log looks like.
@@ -90,6 +92,7 @@ impl Default for Config {
             limits: ConnectionLimits::default(),
             http: HttpListen::Auto,
             http_token: Token::default(),
+            vod: Directory::default(),
             log: LogLevel::Info,
             log_format: LogFormat::Text,
             applications: Applications::default(),

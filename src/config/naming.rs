@@ -406,8 +406,8 @@ mod tests {
                 prop_assert!(name.bytes().all(|b| is_plain(b) || b"%~/".contains(&b)));
                 prop_assert_eq!(name.split('/').count(), pattern.depth() + 1);
                 prop_assert!(pattern.is_name(&name), "{}", name);
-                let second = name + "-2";
-                prop_assert!(pattern.is_name(&second));
+                let numbered = format!("{name}-2");
+                prop_assert!(pattern.is_name(&numbered));
             }
         }
 

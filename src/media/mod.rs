@@ -13,6 +13,7 @@ pub mod frame;
 mod headers;
 pub mod keep;
 pub mod lead;
+pub mod mp4;
 pub mod prelude;
 pub mod ring;
 pub mod stream;

@@ -106,6 +106,8 @@ pub(super) struct Meters {
     pub(super) clock_jumps: Counter,
     pub(super) orphans: Counter,
     pub(super) headers_left_out: Counter,
+    /// Frames that a shard was too far behind to be sent.
+    pub(super) missed: Counter,
     pub(super) publications: Counter,
     pub(super) plays: Counter,
     pub(super) write_sizes: Histogram<8>,
@@ -129,6 +131,7 @@ impl Default for Meters {
             clock_jumps: Counter::default(),
             orphans: Counter::default(),
             headers_left_out: Counter::default(),
+            missed: Counter::default(),
             publications: Counter::default(),
             plays: Counter::default(),
             write_sizes: Histogram::new(WRITE_SIZES),

@@ -30,6 +30,7 @@ pub mod shard;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod vod;
 
 #[cfg(feature = "production")]
 mod builder;
@@ -42,8 +43,11 @@ pub use ear::Reloader;
 pub use event::{Event, EventSink};
 pub use message::{OperatorHandle, ReloadHandle, World, world};
 
-use crate::config::{AppTable, ConnectionLimits, Token};
+use std::path::PathBuf;
+
+use crate::config::{AppTable, ConnectionLimits, Directory, Token};
 use crate::limits;
+use crate::media::directory::StreamKey;
 #[cfg(feature = "production")]
 use crate::runtime::RawSocket;
 use crate::time::Duration;
@@ -71,6 +75,20 @@ pub struct Settings {
     pub drain: Duration,
     /// What operators must show.
     pub http_token: Token,
+    /// Files that are played under the application `vod`; empty: none.
+    pub vod: Directory,
+}
+
+/// The application whose streams are files.
+const VOD: &str = "vod/";
+
+impl Settings {
+    /// The directory and the name in it that `key` means, if files are played and it means one.
+    fn file_of(&self, key: &StreamKey) -> Option<(PathBuf, String)> {
+        let directory = self.vod.path()?;
+        let name = key.as_str().strip_prefix(VOD)?;
+        Some((directory.to_owned(), name.to_owned()))
+    }
 }
 
 impl Default for Settings {
@@ -86,6 +104,7 @@ impl Default for Settings {
             window_ack_size: limits::WINDOW_ACK_SIZE_DEFAULT,
             drain: limits::DRAIN_DEFAULT,
             http_token: Token::default(),
+            vod: Directory::default(),
         }
     }
 }

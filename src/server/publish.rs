@@ -500,7 +500,10 @@ impl<R: Runtime> Shard<R> {
     fn send_missed(&self, shard: usize, route: Route, media: &Stream, missed: u64) {
         let ring = media.ring();
         if missed < ring.base() && !planted(Bug::MissedFromGoneRing) {
-            let snapshot = media.snapshot(self.runtime().now());
+            let now = self.runtime().now();
+            let lost = media.snapshot_begins(now).saturating_sub(missed);
+            self.note_missed(shard, &route.key, lost);
+            let snapshot = media.snapshot(now);
             let message = ShardMessage::Snapshot {
                 route,
                 beginning: Beginning::Copy,
@@ -586,7 +589,21 @@ impl<R: Runtime> Shard<R> {
                     subscription: subscriber.subscription,
                 };
                 self.send_missed(subscriber.shard, route, &state.media, missed);
+            } else {
+                let lost = state.media.ring().head().saturating_sub(missed);
+                self.note_missed(subscriber.shard, &stream.key, lost);
             }
         }
+    }
+
+    /// A shard was so far behind that frames are gone which its players have not had.
+    fn note_missed(&self, shard: usize, key: &StreamKey, frames: u64) {
+        self.meters().missed.add(frames);
+        tracing::warn!(
+            shard,
+            stream = %key,
+            frames,
+            "that shard is too busy to take what is published on this one: its players of the stream go on at a keyframe"
+        );
     }
 }

@@ -89,6 +89,12 @@ pub struct Sums {
     pub orphans: u64,
     /// Headers that were not kept for who joins later.
     pub headers_left_out: u64,
+    /// Frames that another shard was too far behind to be sent, for all of its players.
+    pub missed: u64,
+    /// Files that are open for viewers.
+    pub vod_files: u64,
+    /// Bytes of them that are kept.
+    pub vod_bytes: u64,
     /// Publications that began.
     pub publications: u64,
     /// Plays that began.
@@ -229,6 +235,9 @@ impl<R: Runtime> Shard<R> {
             jumps: meters.jumps.get(),
             clock_jumps: meters.clock_jumps.get(),
             orphans: meters.orphans.get(),
+            missed: meters.missed.get(),
+            vod_files: self.library().len() as u64,
+            vod_bytes: self.library().bytes() as u64,
             headers_left_out: meters.headers_left_out.get(),
             publications: meters.publications.get(),
             plays: meters.plays.get(),

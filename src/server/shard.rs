@@ -19,6 +19,7 @@ use super::meters::{End, Meters};
 use super::publish::Requests;
 use super::record::{Recorders, archive};
 use super::stream::LiveStream;
+use super::vod::Library;
 use crate::limits;
 use crate::media::directory::{ShardId, StreamKey, Subscriber, SubscriptionId};
 use crate::planted::{Bug, planted};
@@ -53,6 +54,7 @@ struct Inner<R: Runtime> {
     meters: Rc<Meters>,
     requests: Requests,
     graces: Graces,
+    library: Library<R::Disk>,
     recorders: Recorders,
     /// When the log last said that memory is short.
     shed_said: Cell<Option<Instant>>,
@@ -83,6 +85,7 @@ impl<R: Runtime> Shard<R> {
             meters: Rc::default(),
             requests: Requests::default(),
             graces: Graces::default(),
+            library: Library::default(),
             recorders,
             shed_said: Cell::new(None),
             scratch: RefCell::new(vec![0; limits::SCRATCH_BYTES]),
@@ -403,6 +406,10 @@ impl<R: Runtime> Shard<R> {
 
     pub(super) fn requests(&self) -> &Requests {
         &self.0.requests
+    }
+
+    pub(super) fn library(&self) -> &Library<R::Disk> {
+        &self.0.library
     }
 
     pub(super) fn graces(&self) -> &Graces {

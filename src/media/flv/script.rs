@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! "onMetaData" { duration, lasttimestamp, filesize, …the stream's…,
-//!                keyframes { times [n], filepositions [n], step, spacer [NaN × 2 (room - n)] } }
+//!                keyframes { times [n], filepositions [n], step [1], spacer [NaN × 2 (room - n)] } }
 //! ```
 //!
 //! Its size never changes: while the file is written the array of keyframes is empty, and the spacer takes its place.
@@ -174,7 +174,8 @@ impl Script {
         listed
             .iter()
             .for_each(|sync| number(sync.offset as f64, &mut out));
-        key("step", &mut out);
+        // (A number by itself would be one of the stream's properties to FFmpeg.)
+        array("step", 1, &mut out);
         number(index.map_or(1, SyncIndex::stride) as f64, &mut out);
         let spare = 2 * (self.room - listed.len());
         array(&format!("spacer{}", "_".repeat(self.odd)), spare, &mut out);
@@ -318,10 +319,7 @@ fn keyframes<'a>(reader: &mut Reader<'a>) -> Result<Keyframes<'a>, AmfError> {
     while !reader.is_empty() && !ends(reader)? {
         let name = name(reader)?;
         if reader.rest().first() != Some(&STRICT_ARRAY) {
-            let value = amf0::decode(reader)?;
-            if name == "step" {
-                found.step = value.as_number();
-            }
+            amf0::decode(reader)?;
             continue;
         }
         reader.u8()?;
@@ -330,6 +328,7 @@ fn keyframes<'a>(reader: &mut Reader<'a>) -> Result<Keyframes<'a>, AmfError> {
         match name.as_str() {
             "times" => found.times = Some(numbers),
             "filepositions" => found.offsets = Some(numbers),
+            "step" => found.step = floats(numbers).next().flatten(),
             _ => {}
         }
     }

@@ -22,20 +22,24 @@ pub(super) struct Seek {
     /// Nothing that begins here or behind it is wanted; none: the file's end.
     high: Option<u64>,
     phase: Phase,
-    /// What was asked for.
-    asked: u64,
+    /// From where on bytes were asked for.
+    asked: Option<u64>,
+}
+
+/// How a phase ended.
+enum Turn {
+    /// Go on with this one.
+    Go(Phase),
+    /// The same, once these bytes are here.
+    Read(Phase, u64, usize),
+    /// Begin here.
+    Done(u64),
 }
 
 #[derive(Clone, Debug)]
 enum Phase {
     /// Is the index right about this place? And does it list all there is, so that this is the one?
-    Verify {
-        entry: Sync,
-        walker: Walker,
-        is_all: bool,
-        is_writers: bool,
-        begun: bool,
-    },
+    Verify(Verify),
     Halve,
     /// Where do tags begin, from the middle on?
     Middle(u64, Resync),
@@ -45,6 +49,14 @@ enum Phase {
     Back(u64, Resync),
     /// From there on, which is the last sync point?
     Gather(u64, Walker, Gathered),
+}
+
+#[derive(Clone, Debug)]
+struct Verify {
+    entry: Sync,
+    walker: Walker,
+    is_all: bool,
+    is_writers: bool,
 }
 
 /// What was found on the way.
@@ -65,13 +77,12 @@ impl Seek {
         let (before, behind) = index.map_or((None, None), |index| index.around(time));
         let is_all = file.layout.has_video && index.is_some_and(|index| index.stride() == 1);
         let phase = match before {
-            Some(entry) => Phase::Verify {
+            Some(entry) => Phase::Verify(Verify {
                 entry,
                 walker: Walker::new(entry.offset, limits::FLV_GLANCE + 32),
                 is_all,
                 is_writers: writer.is_some(),
-                begun: false,
-            },
+            }),
             None => Phase::Halve,
         };
         Self {
@@ -80,124 +91,57 @@ impl Seek {
             low: file.body,
             high: behind.map(|sync| sync.offset),
             phase,
-            asked: 0,
+            asked: None,
         }
     }
 
     /// Goes on; where to begin.
     pub(super) fn step(&mut self, file: &mut FlvFile, size: u64, input: &[u8]) -> Step<u64> {
-        let mut input = Some(input).filter(|_| self.asked > 0);
         loop {
-            let phase = core::mem::replace(&mut self.phase, Phase::Halve);
-            let (next, read) = match phase {
-                Phase::Verify { .. } => match self.verify(phase, file, size, input.take()) {
-                    Ok(at) => return Step::Done(at),
-                    Err(next) => next,
-                },
-                Phase::Halve => (self.halve(file, size), None),
-                Phase::Middle(middle, mut resync) => {
-                    if let Some(input) = input.take() {
-                        resync.fill(self.asked, input);
-                    }
-                    match resync.next(size) {
-                        Search::Read { offset, len } => {
-                            (Phase::Middle(middle, resync), Some((offset, len)))
-                        }
-                        Search::Found(at) => {
-                            let walker = Walker::new(at, limits::FILE_BLOCK / 16);
-                            (Phase::Compare(middle, walker, None), None)
-                        }
-                        Search::Nothing => {
-                            self.high = Some(middle);
-                            (Phase::Halve, None)
-                        }
-                    }
-                }
-                Phase::Compare(middle, mut walker, sound) => {
-                    if let Some(input) = input.take() {
-                        walker.fill(self.asked, input);
-                    }
+            let mut phase = core::mem::replace(&mut self.phase, Phase::Halve);
+            if let Some(offset) = self.asked.take() {
+                phase.fill(offset, input);
+            }
+            let turn = match phase {
+                Phase::Verify(verify) => self.verify(verify, file, size),
+                Phase::Halve => self.halve(file, size),
+                Phase::Middle(middle, resync) => self.middle(middle, resync, size),
+                Phase::Compare(middle, walker, sound) => {
                     self.compare(middle, walker, sound, file, size)
                 }
-                Phase::Back(back, mut resync) => {
-                    if let Some(input) = input.take() {
-                        resync.fill(self.asked, input);
-                    }
-                    match resync.next(size) {
-                        Search::Read { offset, len } => {
-                            (Phase::Back(back, resync), Some((offset, len)))
-                        }
-                        Search::Found(at) if at < self.low => {
-                            let walker = Walker::new(at, limits::FILE_BLOCK);
-                            (Phase::Gather(back, walker, Gathered::default()), None)
-                        }
-                        _ => match self.further(back, file) {
-                            Ok(at) => return Step::Done(at),
-                            Err(next) => (next, None),
-                        },
-                    }
-                }
-                Phase::Gather(back, mut walker, gathered) => {
-                    if let Some(input) = input.take() {
-                        walker.fill(self.asked, input);
-                    }
-                    match self.gather(back, walker, gathered, file, size) {
-                        Ok(at) => return Step::Done(at),
-                        Err(next) => next,
-                    }
+                Phase::Back(back, resync) => self.find_back(back, resync, file, size),
+                Phase::Gather(back, walker, gathered) => {
+                    self.gather(back, walker, gathered, file, size)
                 }
             };
-            self.phase = next;
-            if let Some((offset, len)) = read {
-                self.asked = offset;
-                return Step::Read { offset, len };
+            match turn {
+                Turn::Go(phase) => self.phase = phase,
+                Turn::Read(phase, offset, len) => {
+                    self.phase = phase;
+                    self.asked = Some(offset);
+                    return Step::Read { offset, len };
+                }
+                Turn::Done(at) => return Step::Done(at),
             }
         }
     }
 
-    fn verify(
-        &mut self,
-        phase: Phase,
-        file: &mut FlvFile,
-        size: u64,
-        input: Option<&[u8]>,
-    ) -> Result<u64, (Phase, Option<(u64, usize)>)> {
-        let Phase::Verify {
-            entry,
-            mut walker,
-            is_all,
-            is_writers,
-            begun,
-        } = phase
-        else {
-            return Err((phase, None));
-        };
-        if let Some(input) = input {
-            walker.fill(self.asked, input);
-        }
-        let seen = match walker.next(size) {
-            Walked::Read { offset, len } => {
-                let phase = Phase::Verify {
-                    entry,
-                    walker,
-                    is_all,
-                    is_writers,
-                    begun,
-                };
-                return Err((phase, Some((offset, len))));
-            }
+    fn verify(&mut self, mut verify: Verify, file: &mut FlvFile, size: u64) -> Turn {
+        let entry = verify.entry;
+        let seen = match verify.walker.next(size) {
+            Walked::Read { offset, len } => return Turn::Read(Phase::Verify(verify), offset, len),
             Walked::Tag(seen) => Some(seen),
             Walked::End => None,
         };
         let is_true = seen.is_some_and(|seen| {
             let time = file.layout.time(seen.head.timestamp);
             let slack = limits::FLV_INDEX_SLACK.as_millis() as u64;
-            let is_sync =
-                file.layout.is_sync(seen.class) || matches!(seen.class, Class::Header(..));
+            let is_header = matches!(seen.class, Class::Header(..));
+            let is_sync = file.layout.is_sync(seen.class) || is_header;
             is_sync && time.abs_diff(entry.time) <= slack
         });
-        if is_true && is_all {
-            return Ok(entry.offset);
+        if is_true && verify.is_all {
+            return Turn::Done(entry.offset);
         }
         if is_true {
             self.floor = entry.offset.max(file.body);
@@ -205,41 +149,35 @@ impl Seek {
         } else {
             // What it says of the places behind is no better. (A writer's index may be ahead of the disk.)
             self.high = None;
-            if !is_writers {
+            if !verify.is_writers {
                 file.index = None;
             }
         }
-        Err((Phase::Halve, None))
+        Turn::Go(Phase::Halve)
     }
 
-    fn halve(&mut self, file: &FlvFile, size: u64) -> Phase {
+    fn halve(&mut self, file: &FlvFile, size: u64) -> Turn {
         let high = self.high.unwrap_or(size).min(size);
         if high.saturating_sub(self.low) > limits::FLV_STRETCH {
             let middle = self.low + (high - self.low) / 2;
-            return Phase::Middle(middle, Resync::new(middle, high, file.layout.strict));
+            let resync = Resync::new(middle, high, file.layout.strict);
+            return Turn::Go(Phase::Middle(middle, resync));
         }
         self.back(limits::FLV_STRETCH, file)
     }
 
-    /// Looks from `back` bytes before `low` on.
-    fn back(&self, back: u64, file: &FlvFile) -> Phase {
-        let from = self.low.saturating_sub(back);
-        if from > self.floor {
-            return Phase::Back(back, Resync::new(from, self.low, file.layout.strict));
+    fn middle(&mut self, middle: u64, mut resync: Resync, size: u64) -> Turn {
+        match resync.next(size) {
+            Search::Read { offset, len } => Turn::Read(Phase::Middle(middle, resync), offset, len),
+            Search::Found(at) => {
+                let walker = Walker::new(at, limits::FLV_PEEK);
+                Turn::Go(Phase::Compare(middle, walker, None))
+            }
+            Search::Nothing => {
+                self.high = Some(middle);
+                Turn::Go(Phase::Halve)
+            }
         }
-        let gathered = Gathered {
-            from_floor: true,
-            ..Gathered::default()
-        };
-        Phase::Gather(back, Walker::new(self.floor, limits::FILE_BLOCK), gathered)
-    }
-
-    /// Nothing there; further back, or not at all.
-    fn further(&self, back: u64, file: &FlvFile) -> Result<u64, Phase> {
-        if back >= limits::FLV_BACK {
-            return Ok(self.low);
-        }
-        Err(self.back(back * 4, file))
     }
 
     /// The first tag that tells the time from the middle on: which half is it?
@@ -250,22 +188,25 @@ impl Seek {
         mut sound: Option<Sync>,
         file: &FlvFile,
         size: u64,
-    ) -> (Phase, Option<(u64, usize)>) {
+    ) -> Turn {
         let high = self.high.unwrap_or(size).min(size);
-        // Pictures may pause for long; then the sound is what there is.
-        for _ in 0..limits::FLV_HEAD_TAGS {
+        loop {
             match walker.next(size) {
                 Walked::Read { offset, len } => {
-                    return (Phase::Compare(middle, walker, sound), Some((offset, len)));
+                    return Turn::Read(Phase::Compare(middle, walker, sound), offset, len);
                 }
                 Walked::Tag(seen) if seen.offset < high => {
                     let time = file.layout.time(seen.head.timestamp);
                     let offset = seen.offset;
                     if file.layout.leads(seen.class) {
-                        return (self.halved(middle, Sync { time, offset }), None);
+                        return self.halved(middle, Sync { time, offset });
                     }
                     if seen.is_media() {
                         sound = sound.or(Some(Sync { time, offset }));
+                    }
+                    // Pictures may pause for long; then the sound is what there is.
+                    if walker.at() - middle > limits::FLV_STRETCH && sound.is_some() {
+                        break;
                     }
                 }
                 _ => break,
@@ -275,32 +216,66 @@ impl Seek {
             time: u64::MAX,
             offset: middle,
         };
-        (self.halved(middle, sound.unwrap_or(nothing)), None)
+        self.halved(middle, sound.unwrap_or(nothing))
     }
 
     /// Goes on in the half that `first`, the first tag behind the middle, leaves.
-    fn halved(&mut self, middle: u64, first: Sync) -> Phase {
+    fn halved(&mut self, middle: u64, first: Sync) -> Turn {
         if first.time <= self.time {
             self.low = first.offset;
         } else {
             self.high = Some(middle);
         }
-        Phase::Halve
+        Turn::Go(Phase::Halve)
+    }
+
+    /// Looks from `back` bytes before `low` on.
+    fn back(&self, back: u64, file: &FlvFile) -> Turn {
+        let from = self.low.saturating_sub(back);
+        if from > self.floor {
+            let resync = Resync::new(from, self.low, file.layout.strict);
+            return Turn::Go(Phase::Back(back, resync));
+        }
+        let gathered = Gathered {
+            from_floor: true,
+            ..Gathered::default()
+        };
+        let walker = Walker::new(self.floor, limits::FILE_BLOCK);
+        Turn::Go(Phase::Gather(back, walker, gathered))
+    }
+
+    /// Nothing there; further back, or not at all.
+    fn further(&self, back: u64, file: &FlvFile) -> Turn {
+        if back >= limits::FLV_BACK {
+            return Turn::Done(self.low);
+        }
+        self.back(back * 4, file)
+    }
+
+    fn find_back(&self, back: u64, mut resync: Resync, file: &FlvFile, size: u64) -> Turn {
+        match resync.next(size) {
+            Search::Read { offset, len } => Turn::Read(Phase::Back(back, resync), offset, len),
+            Search::Found(at) => {
+                let walker = Walker::new(at, limits::FILE_BLOCK);
+                Turn::Go(Phase::Gather(back, walker, Gathered::default()))
+            }
+            Search::Nothing => self.further(back, file),
+        }
     }
 
     fn gather(
-        &mut self,
+        &self,
         back: u64,
         mut walker: Walker,
         mut gathered: Gathered,
         file: &FlvFile,
         size: u64,
-    ) -> Result<u64, (Phase, Option<(u64, usize)>)> {
+    ) -> Turn {
         let high = self.high.unwrap_or(size).min(size);
         loop {
             match walker.next(size) {
                 Walked::Read { offset, len } => {
-                    return Err((Phase::Gather(back, walker, gathered), Some((offset, len))));
+                    return Turn::Read(Phase::Gather(back, walker, gathered), offset, len);
                 }
                 Walked::Tag(seen) if seen.offset < high => {
                     if gathered.is_past(&seen, self.time, file) {
@@ -311,9 +286,21 @@ impl Seek {
             }
         }
         match gathered.best {
-            Some(at) => Ok(at),
-            None if gathered.from_floor => Ok(self.floor),
-            None => self.further(back, file).map_err(|next| (next, None)),
+            Some(at) => Turn::Done(at),
+            None if gathered.from_floor => Turn::Done(self.floor),
+            None => self.further(back, file),
+        }
+    }
+}
+
+impl Phase {
+    /// Takes what was read at `offset`.
+    fn fill(&mut self, offset: u64, bytes: &[u8]) {
+        match self {
+            Self::Verify(verify) => verify.walker.fill(offset, bytes),
+            Self::Compare(_, walker, _) | Self::Gather(_, walker, _) => walker.fill(offset, bytes),
+            Self::Middle(_, resync) | Self::Back(_, resync) => resync.fill(offset, bytes),
+            Self::Halve => {}
         }
     }
 }

@@ -108,12 +108,14 @@ fn media(page: &mut Page, shards: &[(usize, Sums)]) {
     page.sample(&[], sum(shards, |it| it.frames_in));
     page.counter(
         "millstream_frames_dropped_total",
-        "Published messages that were passed on to nobody, by reason.",
+        "Published messages that were passed on to nobody (before_keyframe), or not to the players of a shard that was \
+         too busy to take them (shard_behind).",
     );
     page.sample(
         &[("reason", "before_keyframe")],
         sum(shards, |it| it.orphans),
     );
+    page.sample(&[("reason", "shard_behind")], sum(shards, |it| it.missed));
     page.counter(
         "millstream_headers_not_kept_total",
         "Sequence headers that were passed on and not kept for players that join later, as they are too many or too long.",
@@ -121,6 +123,16 @@ fn media(page: &mut Page, shards: &[(usize, Sums)]) {
     page.sample(&[], sum(shards, |it| it.headers_left_out));
     page.gauge("millstream_ring_bytes", "Bytes of media held for players.");
     page.sample(&[], sum(shards, |it| it.ring_bytes));
+    page.gauge(
+        "millstream_vod_files",
+        "Recordings and other files that are open for viewers.",
+    );
+    page.sample(&[], sum(shards, |it| it.vod_files));
+    page.gauge(
+        "millstream_vod_bytes",
+        "Bytes of such files that are kept for their viewers.",
+    );
+    page.sample(&[], sum(shards, |it| it.vod_bytes));
 }
 
 fn delivery(page: &mut Page, shards: &[(usize, Sums)]) {

@@ -29,7 +29,7 @@ fn tag_bytes(n: u64) -> Vec<u8> {
     let (length, _) = tag_of(n % GOP);
     let mut body = if n % 2 == 1 {
         vec![0xAF, 1]
-    } else if n % GOP == 0 {
+    } else if n.is_multiple_of(GOP) {
         vec![0x17, 1, 0, 0, 0]
     } else {
         vec![0x27, 1, 0, 0, 0]
@@ -117,7 +117,7 @@ fn a_seek_in_ten_gigabytes_without_an_index_reads_little() {
     println!("opened: {} reads, {} bytes", disk.reads, disk.bytes);
     assert!(disk.reads < 60 && disk.bytes < 3_000_000);
     let (mut most, mut most_bytes) = (0, 0);
-    for n in 0..60 {
+    for n in 0..25 {
         let time = n * 7_919 * 31 % (end / 1_000) * 1_000 + n * 17 % 2_000;
         let mut cursor = file.seek(time, None);
         (disk.reads, disk.bytes) = (0, 0);

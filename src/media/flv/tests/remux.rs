@@ -77,7 +77,6 @@ fn every_codec_is_recorded_as_it_is() {
     for (name, file) in FILES {
         println!("{name}");
         let recording = remux(file);
-        // To be looked at with FFmpeg.
         let of = |file: &[u8]| {
             media_of(
                 tags(file)

@@ -1,0 +1,337 @@
+//! Opening a file: finding `moov`, and in fragmented files where one can begin.
+
+use super::boxes::{Fields, HEADER_MAX, Head, child};
+use super::error::Mp4Error;
+use super::file::Mp4File;
+use super::moof;
+use super::source::{Movie, movie};
+use super::walk::{Found, Walk};
+use crate::limits;
+use crate::media::file::{Step, Sync, SyncIndex, Task};
+
+/// Opens a file: [`Task`].
+///
+/// `moov` is read whole, up to [`limits::MP4_MOOV_BYTES`]; of fragments without an index at the file's end (`mfra`), every
+/// description, once.
+#[derive(Debug)]
+pub struct Mp4Open {
+    size: u64,
+    at: u64,
+    boxes: u64,
+    state: State,
+    movie: Option<(Movie, Vec<u8>)>,
+    first_moof: Option<u64>,
+    walks: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Begin,
+    Head,
+    Movie {
+        end: u64,
+        bytes: Vec<u8>,
+        base: u64,
+        asked: bool,
+    },
+    IndexSize {
+        asked: bool,
+    },
+    Index {
+        at: u64,
+    },
+    Walk(Walk, SyncIndex, u64),
+    Done,
+}
+
+impl Mp4Open {
+    /// Opens a file of `size` bytes.
+    pub fn new(size: u64) -> Self {
+        Self {
+            size,
+            at: 0,
+            boxes: 0,
+            state: State::Begin,
+            movie: None,
+            first_moof: None,
+            walks: true,
+        }
+    }
+
+    /// Does not look for an index: of a file that is still written, its writer has one
+    /// ([`crate::media::file::MediaFile::seek`]). How long it is will not be known.
+    #[must_use]
+    pub fn without_index(mut self) -> Self {
+        self.walks = false;
+        self
+    }
+
+    /// A box header was read. Goes on with the next one, or with `moov`, or is through.
+    fn head(&mut self, input: &[u8]) -> Result<Option<Step<Mp4File>>, Mp4Error> {
+        let Some(head) = Head::parse(input, self.at)? else {
+            return self.through();
+        };
+        let left = self.size.saturating_sub(self.at);
+        let size = head.size.unwrap_or(left);
+        self.boxes += 1;
+        if self.boxes > limits::MP4_BOXES {
+            return Err(Mp4Error::TooMany {
+                offset: self.at,
+                what: "boxes before any samples",
+                limit: limits::MP4_BOXES,
+            });
+        }
+        if head.kind == *b"moof" {
+            self.first_moof = self.first_moof.or(Some(self.at));
+        }
+        if head.kind == *b"moov" && self.movie.is_none() {
+            if size > limits::MP4_MOOV_BYTES {
+                return Err(Mp4Error::TooLarge {
+                    offset: self.at,
+                    kind: head.kind,
+                    size,
+                    limit: limits::MP4_MOOV_BYTES,
+                });
+            }
+            if size > left {
+                return Err(Mp4Error::NoMovie);
+            }
+            let base = self.at + head.header;
+            let end = self.at + size;
+            self.state = State::Movie {
+                end,
+                bytes: Vec::new(),
+                base,
+                asked: false,
+            };
+            return Ok(None);
+        }
+        self.at = self.at.saturating_add(size);
+        let is_known = self.movie.as_ref().map(|(movie, _)| movie.is_fragmented);
+        match (is_known, self.first_moof) {
+            (Some(false), _) | (Some(true), Some(_)) => self.through(),
+            _ => {
+                self.state = State::Begin;
+                Ok(None)
+            }
+        }
+    }
+
+    /// All boxes that matter were seen.
+    fn through(&mut self) -> Result<Option<Step<Mp4File>>, Mp4Error> {
+        let Some((movie, _)) = &self.movie else {
+            return Err(Mp4Error::NoMovie);
+        };
+        let first = self.first_moof.unwrap_or(self.at);
+        if !movie.is_fragmented || !self.walks {
+            return Ok(self.done(SyncIndex::new(limits::MP4_INDEX_ENTRIES), 0, first, first));
+        }
+        self.state = State::IndexSize { asked: false };
+        Ok(None)
+    }
+
+    fn done(
+        &mut self,
+        index: SyncIndex,
+        duration: u64,
+        first: u64,
+        walked: u64,
+    ) -> Option<Step<Mp4File>> {
+        let (movie, bytes) = self.movie.take()?;
+        self.state = State::Done;
+        let file = Mp4File::new(movie, bytes, index, duration, first, walked);
+        Some(Step::Done(file))
+    }
+
+    fn walk(&mut self) {
+        let first = self.first_moof.unwrap_or(self.at);
+        let index = SyncIndex::new(limits::MP4_INDEX_ENTRIES);
+        self.state = State::Walk(Walk::new(first), index, 0);
+    }
+
+    /// One round: with what was asked for, if something was.
+    fn round(&mut self, input: &mut &[u8]) -> Result<Option<Step<Mp4File>>, Mp4Error> {
+        let first = self.first_moof.unwrap_or(self.at);
+        match &mut self.state {
+            State::Begin => {
+                let left = self.size.saturating_sub(self.at);
+                if left == 0 {
+                    return self.through();
+                }
+                self.state = State::Head;
+                let len = left.min(HEADER_MAX as u64) as usize;
+                Ok(Some(Step::Read {
+                    offset: self.at,
+                    len,
+                }))
+            }
+            State::Head => self.head(core::mem::take(input)),
+            State::Movie {
+                end,
+                bytes,
+                base,
+                asked,
+            } => {
+                bytes.extend_from_slice(input);
+                let offset = *base + bytes.len() as u64;
+                let left = end.saturating_sub(offset);
+                // Where nothing more comes, the file is shorter than it was said to be.
+                if left > 0 && !(*asked && input.is_empty()) {
+                    *asked = true;
+                    let len = left.min(limits::MP4_READ_BYTES) as usize;
+                    return Ok(Some(Step::Read { offset, len }));
+                }
+                *input = &[];
+                let bytes = core::mem::take(bytes);
+                self.movie = Some((movie(&bytes, *base)?, bytes));
+                self.at = *end;
+                self.state = State::Begin;
+                Ok(None)
+            }
+            State::IndexSize { asked } => match mfra_size(core::mem::take(input)) {
+                None if !*asked && self.size >= first.saturating_add(16) => {
+                    *asked = true;
+                    let offset = self.size - 16;
+                    Ok(Some(Step::Read { offset, len: 16 }))
+                }
+                Some(length) if length <= self.size - first.min(self.size) => {
+                    let at = self.size - length;
+                    self.state = State::Index { at };
+                    let len = length as usize;
+                    Ok(Some(Step::Read { offset: at, len }))
+                }
+                _ => {
+                    self.walk();
+                    Ok(None)
+                }
+            },
+            State::Index { at } => {
+                let at = *at;
+                let found = self
+                    .movie
+                    .as_ref()
+                    .and_then(|(movie, _)| mfra(core::mem::take(input), movie, first..at));
+                match found {
+                    Some(index) => {
+                        let known = self.movie.as_ref().map_or(0, |(movie, _)| movie.duration);
+                        if known > 0 {
+                            return Ok(self.done(index, known, first, u64::MAX));
+                        }
+                        // How long it is, the last fragments say.
+                        let last = index.entries().last().map_or(first, |last| last.offset);
+                        self.state = State::Walk(Walk::new(last), index, 0);
+                        Ok(None)
+                    }
+                    None => {
+                        self.walk();
+                        Ok(None)
+                    }
+                }
+            }
+            State::Walk(walk, index, duration) => {
+                let begin = walk.at;
+                match walk.step(self.size, core::mem::take(input))? {
+                    Step::Read { offset, len } => Ok(Some(Step::Read { offset, len })),
+                    Step::Done(Found::Other { .. }) => Ok(None),
+                    Step::Done(Found::Moof {
+                        offset,
+                        body_at,
+                        body,
+                    }) => {
+                        if let Some((movie, _)) = &self.movie {
+                            note(movie, body, offset, body_at, index, duration)?;
+                        }
+                        Ok(None)
+                    }
+                    Step::Done(Found::End) => {
+                        let empty = SyncIndex::new(2);
+                        let index = core::mem::replace(index, empty);
+                        let duration = *duration;
+                        Ok(self.done(index, duration, first, begin))
+                    }
+                }
+            }
+            State::Done => Err(Mp4Error::NoMovie),
+        }
+    }
+}
+
+impl Task for Mp4Open {
+    type Output = Mp4File;
+    type Error = Mp4Error;
+
+    fn step(&mut self, input: &[u8]) -> Result<Step<Mp4File>, Mp4Error> {
+        let mut input = input;
+        loop {
+            if let Some(step) = self.round(&mut input)? {
+                return Ok(step);
+            }
+        }
+    }
+}
+
+/// Takes note of a fragment that was walked over: where the leading track can begin, and how long the file is.
+pub(super) fn note(
+    movie: &Movie,
+    body: &[u8],
+    offset: u64,
+    body_at: u64,
+    index: &mut SyncIndex,
+    duration: &mut u64,
+) -> Result<(), Mp4Error> {
+    let known: Vec<_> = movie.sources.iter().map(|s| (s.id, s.defaults)).collect();
+    for run in moof::runs(body, offset, body_at, &known)? {
+        if let Some(last) = run.samples.last() {
+            let end = last.time.saturating_add(last.duration.into());
+            *duration = (*duration).max(movie.due(run.track, end));
+        }
+        let sync = run.samples.iter().find(|sample| sample.is_sync);
+        if let Some(sync) = sync
+            && run.track == 0
+        {
+            let time = movie.due(0, sync.time);
+            index.push(Sync { time, offset });
+        }
+    }
+    Ok(())
+}
+
+/// The length of `mfra`, from the file's last 16 bytes, if they are `mfro`.
+fn mfra_size(tail: &[u8]) -> Option<u64> {
+    let mut fields = Fields::new(tail.strip_prefix(b"\0\0\0\x10mfro")?);
+    fields.full()?;
+    let length = u64::from(fields.u32()?);
+    (24..=limits::MP4_MFRA_BYTES)
+        .contains(&length)
+        .then_some(length)
+}
+
+/// The places of the leading track in `mfra`; none: it has none, or they cannot be.
+fn mfra(bytes: &[u8], movie: &Movie, within: core::ops::Range<u64>) -> Option<SyncIndex> {
+    let leading = movie.sources.first()?;
+    let body = child(bytes, 0..bytes.len(), *b"mfra")?;
+    let tables = super::boxes::children(bytes, body, 0).map_while(Result::ok);
+    for (_, range) in tables.filter(|(kind, _)| kind == b"tfra") {
+        let mut fields = Fields::new(bytes.get(range)?);
+        let (version, _) = fields.full()?;
+        let (id, widths, count) = (fields.u32()?, fields.u32()?, fields.u32()?);
+        if id != leading.id {
+            continue;
+        }
+        let numbers = [4, 2, 0].map(|shift| (widths >> shift & 3) as usize + 1);
+        let mut index = SyncIndex::new(limits::MP4_INDEX_ENTRIES);
+        let mut last = Sync { time: 0, offset: 0 };
+        for _ in 0..count {
+            let (time, offset) = (fields.sized(version)?, fields.sized(version)?);
+            fields.skip(numbers.into_iter().sum())?;
+            let time = movie.due(0, time);
+            if !within.contains(&offset) || offset < last.offset || time < last.time {
+                return None;
+            }
+            last = Sync { time, offset };
+            index.push(last); // several keyframes of one fragment have an entry each: the first counts
+        }
+        return (!index.entries().is_empty()).then_some(index);
+    }
+    None
+}
