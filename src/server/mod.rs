@@ -79,15 +79,21 @@ pub struct Settings {
     pub vod: Directory,
 }
 
-/// The application whose streams are files.
+/// The application whose streams are files, and the slash behind it.
 const VOD: &str = "vod/";
 
 impl Settings {
-    /// The directory and the name in it that `key` means, if files are played and it means one.
-    fn file_of(&self, key: &StreamKey) -> Option<(PathBuf, String)> {
-        let directory = self.vod.path()?;
-        let name = key.as_str().strip_prefix(VOD)?;
-        Some((directory.to_owned(), name.to_owned()))
+    /// The name of the file that `key` means, if files are played and it means one.
+    fn file_of<'k>(&self, key: &'k StreamKey) -> Option<&'k str> {
+        self.vod.path()?;
+        key.as_str().strip_prefix(VOD)
+    }
+
+    /// Where files are that may be played: those of the operator, then what was recorded.
+    fn file_directories(&self) -> Vec<PathBuf> {
+        let recorded = &self.applications.of(VOD).record_dir;
+        let all = [self.vod.path(), recorded.path()];
+        all.into_iter().flatten().map(PathBuf::from).collect()
     }
 }
 

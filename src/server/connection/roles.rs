@@ -1,7 +1,6 @@
 //! What a client asks for, and what comes of it: events of the session become publications and plays.
 
 use std::future::poll_fn;
-use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
@@ -246,9 +245,9 @@ impl<R: Runtime> Connection<R> {
             return Ok(());
         }
         let key = self.key(name);
-        let file = self.shard.settings().file_of(&key);
-        if let Some(file) = file {
-            return Box::pin(self.view(wish, key, file, list)).await;
+        let is_file = self.shard.settings().file_of(&key).is_some();
+        if is_file {
+            return Box::pin(self.view(wish, key, list)).await;
         }
         let (missing, wait_max) = {
             let settings = self.shard.settings();
@@ -285,12 +284,11 @@ impl<R: Runtime> Connection<R> {
         &mut self,
         wish: Wish,
         key: StreamKey,
-        (directory, file): (PathBuf, String),
         list: Option<(MessageStreamId, Box<Viewing<R>>)>,
     ) -> Result<(), Close> {
         let stream = wish.stream;
         let list = list.filter(|(of, _)| *of == stream).map(|(_, list)| list);
-        let source = match self.open(&directory, &file).await {
+        let source = match self.open(&key).await {
             Ok(source) => source,
             Err(error) => {
                 tracing::info!(connection = self.id, stream = %key, "not played: {error}");
@@ -338,11 +336,16 @@ impl<R: Runtime> Connection<R> {
         Ok(())
     }
 
-    /// Opens a file, or gives up waiting for its disk.
-    async fn open(&self, directory: &Path, file: &str) -> Result<Rc<Source<R::Disk>>, OpenError> {
+    /// Opens the file that `key` means, or gives up waiting for its disk.
+    async fn open(&self, key: &StreamKey) -> Result<Rc<Source<R::Disk>>, OpenError> {
+        let (directories, name) = {
+            let settings = self.shard.settings();
+            (settings.file_directories(), settings.file_of(key))
+        };
+        let name = name.ok_or(OpenError::NotFound)?;
         let runtime = self.shard.runtime();
         let disk = runtime.disk();
-        let mut open = pin!(self.shard.library().open(&disk, directory, file));
+        let mut open = pin!(self.shard.library().open(&disk, &directories, name));
         let mut patience = pin!(runtime.sleep_until(self.now() + limits::VOD_OPEN_TIME));
         poll_fn(|cx| match open.as_mut().poll(cx) {
             Poll::Pending => patience
@@ -357,11 +360,7 @@ impl<R: Runtime> Connection<R> {
     /// How long the recording of that name is, seconds; 0 for what is live, or is not there.
     async fn length_of(&self, name: &str) -> f64 {
         let key = StreamKey::new(&self.handle.app.borrow(), name);
-        let file = self.shard.settings().file_of(&key);
-        let Some((directory, file)) = file else {
-            return 0.0;
-        };
-        let source = self.open(&directory, &file).await.ok();
+        let source = self.open(&key).await.ok();
         let duration = source.and_then(|source| source.duration());
         duration.unwrap_or(0) as f64 / 1e3
     }

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 
 use super::blocks::{FileId, Shared};
@@ -67,14 +67,15 @@ pub(in crate::server) struct Source<D: Disk> {
 }
 
 impl<D: Disk> Library<D> {
-    /// The file that `name` means in `directory`, opened, unless it is open already.
+    /// The file that `name` means in the first of the `directories` that has one, opened, unless it is open already.
     pub(in crate::server) async fn open(
         &self,
         disk: &D,
-        directory: &Path,
+        directories: &[PathBuf],
         name: &str,
     ) -> Result<Rc<Source<D>>, OpenError> {
-        for path in names::candidates(directory, name) {
+        let directories = directories.iter();
+        for path in directories.flat_map(|directory| names::candidates(directory, name)) {
             let open = self.files.borrow().get(&path).and_then(Weak::upgrade);
             if let Some(source) = open {
                 return Ok(source);
