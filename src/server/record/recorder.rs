@@ -15,7 +15,7 @@ use std::task::Poll;
 use super::file::Writing;
 use super::segment::{LongTime, Segment, Taken};
 use super::tap::{Next, Tap};
-use crate::config::{AppSettings, Naming};
+use crate::config::{AppSettings, Container, Naming};
 use crate::limits;
 use crate::media::frame::FrameKind;
 use crate::media::prelude::InForce;
@@ -34,6 +34,7 @@ pub(super) struct Recorder<R: Runtime> {
     pub(super) tap: Rc<RefCell<Tap>>,
     pub(super) party: Party,
     pub(super) settings: Arc<AppSettings>,
+    container: Container,
     pub(super) dir: PathBuf,
     pub(super) in_force: InForce,
     clock: LongTime,
@@ -78,7 +79,7 @@ impl<R: Runtime> Recorder<R> {
         stream: &Rc<LiveStream<R::Conn>>,
         tap: Rc<RefCell<Tap>>,
         party: Party,
-        settings: Arc<AppSettings>,
+        (settings, container): (Arc<AppSettings>, Container),
         dir: PathBuf,
         in_force: InForce,
     ) -> Self {
@@ -88,6 +89,7 @@ impl<R: Runtime> Recorder<R> {
             tap,
             party,
             settings,
+            container,
             dir,
             in_force,
             clock: LongTime::default(),
@@ -222,7 +224,7 @@ impl<R: Runtime> Recorder<R> {
             at,
             number,
         };
-        let ending = settings.record_format.word();
+        let ending = self.container.word();
         while self.shard.recorders().are_held() {
             self.wait_for_archive().await;
         }
@@ -246,6 +248,7 @@ impl<R: Runtime> Recorder<R> {
             let (clock, out) = (&mut self.clock, &mut self.out);
             segment = Some(Segment::begin(
                 &settings,
+                self.container,
                 &prelude,
                 &frame.message,
                 clock,
@@ -303,6 +306,13 @@ impl<R: Runtime> Recorder<R> {
         let Some(mut open) = self.open.take() else {
             return;
         };
+        if open.segment.is_empty() {
+            self.out.clear();
+            if let Err(error) = open.file.remove().await {
+                self.failed("remove an empty file", &error);
+            }
+            return;
+        }
         let patches = open.segment.finish(&mut self.out);
         for attempt in 1..=limits::RECORD_RETRIES {
             let finished = async {
