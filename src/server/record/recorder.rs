@@ -19,6 +19,7 @@ use crate::config::{AppSettings, Container, Naming};
 use crate::limits;
 use crate::media::frame::FrameKind;
 use crate::media::prelude::InForce;
+use crate::planted::{Bug, planted};
 use crate::rtmp::wire::MediaKind;
 use crate::runtime::Runtime;
 use crate::runtime::disk::Disk;
@@ -201,6 +202,9 @@ impl<R: Runtime> Recorder<R> {
                 .segment
                 .take(frame, self.has_video, &mut self.clock, &mut self.out);
             if taken == Taken::Cut {
+                if planted(Bug::CutLosesFrame) {
+                    tap.take();
+                }
                 return Turn::End;
             }
             self.left_out += u64::from(taken == Taken::LeftOut);
