@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use millstream::Server;
 use millstream::config::{Backend, Config};
+use millstream::media::file::{MediaFile, Step, Task};
 use millstream::media::flv::{FlvReader, FlvTag};
+use millstream::media::mp4::Mp4Open;
 use millstream::rtmp::wire::MediaKind::{self, Audio, Data, Video};
 use rtmp_client::{AUDIO_CONFIG, Client, METADATA, VIDEO_CONFIG, picture};
 
@@ -151,6 +153,69 @@ fn what_is_published_is_in_the_file() {
             of_records,
             ["record.start", "record.segment", "record.stop"]
         );
+    }
+}
+
+#[test]
+fn a_real_clip_is_recorded_in_both_containers() {
+    let scratch = Scratch::new("both");
+    let more = "record_format = \"both\"\nrecord_name = \"{stream}\"\n";
+    let (server, _) = start(Backend::DEFAULT, &scratch.0, more);
+    let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/media/h264_aac_bframes.flv");
+    let clip = tags(&clip);
+    let mut publisher = Client::publisher(server.local_addrs()[0], "clip");
+    for tag in &clip {
+        publisher.send(tag.kind, tag.timestamp.0, &tag.payload);
+    }
+    drop(publisher);
+    let finished = [scratch.0.join("clip.flv"), scratch.0.join("clip.mp4")];
+    until("both are finished", || {
+        finished.iter().all(|path| path.exists())
+    });
+    server.stop().expect("a clean end");
+    let [flv, mp4] = finished.each_ref().map(|path| path.as_path());
+    let payloads = |tags: &[FlvTag]| -> Vec<_> { media(tags).into_iter().map(|it| it.2).collect() };
+    assert_eq!(payloads(&tags(flv)), payloads(&clip));
+    // Of each track in its order: a reader puts the tracks together by time.
+    let of_track = |payloads: &[Bytes], track: u8| -> Vec<Bytes> {
+        let is_of = |payload: &&Bytes| {
+            let of_track = payload.first().is_some_and(|first| first & 0x0F == track);
+            of_track && payload.get(1) == Some(&1)
+        };
+        payloads.iter().filter(is_of).cloned().collect()
+    };
+    let (published, recorded) = (payloads(&clip), mp4_payloads(mp4));
+    for track in [0x07, 0x0F] {
+        assert!(of_track(&published, track).len() > 50);
+        assert_eq!(of_track(&recorded, track), of_track(&published, track));
+    }
+}
+
+/// What a viewer of an MP4 file is given.
+fn mp4_payloads(path: &Path) -> Vec<Bytes> {
+    let content = fs::read(path).expect("it is there");
+    let read = |offset: u64, len: usize| {
+        let rest = content.get(offset as usize..).unwrap_or_default();
+        rest[..len.min(rest.len())].to_vec()
+    };
+    let (mut task, mut input) = (Mp4Open::new(content.len() as u64), Vec::new());
+    let mut file = loop {
+        match task.step(&input).expect("an MP4 file") {
+            Step::Read { offset, len } => input = read(offset, len),
+            Step::Done(file) => break file,
+        }
+    };
+    let (mut cursor, mut input, mut payloads) = (file.seek(0, None), Vec::new(), Vec::new());
+    loop {
+        let size = content.len() as u64;
+        match file.next(&mut cursor, size, &input).expect("readable") {
+            Step::Read { offset, len } => input = read(offset, len),
+            Step::Done(Some(packet)) => {
+                input.clear();
+                payloads.push(packet.payload);
+            }
+            Step::Done(None) => return payloads,
+        }
     }
 }
 

@@ -125,5 +125,30 @@ choice! {
     RecordFormat {
         /// FLV: whatever RTMP carries.
         Flv = "flv",
+        /// Fragmented MP4: the codecs that MP4 has, for every other program.
+        Mp4 = "mp4",
+        /// A file of each.
+        Both = "both",
+    }
+}
+
+choice! {
+    /// What a file is made of; also its ending.
+    Container {
+        /// FLV.
+        Flv = "flv",
+        /// Fragmented MP4.
+        Mp4 = "mp4",
+    }
+}
+
+impl RecordFormat {
+    /// What files a recording has.
+    pub const fn containers(self) -> &'static [Container] {
+        match self {
+            Self::Flv => &[Container::Flv],
+            Self::Mp4 => &[Container::Mp4],
+            Self::Both => &[Container::Flv, Container::Mp4],
+        }
     }
 }

@@ -562,7 +562,7 @@ pub static KEYS: &[Key] = &[
         "WORD",
         Kind::Word(RecordFormat::WORDS),
         application!(record_format),
-        "What recordings are made of: FLV takes whatever RTMP carries.",
+        "What recordings are made of: FLV, which takes whatever RTMP carries, MP4 (fragmented), or a file of both.",
     ),
     Key::new(
         Section::Application,

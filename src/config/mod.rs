@@ -23,7 +23,9 @@ mod value;
 use core::net::{Ipv4Addr, SocketAddr};
 
 pub use application::{AppSettings, AppTable, Applications};
-pub use choice::{Backend, LogFormat, LogLevel, Missing, OnConflict, Record, RecordFormat};
+pub use choice::{
+    Backend, Container, LogFormat, LogLevel, Missing, OnConflict, Record, RecordFormat,
+};
 pub use connections::ConnectionLimits;
 pub use default::default_file;
 pub use http::{HTTP_DEFAULT, HttpListen, Token};

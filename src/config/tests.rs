@@ -31,6 +31,8 @@ fn another(kind: Kind, setting: &Setting) -> Setting {
         ]),
         (Kind::HttpListen, _) => Setting::HttpListen(HttpListen::Off),
         (Kind::Token, _) => Setting::Token(Token::new("0123456789abcdef").unwrap()),
+        (Kind::Directory, _) => Setting::Directory(Directory::new("/srv/recordings").unwrap()),
+        (Kind::Pattern, _) => Setting::Pattern("{stream}.{n}".parse().unwrap()),
         (kind, other) => unreachable!("{kind:?} has {other:?}"),
     }
 }

@@ -185,7 +185,7 @@ impl<R: Runtime> Shard<R> {
             let media = &state.media;
             let first = match std::mem::replace(&mut state.source, Source::None) {
                 Source::Local(mut local) => {
-                    if let Some(recording) = local.recording.take() {
+                    for recording in local.recordings.drain(..) {
                         recording.end(media, self.runtime().now());
                     }
                     local.first

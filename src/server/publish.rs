@@ -338,7 +338,7 @@ impl<R: Runtime> Shard<R> {
             lost: false,
             audience: listeners.collect(),
             batch: Vec::new(),
-            recording: None,
+            recordings: Vec::new(),
         };
         self.take_up(&stream, local, heritage);
         let beginning = if resumes {

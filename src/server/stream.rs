@@ -79,7 +79,7 @@ pub(super) struct Local {
     /// What came in this read batch and was not yet sent to the audience.
     pub(super) batch: Vec<WireMessage>,
     /// It is being recorded.
-    pub(super) recording: Option<Recording>,
+    pub(super) recordings: Vec<Recording>,
 }
 
 /// Another shard that gets a local publication.

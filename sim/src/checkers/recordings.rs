@@ -22,6 +22,8 @@ pub struct Shelf {
     pub gaps: Option<u64>,
     /// The machine's power was lost: what was not finished may be in pieces.
     pub lost_power: bool,
+    /// The disk does what it is told, and the server stopped in good order: nothing is left unfinished.
+    pub healthy: bool,
 }
 
 /// See the module.
@@ -62,6 +64,9 @@ impl Recordings {
                 Err((_, error)) => return Err(format!("{}: {error}", path.display())),
             };
             self.unfinished += u64::from(!finished);
+            if !finished && shelf.healthy {
+                return Err(format!("{} was never finished", path.display()));
+            }
             if let Some((publication, span)) = self.file(path, &tags)? {
                 spans.entry(publication).or_default().push(span);
             } else if finished {
@@ -244,6 +249,7 @@ mod tests {
                 files: Rc::new(files),
                 gaps: Some(gaps),
                 lost_power: false,
+                healthy: false,
             }),
         )
     }

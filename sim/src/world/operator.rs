@@ -82,6 +82,7 @@ impl World {
         let shelf = Shelf {
             files: Rc::new(self.shared.disk.files()),
             gaps: counted.filter(|_| self.host.boots() == 1),
+            healthy: scenario.disk.are_off() && self.host.is_over(),
             lost_power: scenario.outages.iter().any(|outage| outage.power),
         };
         let journal = &self.shared.journal;

@@ -7,10 +7,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::file::{PART, part_of};
-use crate::config::{AppTable, NamePattern, RecordFormat};
+use crate::config::{AppTable, Container, NamePattern};
 use crate::limits;
 use crate::media::file::{Repaired, Step, Task};
 use crate::media::flv::FlvRepair;
+use crate::media::mp4::Mp4Repair;
+use crate::planted::{Bug, planted};
 use crate::runtime::Runtime;
 use crate::runtime::disk::{Disk, Kind, Open, directory_of};
 use crate::time::{Duration, WallTime};
@@ -37,7 +39,7 @@ impl Keeping {
             None => (name, true),
         };
         let (stem, ending) = name.rsplit_once('.')?;
-        RecordFormat::spelt(ending)?;
+        Container::spelt(ending)?;
         let mut patterns = self.patterns.iter();
         patterns.any(|it| it.is_name(stem)).then_some(finished)
     }
@@ -150,6 +152,9 @@ pub(in crate::server) async fn run<R: Runtime>(
         );
     }
     for file in unfinished {
+        if planted(Bug::RepairSkipped) {
+            break;
+        }
         let repaired = patiently(&runtime, &file.path, || repair(&disk, &file.path)).await;
         if let Some(outcome) = repaired {
             runtime.trace(format_args!("repaired {}", file.path.display()));
@@ -234,15 +239,15 @@ impl Outcome {
 async fn repair<D: Disk>(disk: &D, part: &Path) -> io::Result<Outcome> {
     let file = disk.open(part, Open::Edit).await?;
     let len = disk.len(&file).await?;
-    let mut task = FlvRepair::new(len);
-    let mut input = Vec::new();
-    let repaired = loop {
-        match task.step(&input) {
-            Ok(Step::Read { offset, len }) => input = disk.read_at(&file, offset, len).await?,
-            Ok(Step::Done(repaired)) => break repaired,
-            Err(_) if len == 0 => return remove(disk, part).await,
-            Err(error) => return Ok(Outcome::Beyond(error.to_string())),
-        }
+    let is_mp4 = part.with_extension("").extension() == Some(Container::Mp4.word().as_ref());
+    let examined = match is_mp4 {
+        true => examine(disk, &file, Mp4Repair::new(len)).await?,
+        false => examine(disk, &file, FlvRepair::new(len)).await?,
+    };
+    let repaired = match examined {
+        Ok(repaired) => repaired,
+        Err(_) if len == 0 => return remove(disk, part).await,
+        Err(why) => return Ok(Outcome::Beyond(why)),
     };
     if repaired.is_empty {
         return remove(disk, part).await;
@@ -260,6 +265,26 @@ async fn repair<D: Disk>(disk: &D, part: &Path) -> io::Result<Outcome> {
     disk.rename(part, &path).await?;
     disk.sync_dir(&directory_of(&path)).await?;
     Ok(Outcome::Whole(path, repaired))
+}
+
+/// What the file needs; or why it cannot be made whole.
+async fn examine<D: Disk, T>(
+    disk: &D,
+    file: &D::File,
+    mut task: T,
+) -> io::Result<Result<Repaired, String>>
+where
+    T: Task<Output = Repaired>,
+    T::Error: core::fmt::Display,
+{
+    let mut input = Vec::new();
+    loop {
+        match task.step(&input) {
+            Ok(Step::Read { offset, len }) => input = disk.read_at(file, offset, len).await?,
+            Ok(Step::Done(repaired)) => return Ok(Ok(repaired)),
+            Err(error) => return Ok(Err(error.to_string())),
+        }
+    }
 }
 
 async fn remove<D: Disk>(disk: &D, part: &Path) -> io::Result<Outcome> {

@@ -125,6 +125,12 @@ impl<D: Disk> Writing<D> {
         self.sync().await
     }
 
+    /// Takes it away: there is nothing in it.
+    pub(super) async fn remove(&self) -> io::Result<()> {
+        self.disk.remove(&self.part).await?;
+        self.disk.sync_dir(&directory_of(&self.part)).await
+    }
+
     /// Gives the finished file its name.
     pub(super) async fn rename(&mut self) -> io::Result<()> {
         match self.disk.rename(&self.part, &self.path).await {

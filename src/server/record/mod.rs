@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A recorder looks at the ring a few times a second: nothing on the path of a frame knows of it. A publication has at
-//! most one; it ends with the publication, whoever takes the name over.
+//! most one for each container; it ends with the publication, whoever takes the name over.
 //!
 //! On the control thread the [archive] mends what an earlier server has left unfinished, and removes what is too old.
 
@@ -19,6 +19,7 @@ mod tap;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::event::Party;
 use super::shard::Shard;
@@ -125,23 +126,25 @@ impl<R: Runtime> Shard<R> {
         let Source::Local(local) = &mut state.source else {
             return Err(NotRecorded::NotHere);
         };
-        if local.recording.is_some() {
+        if !local.recordings.is_empty() {
             return Ok(());
         }
-        let (cursor, prelude) = state.media.join(self.runtime().now());
-        let tap = Rc::new(RefCell::new(Tap::new(cursor)));
-        let recorder = Recorder::new(
-            self.clone(),
-            stream,
-            Rc::clone(&tap),
-            party.clone(),
-            application.clone(),
-            dir.to_owned(),
-            InForce::of(&prelude),
-        );
-        local.recording = Some(Recording(tap));
-        let task = self.runtime().spawn("record", recorder.run());
-        self.recorders().keep(task);
+        for container in application.record_format.containers() {
+            let (cursor, prelude) = state.media.join(self.runtime().now());
+            let tap = Rc::new(RefCell::new(Tap::new(cursor)));
+            let recorder = Recorder::new(
+                self.clone(),
+                stream,
+                Rc::clone(&tap),
+                party.clone(),
+                (Arc::clone(application), *container),
+                dir.to_owned(),
+                InForce::of(&prelude),
+            );
+            local.recordings.push(Recording(tap));
+            let task = self.runtime().spawn("record", recorder.run());
+            self.recorders().keep(task);
+        }
         Ok(())
     }
 
@@ -157,7 +160,7 @@ impl<R: Runtime> Shard<R> {
                 return Err(NotRecorded::NotHere);
             };
             if !on {
-                if let Some(recording) = local.recording.take() {
+                for recording in local.recordings.drain(..) {
                     recording.end(&state.media, self.runtime().now());
                 }
                 return Ok(());

@@ -15,10 +15,11 @@ use std::task::Poll;
 use super::file::Writing;
 use super::segment::{LongTime, Segment, Taken};
 use super::tap::{Next, Tap};
-use crate::config::{AppSettings, Naming};
+use crate::config::{AppSettings, Container, Naming};
 use crate::limits;
 use crate::media::frame::FrameKind;
 use crate::media::prelude::InForce;
+use crate::planted::{Bug, planted};
 use crate::rtmp::wire::MediaKind;
 use crate::runtime::Runtime;
 use crate::runtime::disk::Disk;
@@ -34,6 +35,7 @@ pub(super) struct Recorder<R: Runtime> {
     pub(super) tap: Rc<RefCell<Tap>>,
     pub(super) party: Party,
     pub(super) settings: Arc<AppSettings>,
+    container: Container,
     pub(super) dir: PathBuf,
     pub(super) in_force: InForce,
     clock: LongTime,
@@ -78,7 +80,7 @@ impl<R: Runtime> Recorder<R> {
         stream: &Rc<LiveStream<R::Conn>>,
         tap: Rc<RefCell<Tap>>,
         party: Party,
-        settings: Arc<AppSettings>,
+        (settings, container): (Arc<AppSettings>, Container),
         dir: PathBuf,
         in_force: InForce,
     ) -> Self {
@@ -88,6 +90,7 @@ impl<R: Runtime> Recorder<R> {
             tap,
             party,
             settings,
+            container,
             dir,
             in_force,
             clock: LongTime::default(),
@@ -199,6 +202,9 @@ impl<R: Runtime> Recorder<R> {
                 .segment
                 .take(frame, self.has_video, &mut self.clock, &mut self.out);
             if taken == Taken::Cut {
+                if planted(Bug::CutLosesFrame) {
+                    tap.take();
+                }
                 return Turn::End;
             }
             self.left_out += u64::from(taken == Taken::LeftOut);
@@ -222,7 +228,7 @@ impl<R: Runtime> Recorder<R> {
             at,
             number,
         };
-        let ending = settings.record_format.word();
+        let ending = self.container.word();
         while self.shard.recorders().are_held() {
             self.wait_for_archive().await;
         }
@@ -246,6 +252,7 @@ impl<R: Runtime> Recorder<R> {
             let (clock, out) = (&mut self.clock, &mut self.out);
             segment = Some(Segment::begin(
                 &settings,
+                self.container,
                 &prelude,
                 &frame.message,
                 clock,
@@ -303,6 +310,13 @@ impl<R: Runtime> Recorder<R> {
         let Some(mut open) = self.open.take() else {
             return;
         };
+        if open.segment.is_empty() {
+            self.out.clear();
+            if let Err(error) = open.file.remove().await {
+                self.failed("remove an empty file", &error);
+            }
+            return;
+        }
         let patches = open.segment.finish(&mut self.out);
         for attempt in 1..=limits::RECORD_RETRIES {
             let finished = async {

@@ -1,10 +1,11 @@
 //! What becomes of a stream's frames in a file: their time, and where the file ends.
 
-use crate::config::{AppSettings, RecordFormat};
+use crate::config::{AppSettings, Container};
 use crate::limits;
 use crate::media::file::{Muxer, Patch, Pushed};
 use crate::media::flv::FlvWriter;
 use crate::media::frame::{Frame, FrameKind};
+use crate::media::mp4::Mp4Writer;
 use crate::rtmp::wire::{MediaKind, WireMessage};
 use crate::time::{Duration, Timestamp};
 
@@ -82,9 +83,10 @@ fn keyframes(settings: &AppSettings) -> usize {
     }
 }
 
-fn muxer(settings: &AppSettings) -> Box<dyn Muxer> {
-    match settings.record_format {
-        RecordFormat::Flv => Box::new(FlvWriter::new(keyframes(settings))),
+fn muxer(settings: &AppSettings, container: Container) -> Box<dyn Muxer> {
+    match container {
+        Container::Mp4 => Box::new(Mp4Writer::new()),
+        Container::Flv => Box::new(FlvWriter::new(keyframes(settings))),
     }
 }
 
@@ -92,6 +94,7 @@ impl Segment {
     /// A file that begins with `first`; its beginning goes to `out`.
     pub(super) fn begin(
         settings: &AppSettings,
+        container: Container,
         prelude: &[WireMessage],
         first: &WireMessage,
         clock: &mut LongTime,
@@ -100,7 +103,7 @@ impl Segment {
         let time = clock.of(first);
         let whole = settings.segment_time;
         let mut segment = Self {
-            muxer: muxer(settings),
+            muxer: muxer(settings, container),
             zero: clock.zero(first, time),
             bytes: 0,
             frames: 0,
@@ -164,6 +167,11 @@ impl Segment {
         let patches = self.muxer.finish(out);
         self.bytes += (out.len() - before) as u64;
         patches
+    }
+
+    /// Whether it holds nothing of the stream: its format had no place for any of it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames == 0
     }
 
     /// How long it is.
