@@ -149,7 +149,7 @@ fn refusals_tell_place_expectation_and_what_came() {
         (
             "[server]\nchunk_sise = 1\n",
             "m.toml:2:1: unknown key `chunk_sise`; did you mean `chunk_size`? [server] takes listen, shards, runtime, \
-             chunk_size, strict_extended_timestamps, peer_bandwidth, window_ack_size, drain, http, http_token",
+             chunk_size, strict_extended_timestamps, peer_bandwidth, window_ack_size, drain, http, http_token, vod",
         ),
         (
             "[logging]\nshards = 1\n",
