@@ -13,6 +13,7 @@ mod entry;
 mod error;
 mod file;
 mod fragment;
+mod fuzz;
 mod moof;
 mod movie;
 mod open;
@@ -28,6 +29,11 @@ mod writer;
 
 pub use error::Mp4Error;
 pub use file::{Mp4Cursor, Mp4File};
+#[doc(hidden)]
+pub use fuzz::fuzz_mp4;
 pub use open::Mp4Open;
 pub use repair::Mp4Repair;
 pub use writer::Mp4Writer;
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,8 @@ enum State {
         base: u64,
         asked: bool,
     },
+    /// The first fragment is looked at.
+    First(Walk),
     IndexSize {
         asked: bool,
     },
@@ -126,7 +128,7 @@ impl Mp4Open {
         if !movie.is_fragmented || !self.walks {
             return Ok(self.done(SyncIndex::new(limits::MP4_INDEX_ENTRIES), 0, first, first));
         }
-        self.state = State::IndexSize { asked: false };
+        self.state = State::First(Walk::new(first));
         Ok(None)
     }
 
@@ -188,6 +190,24 @@ impl Mp4Open {
                 self.state = State::Begin;
                 Ok(None)
             }
+            State::First(walk) => match walk.step(self.size, core::mem::take(input))? {
+                Step::Read { offset, len } => Ok(Some(Step::Read { offset, len })),
+                Step::Done(found) => {
+                    if let (
+                        Found::Moof {
+                            offset,
+                            body_at,
+                            body,
+                        },
+                        Some((movie, _)),
+                    ) = (found, &mut self.movie)
+                    {
+                        lateness(movie, body, offset, body_at)?;
+                    }
+                    self.state = State::IndexSize { asked: false };
+                    Ok(None)
+                }
+            },
             State::IndexSize { asked } => match mfra_size(core::mem::take(input)) {
                 None if !*asked && self.size >= first.saturating_add(16) => {
                     *asked = true;
@@ -293,6 +313,19 @@ pub(super) fn note(
             index.push(Sync { time, offset });
         }
     }
+    Ok(())
+}
+
+/// Finds out whether samples are shown before they are decoded, as in a table: the first fragment stands for all.
+fn lateness(movie: &mut Movie, body: &[u8], offset: u64, body_at: u64) -> Result<(), Mp4Error> {
+    let known: Vec<_> = movie.sources.iter().map(|s| (s.id, s.defaults)).collect();
+    for run in moof::runs(body, offset, body_at, &known)? {
+        let lowest = run.samples.iter().map(|sample| sample.shown_after).min();
+        if let Some(source) = movie.sources.get_mut(run.track) {
+            source.table.late = lowest.unwrap_or(0).min(0).unsigned_abs();
+        }
+    }
+    movie.set_base();
     Ok(())
 }
 

@@ -22,6 +22,8 @@ pub struct Mp4Repair {
 #[derive(Debug)]
 enum State {
     Movie(Box<Mp4Open>),
+    /// `moov` cannot be read: whether that is all there was, the file's end says.
+    Tail(Mp4Error),
     Fragments(Box<Fragments>),
 }
 
@@ -47,6 +49,9 @@ struct Pending {
     ends: Vec<u64>,
     data_end: u64,
 }
+
+/// Bytes at the end of a file that tell whether it was written to its end.
+const TAIL: u64 = 16;
 
 impl Mp4Repair {
     /// Repairs a file of `size` bytes.
@@ -85,8 +90,18 @@ impl Task for Mp4Repair {
                     }
                     // Nothing was whole yet: there is nothing to keep.
                     Err(Mp4Error::NoMovie) => return Ok(Step::Done(Self::empty())),
-                    Err(error) => return Err(error),
+                    Err(error) => {
+                        self.state = State::Tail(error);
+                        let len = self.size.min(TAIL) as usize;
+                        let offset = self.size - len as u64;
+                        return Ok(Step::Read { offset, len });
+                    }
                 },
+                // What was never written is zeros after a power cut, and nothing whole stands before it.
+                State::Tail(_) if given.iter().all(|byte| *byte == 0) => {
+                    return Ok(Step::Done(Self::empty()));
+                }
+                State::Tail(error) => return Err(error.clone()),
                 State::Fragments(fragments) => match fragments.step(self.size, given)? {
                     Some(Step::Read { offset, len }) => return Ok(Step::Read { offset, len }),
                     Some(Step::Done(())) => return Ok(Step::Done(fragments.repaired())),

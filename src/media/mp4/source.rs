@@ -46,6 +46,12 @@ pub(super) struct Movie {
 }
 
 impl Movie {
+    /// Makes all times positive.
+    pub(super) fn set_base(&mut self) {
+        let early = self.sources.iter().map(|source| -source.due(0));
+        self.base = early.fold(0, i64::max);
+    }
+
     /// The milliseconds of the file at which a source's own `time` is due.
     pub(super) fn due(&self, source: usize, time: u64) -> u64 {
         let due = self
