@@ -206,7 +206,12 @@ fn flag(key: &'static Key) -> Arg {
             .default_missing_value("true"),
         Kind::Whole { .. } => flag.allow_hyphen_values(true),
         Kind::Size { .. } => flag.allow_hyphen_values(true),
-        Kind::Time { .. } | Kind::Word(_) | Kind::HttpListen | Kind::Token => flag,
+        Kind::Time { .. }
+        | Kind::Word(_)
+        | Kind::HttpListen
+        | Kind::Token
+        | Kind::Directory
+        | Kind::Pattern => flag,
     }
 }
 

@@ -167,6 +167,40 @@ pub const HEADER_BYTES: usize = 64 * 1024;
 
 /// Bytes of an FLV file's header: version 1 has 9, and whoever adds to it adds some fields.
 pub const FLV_HEADER_BYTES: u32 = 1_024;
+/// The latest time of an FLV file, milliseconds: players take its 32 bits for signed ones. After 24 days another file.
+pub const FLV_TIME_MAX: u64 = i32::MAX as u64;
+/// Keyframes that an FLV recording has room for in its metadata, 18 bytes each: 4.5 hours with one every two seconds. Of
+/// a longer recording's every second, fourth … is listed.
+pub const FLV_KEYFRAMES: usize = 8_192;
+/// Places of a file's index that are kept in memory, 16 bytes each: three days with a keyframe every two seconds.
+pub const FLV_INDEX_PLACES: usize = 131_072;
+/// Bytes of a tag's body that are looked at to tell what it is: the header of Enhanced RTMP and its first track.
+pub const FLV_GLANCE: usize = 64;
+/// Tags at the beginning of an FLV file that are looked at to learn what it holds.
+pub const FLV_HEAD_TAGS: usize = 512;
+/// The same as time: who has sound and pictures begins both by then.
+pub const FLV_HEAD_TIME: Duration = Duration::from_secs(5);
+/// Tags that have to follow one another before a place in the middle of a file is taken for the beginning of a tag.
+pub const FLV_CHAIN: usize = 3;
+/// Reads that are spent on what looks like a tag in the middle of a file and may be none, until no more is tried.
+pub const FLV_CANDIDATES: usize = 64;
+/// The stretch of an FLV file that is walked through, tag by tag; longer ones are halved first.
+pub const FLV_STRETCH: u64 = 256 * 1024;
+/// How far back a keyframe is looked for in a file without an index: 10 s at 50 Mbit/s. Where there is none, a viewer
+/// begins with another picture, as in a live stream that has but one keyframe.
+pub const FLV_BACK: u64 = 64 * 1024 * 1024;
+/// How far the index of a foreign file may be wrong about a keyframe's time (FFmpeg's own tolerance).
+pub const FLV_INDEX_SLACK: Duration = Duration::from_millis(2_500);
+/// Bytes that are read where one tag's time is wanted: it and a few others, mostly sound.
+pub const FLV_PEEK: usize = 4 * 1024;
+/// Bytes that a file is read in where it is walked through.
+pub const FILE_BLOCK: usize = 64 * 1024;
+/// The same for a repair, which reads most of the file.
+pub const REPAIR_BLOCK: usize = 1024 * 1024;
+/// A file that begins later than this is a piece of a live stream, and its time counts from there.
+pub const FILE_BEGIN: Duration = Duration::from_secs(1);
+/// How far apart the places are that an index has of sound without video.
+pub const SOUND_SYNC: Duration = Duration::from_secs(1);
 
 // ---- Delivery -------------------------------------------------------------------------------
 
@@ -220,6 +254,55 @@ pub const CONNECTS_PER_SECOND_MAX: u32 = 100_000;
 /// Connections of one shard: beyond it a new one is closed at once.
 pub const CONNECTIONS_PER_SHARD: usize = 100_000;
 
+// ---- Files --------------------------------------------------------------------------------------
+
+/// Operations of the process on its disks at a time, each on a thread of the blocking pool (whose own bound is 500): a
+/// disk keeps some dozens busy, and one that hangs costs so many threads.
+pub const DISK_OPERATIONS: usize = 64;
+/// Names of one directory that are looked at: a year of recordings in segments of ten minutes, and more.
+pub const DISK_ENTRIES: usize = 100_000;
+
+/// Bytes of a path that may be configured: what Linux takes.
+pub const PATH_BYTES: usize = 4_096;
+/// Letters of a recording's name beside what its fields stand for. With [`RECORD_PIECE_BYTES`] twice, date, time and two
+/// numbers, and `.flv.part`, a name has no more than the 255 bytes that file systems take.
+pub const RECORD_NAME_BYTES: usize = 64;
+/// Bytes of an application's or a stream's name in the name of a file; longer ones are cut off, and have a hash.
+pub const RECORD_PIECE_BYTES: usize = 72;
+/// Names that are tried for a recording, if all before are taken.
+pub const RECORD_NAMES: u32 = 100;
+/// How long files may get, and be kept: ten years.
+pub const RECORD_TIME_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3_600);
+/// How often a recorder looks what its stream has brought: one write of so much costs little, and a power loss costs
+/// no more than this beside [`RECORD_SYNC`].
+pub const RECORD_INTERVAL: Duration = Duration::from_millis(250);
+/// How often a recording is made playable up to now: a fragment of MP4.
+pub const RECORD_FLUSH: Duration = Duration::from_secs(1);
+/// How often a recording is made safe from a power loss.
+pub const RECORD_SYNC: Duration = Duration::from_secs(2);
+/// How long a recorder waits until it tries again what the disk has refused.
+pub const RECORD_RETRY: Duration = Duration::from_secs(1);
+/// How often it tries so to finish a file, until it leaves it to be repaired at the next start.
+pub const RECORD_RETRIES: u32 = 5;
+/// How long after its stream has ended a recorder waits for a disk.
+pub const RECORD_GIVE_UP: Duration = Duration::from_secs(30);
+/// How long a graceful stop waits for recordings beyond its drain time: for a disk that works, it is milliseconds.
+pub const RECORD_STOP: Duration = Duration::from_secs(3);
+/// Bytes of a recording that wait to be written, unless configured: some seconds of a good picture.
+pub const RECORD_BUFFER: u64 = 4 * 1024 * 1024;
+/// The fewest.
+pub const RECORD_BUFFER_MIN: u64 = 64 * 1024;
+/// The most.
+pub const RECORD_BUFFER_MAX: u64 = 256 * 1024 * 1024;
+/// How often recordings are looked at that may be too old or too many.
+pub const RECORD_SWEEP: Duration = Duration::from_secs(60);
+/// Bytes of a stream that has ended which its recorder still has to write: what a ring holds unless configured.
+pub const RECORD_TAIL: usize = RING_BYTES as usize;
+/// Keyframes that a recording's index lists, if there are so many; of more, every second one, and so on. In FLV each takes
+/// 18 bytes at the file's beginning, whether it comes or not: 36 KiB.
+pub const RECORD_KEYFRAMES: usize = 2_048;
+/// Files of recordings that are looked at: as many as of one directory.
+pub const RECORD_FILES: usize = DISK_ENTRIES;
 // ---- MP4 ------------------------------------------------------------------------------------
 
 /// How much of a stream one fragment of a recording holds, ms: what a power cut may cost.
@@ -342,6 +425,8 @@ const _: () = {
     assert!(SCRATCH_BYTES >= 4_096);
     assert!(GATHER_SLICES <= 1_024);
     assert!(MESSAGE_BYTES < 0x0100_0000);
+    assert!(FLV_GLANCE + 32 <= FILE_BLOCK && FILE_BLOCK <= REPAIR_BLOCK);
+    assert!(FLV_STRETCH <= FLV_BACK);
     assert!(USER_TIMEOUT.as_secs() <= WRITE_STALL.as_secs());
     assert!(PUBLISHER_PING.as_secs() + PUBLISHER_ANSWER.as_secs() < PUBLISHER_IDLE.as_secs());
     assert!(GRACE_DEFAULT.as_secs() <= GRACE_MAX.as_secs());
@@ -349,3 +434,29 @@ const _: () = {
     assert!(CLOCK_BACK.as_millis() <= CLOCK_AHEAD.as_millis());
     assert!(PARK_MAX.as_millis() < i32::MAX as u128);
 };
+
+/// Bytes that are read of a played file at a time: a tenth of a second to a second of it, one read of the disk.
+pub const VOD_BLOCK_BYTES: usize = 256 * 1024;
+/// Bytes of played files that a shard keeps for all of its viewers. The system keeps what it can, too: this is what spares
+/// viewers of the same place the thread that would have to ask for it.
+pub const VOD_CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// Files that a shard has open for viewers: each costs a descriptor and its tables.
+pub const VOD_FILES: usize = 1_024;
+/// How long opening a file may take: a disk that hangs holds its viewer up, and nobody else.
+pub const VOD_OPEN_TIME: Duration = Duration::from_secs(10);
+/// How far ahead of its time a recording is sent to who has not said how long its buffer is. FFmpeg, VLC and librtmp say.
+pub const VOD_BUFFER: Duration = Duration::from_secs(3);
+/// And the least and the most that anybody gets: FFmpeg's default is 3 s, librtmp's ten hours, which would send everything
+/// at once.
+pub const VOD_BUFFER_MIN: Duration = Duration::from_secs(1);
+/// See [`VOD_BUFFER_MIN`].
+pub const VOD_BUFFER_MAX: Duration = Duration::from_secs(30);
+/// Bytes of a recording that are queued for a viewer until they are written: as one write holds.
+pub const VOD_WRITE_BYTES: usize = 64 * 1024;
+/// Messages of a recording that one viewer is served in a turn, should all of them be at hand.
+pub const VOD_PACKETS_PER_TURN: u32 = 64;
+/// How often a viewer at the end of a recording that is still being written looks whether it has grown.
+pub const VOD_GROWTH: Duration = Duration::from_millis(250);
+/// Recordings that may wait behind what plays (`play` with `reset` false).
+pub const PLAYLIST: usize = 64;
+const _: () = assert!(VOD_BLOCK_BYTES * 4 <= VOD_CACHE_BYTES);

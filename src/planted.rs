@@ -90,6 +90,8 @@ bugs! {
         "two-claims" TwoClaims: "A name is leased to whoever asks.",
     }
     "server" {
+        "cut-loses-frame" CutLosesFrame: "The keyframe that a recording is cut at is in neither file.",
+        "repair-skipped" RepairSkipped: "Recordings that a crash left unfinished stay so.",
         "lease-kept-on-reset" LeaseKeptOnReset: "A publisher whose connection is reset keeps its name.",
         "unsubscribe-lost" UnsubscribeLost: "The directory is not told that a shard's last player has gone.",
         "end-not-told" EndNotTold: "Other shards are not told that a publication is over.",

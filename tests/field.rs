@@ -19,16 +19,16 @@
 //! | b14 a full queue loses sequence headers | `delivery::b14_…` |
 //! | b15 changed parameter sets over HTTP-FLV, HEVC | `frame/classify/tests.rs`: `xop_hevc_…`; `stream/tests.rs`: `a_header_replaced_…`; HTTP-FLV is not built (the web) |
 //! | b16 allocations and copies per player | `encoder/tests.rs`: `seed_copied_for_each_player_…`; `tests/allocations.rs` |
-//! | b17 players not told; half-open publishers | `delivery::b17_…`; silence ends a publisher: `server::deadline` |
-//! | b18 no authentication, TLS, limits, statistics | limits and IPv6: `server::b18_…`; authentication, TLS and statistics are not built (access; operations) |
+//! | b17 players not told; half-open publishers | `delivery::b17_…`; silence ends a publisher: `server::deadline`; seed `half-open-encoder-comes-back` |
+//! | b18 no authentication, TLS, limits, statistics | limits and IPv6: `server::b18_…`; statistics: `tests/http.rs`; authentication and TLS are not built (access) |
 //! | b19 signals ignored, callbacks under locks | `server::b19_…`; signals: `tests/cli.rs` |
 //! | b20 client: opened twice, no onMetaData | `protocol::b20_…` |
-//! | c1 "already publishing" after a network drop | `delivery::c01_…`; takeover of a held name is not built (resume) |
-//! | c2 memory growth | `delivery::c02_…`; `tests/allocations.rs` |
-//! | c3 a slow player gets garbage | `delivery::b14_…` and `delivery::c03_…` |
-//! | c4 latency creeps up | `delivery::c04_…` |
+//! | c1 "already publishing" after a network drop | `delivery::c01_…`; `server/tests/handover.rs`; `corpus/seeds`: `name-taken-over`, `encoder-comes-back`, `half-open-encoder-comes-back` |
+//! | c2 memory growth | `delivery::c02_…`; `server/tests/late.rs`: `all_streams_together_…`; `tests/allocations.rs` |
+//! | c3 a slow player gets garbage | `delivery::b14_…` and `delivery::c03_…`; `server/tests/late.rs`: `who_jumps_too_often_…`; seed `slow-player-jumps` |
+//! | c4 latency creeps up | `delivery::c04_…`; `server/tests/late.rs`: `who_is_too_late_…`; seed `slow-player-jumps` |
 //! | c5 24-bit and 32-bit wrap | `decoder/tests/field.rs`: `nms_25_…`, `srs_4356_…`, `obs_10097_…`; `corpus/wire/synthetic-time` |
-//! | c6 a jump in time kills the stream | `delivery::c06_…` |
+//! | c6 a jump in time kills the stream | `delivery::c06_…`; `media/clock/tests.rs`; seed `clock-jumps` |
 //! | c7 sound and picture drift apart | `delivery::c07_…` |
 //! | c8 black screen at the start | `delivery::c08_…` |
 //! | c9 HEVC, AV1, multitrack | `frame/classify/tests.rs` and `stream/tests.rs`: `mediamtx_3685_…`, `srs_3464_…`; real files: `tests/clients.rs` |

@@ -8,6 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
+use millstream::media::flv::fuzz_flv;
 use millstream::media::frame::fuzz_enhanced;
 use millstream::media::mp4::fuzz_mp4;
 use millstream::rtmp::amf::{fuzz_amf0, fuzz_amf3};
@@ -22,13 +23,14 @@ use millstream::time::Instant;
 type Target = (&'static str, fn(&[u8]));
 
 /// As in `sim/fuzz`.
-const TARGETS: [Target; 9] = [
+const TARGETS: [Target; 10] = [
     ("amf0", fuzz_amf0),
     ("amf3", fuzz_amf3),
     ("chunk", fuzz_decoder),
     ("client_session", fuzz_client_session),
     ("command", fuzz_command),
     ("enhanced", fuzz_enhanced),
+    ("flv", fuzz_flv),
     ("handshake", fuzz_handshake),
     ("mp4", fuzz_mp4),
     ("server_session", fuzz_server_session),

@@ -198,6 +198,7 @@ impl Runtime for NullRuntime {
     type Socket = NullSocket;
     type Conn = NullConn;
     type Listener = ();
+    type Disk = millstream::runtime::disk::NoDisk;
 
     async fn accept(&self, (): &()) -> io::Result<(NullSocket, SocketAddr)> {
         let socket = poll_fn(|cx| {
@@ -221,6 +222,9 @@ impl Runtime for NullRuntime {
         })
     }
 
+    fn disk(&self) -> millstream::runtime::disk::NoDisk {
+        millstream::runtime::disk::NoDisk
+    }
     fn now(&self) -> Instant {
         self.0.now.get()
     }

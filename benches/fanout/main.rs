@@ -4,10 +4,11 @@
 //! `cargo bench --bench fanout` is a short look (one stream, 200 players); `-- help` lists the scenarios, `-- all` runs
 //! them. Only the ratios of one run mean anything: the machine's own pace moves by a third between runs.
 //!
-//! One executable plays three parts, each in its own process, pinned to its own core:
+//! One executable plays its parts, each in its own process, pinned to its own core:
 //!
 //! * `floor`: a bare edge-triggered epoll loop that writes each frame to each player at once. The floor of the price.
 //! * `load`: publishers and players, which spin rather than sleep: who sleeps bills the wake-up to the server.
+//! * `abuse`: peers that want to hurt, in the scenario of that name.
 //! * the harness: starts both, reads what the kernel charged the server, prints the table.
 //!
 //! CPU time is what the kernel charged the server's threads from before the publishers begin until the last player has
@@ -18,6 +19,8 @@
 )]
 #![forbid(unsafe_code)]
 
+#[cfg(target_os = "linux")]
+mod abuse;
 #[cfg(target_os = "linux")]
 mod clock;
 #[cfg(target_os = "linux")]
@@ -38,6 +41,7 @@ fn main() -> std::process::ExitCode {
     let result = match part.as_str() {
         "part=floor" => floor::run(&arguments.split_off(1)).map(|()| true),
         "part=load" => load::run(&arguments.split_off(1)).map(|()| true),
+        "part=abuse" => abuse::run(&arguments.split_off(1)).map(|()| true),
         _ => harness::run(&arguments),
     };
     match result {

@@ -418,6 +418,7 @@ impl Operator for Desk {
             tally.received_bytes += sums.bytes_in;
             tally.frames += sums.frames_in;
             tally.jumps += sums.jumps.total();
+            tally.record_gaps += sums.record_gaps;
         }
         tally
     }

@@ -10,6 +10,7 @@ use millstream::time::{Instant, Timestamp};
 
 use crate::canary::Canary;
 use crate::checkers::climate::Climate;
+use crate::checkers::recordings::Shelf;
 use crate::checkers::tap::Heard;
 use crate::checkers::{self, Checker, Leftovers, Tally, Violation};
 use crate::media::Frame;
@@ -137,6 +138,8 @@ pub enum Observation {
     },
     /// Whispered at the end: what the server has counted, if it never failed.
     Tally(Tally),
+    /// Whispered at the end: what stands on the server's disk.
+    Recorded(Shelf),
     /// Whispered once, first: what this world is like.
     Climate(Climate),
     /// The server is told to stop.
@@ -200,6 +203,7 @@ impl fmt::Display for Observation {
             Self::Kicked => f.write_str("is closed by an operator"),
             Self::Ended { name } => write!(f, "an operator ends {name}"),
             Self::Tally(tally) => write!(f, "{tally:?}"),
+            Self::Recorded(shelf) => write!(f, "{} files", shelf.files.len()),
             Self::Climate(climate) => write!(f, "{climate:?}"),
             Self::Stops => f.write_str("the server is told to stop"),
             Self::Server { text } | Self::World { text } => f.write_str(text),

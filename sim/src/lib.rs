@@ -25,6 +25,7 @@ pub mod canary;
 pub mod checkers;
 pub mod client;
 pub mod clocks;
+pub mod disk;
 pub mod faults;
 pub mod generate;
 pub mod host;

@@ -15,6 +15,7 @@ use millstream::runtime::{Runtime, SocketAddr, Task};
 use millstream::time::{Duration, Instant, WallTime};
 
 use crate::clocks::{Clocks, SiteClock};
+use crate::disk::{Platter, SimDisk};
 use crate::faults::{Fault, SITES};
 use crate::journal::{Journal, Observation};
 use crate::memory::Memory;
@@ -43,6 +44,8 @@ pub struct Shared {
     pub planted: Option<Bug>,
     /// The network.
     pub net: Net,
+    /// The disk of the server's machine.
+    pub disk: Platter,
     /// The journal.
     pub journal: Journal,
     /// What connections cost.
@@ -190,6 +193,7 @@ impl Runtime for SimRuntime {
     type Socket = SimSocket;
     type Conn = SimConn;
     type Listener = SimListener;
+    type Disk = SimDisk;
 
     fn accept(
         &self,
@@ -222,6 +226,10 @@ impl Runtime for SimRuntime {
             }
             _ => self.0.executor.spawn(name, future),
         }
+    }
+
+    fn disk(&self) -> SimDisk {
+        self.0.shared.disk.on(self)
     }
 
     fn entropy(&self, purpose: &'static str) -> Rng {

@@ -7,6 +7,7 @@ use millstream::planted::{self, Bug};
 use serde::{Deserialize, Serialize};
 
 use crate::clocks::Clocks;
+use crate::disk::DiskFaults;
 use crate::faults::FaultConfig;
 use crate::generate::Kind;
 use crate::media::{TimeJump, Tracks};
@@ -16,7 +17,7 @@ mod acts;
 mod server;
 
 pub use acts::{Chunking, Cut, CutKind, Ending, Garbage, GarbageKind, Intervention, Order, Tell};
-pub use server::{Conflict, Few, ServerConfig, Tight};
+pub use server::{Conflict, Few, RECORDINGS, Record, ServerConfig, Tight};
 
 /// The version of the file's format.
 pub const FORMAT: u32 = 1;
@@ -50,6 +51,9 @@ pub struct Scenario {
     /// The links between the hosts.
     #[serde(default)]
     pub network: Network,
+    /// What goes wrong with the disk of the server's machine.
+    #[serde(default, skip_serializing_if = "DiskFaults::are_off")]
+    pub disk: DiskFaults,
     /// When the server is gone for a while, in order of time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outages: Vec<Outage>,

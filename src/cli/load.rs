@@ -268,7 +268,7 @@ mod tests {
             ),
             (
                 "publish --duration 10 rtmp://a/l/x",
-                "--duration: expected a time from \"1s\" to \"1440m\", such as \"50ms\", \"5s\" or \"2m\", got \"10\"",
+                "--duration: expected a time from \"1s\" to \"1d\", such as \"50ms\", \"5s\" or \"2m\", got \"10\"",
             ),
             (
                 "play rtmp://a/x",

@@ -9,8 +9,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::choice::{Missing, OnConflict};
+use super::choice::{Missing, OnConflict, Record, RecordFormat};
 use super::keys::{Key, Slot};
+use super::naming::NamePattern;
+use super::record::Directory;
 use super::value::Setting;
 use crate::limits;
 use crate::time::Duration;
@@ -51,6 +53,25 @@ pub struct AppSettings {
     pub grace: Duration,
     /// Streams published at a time in one application, at most [`limits::STREAMS_MAX`]; 0 means no limit.
     pub streams: usize,
+    /// What is recorded, if there is a directory for it.
+    pub record: Record,
+    /// Where recordings are; empty: there are none.
+    pub record_dir: Directory,
+    /// What they are made of.
+    pub record_format: RecordFormat,
+    /// What they are called there.
+    pub record_name: NamePattern,
+    /// How long a file gets until the next begins, at the keyframe behind that; zero: as long as the stream.
+    pub segment_time: Duration,
+    /// How many bytes; 0: any number.
+    pub segment_bytes: u64,
+    /// How old finished files get; zero: they stay.
+    pub record_keep_time: Duration,
+    /// How many bytes of finished files are kept, the newest; 0: all.
+    pub record_keep_bytes: u64,
+    /// Bytes of a recording that wait to be written, within [`limits::RECORD_BUFFER_MIN`] and
+    /// [`limits::RECORD_BUFFER_MAX`].
+    pub record_buffer: u64,
 }
 
 impl Default for AppSettings {
@@ -70,6 +91,15 @@ impl Default for AppSettings {
             on_conflict: OnConflict::Refuse,
             grace: limits::GRACE_DEFAULT,
             streams: 0,
+            record: Record::All,
+            record_dir: Directory::default(),
+            record_format: RecordFormat::Flv,
+            record_name: NamePattern::default(),
+            segment_time: Duration::ZERO,
+            segment_bytes: 0,
+            record_keep_time: Duration::ZERO,
+            record_keep_bytes: 0,
+            record_buffer: limits::RECORD_BUFFER,
         }
     }
 }

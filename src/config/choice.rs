@@ -107,3 +107,48 @@ choice! {
         Resume = "resume",
     }
 }
+
+choice! {
+    /// What of an application is recorded, if there is a directory for it.
+    Record {
+        /// Nothing.
+        Off = "off",
+        /// Every stream.
+        All = "all",
+        /// What its publisher (type `record` or `append`) or an operator wants recorded.
+        OnDemand = "on-demand",
+    }
+}
+
+choice! {
+    /// What a recording is made of.
+    RecordFormat {
+        /// FLV: whatever RTMP carries.
+        Flv = "flv",
+        /// Fragmented MP4: the codecs that MP4 has, for every other program.
+        Mp4 = "mp4",
+        /// A file of each.
+        Both = "both",
+    }
+}
+
+choice! {
+    /// What a file is made of; also its ending.
+    Container {
+        /// FLV.
+        Flv = "flv",
+        /// Fragmented MP4.
+        Mp4 = "mp4",
+    }
+}
+
+impl RecordFormat {
+    /// What files a recording has.
+    pub const fn containers(self) -> &'static [Container] {
+        match self {
+            Self::Flv => &[Container::Flv],
+            Self::Mp4 => &[Container::Mp4],
+            Self::Both => &[Container::Flv, Container::Mp4],
+        }
+    }
+}

@@ -5,7 +5,7 @@ use core::fmt;
 
 use super::Config;
 use super::application::AppSettings;
-use super::choice::{Backend, LogFormat, LogLevel, Missing, OnConflict};
+use super::choice::{Backend, LogFormat, LogLevel, Missing, OnConflict, Record, RecordFormat};
 use super::value::{Field, Kind, Setting};
 use crate::limits;
 use crate::time::Duration;
@@ -316,6 +316,14 @@ pub static KEYS: &[Key] = &[
         "What operators must show (Authorization: Bearer TOKEN). Better kept in the environment than in a file or a flag.",
     ),
     Key::new(
+        Section::Server,
+        "vod",
+        "DIR",
+        Kind::Directory,
+        server!(vod),
+        "A directory whose FLV, MP4 and F4V files are played as rtmp://host/vod/FILE; nothing means none.",
+    ),
+    Key::new(
         Section::Limits,
         "connections",
         "N",
@@ -528,5 +536,83 @@ pub static KEYS: &[Key] = &[
         whole(0, limits::STREAMS_MAX as u64),
         application!(streams),
         "Streams published at a time in one application (one name, also of a pattern); 0 means no limit.",
+    ),
+    Key::new(
+        Section::Application,
+        "record_dir",
+        "DIR",
+        Kind::Directory,
+        application!(record_dir),
+        "Where streams are recorded; nothing means they are not. It is made if it does not exist.",
+    )
+    .called("record"),
+    Key::new(
+        Section::Application,
+        "record",
+        "WORD",
+        Kind::Word(Record::WORDS),
+        application!(record),
+        "What is recorded, where there is a record_dir: nothing, every stream, or those that their publisher (type record or \
+         append) or an operator wants recorded.",
+    )
+    .called("record_mode"),
+    Key::new(
+        Section::Application,
+        "record_format",
+        "WORD",
+        Kind::Word(RecordFormat::WORDS),
+        application!(record_format),
+        "What recordings are made of: FLV, which takes whatever RTMP carries, MP4 (fragmented), or a file of both.",
+    ),
+    Key::new(
+        Section::Application,
+        "record_name",
+        "PATTERN",
+        Kind::Pattern,
+        application!(record_name),
+        "What they are called in record_dir, without the ending: {app}, {stream}, {date} and {time} (UTC), {n} (the number of \
+         the file in its recording), letters, digits, . _ - and / between directories. Where a name is taken, a number \
+         follows.",
+    ),
+    Key::new(
+        Section::Application,
+        "segment_time",
+        "TIME",
+        time(Duration::ZERO, limits::RECORD_TIME_MAX),
+        application!(segment_time),
+        "A file is no longer than that: the next one begins at the keyframe behind it. \"0s\" means one file a stream.",
+    ),
+    Key::new(
+        Section::Application,
+        "segment_bytes",
+        "SIZE",
+        size(0, u64::MAX >> 1),
+        application!(segment_bytes),
+        "Nor has it more bytes, likewise; 0 means any number.",
+    ),
+    Key::new(
+        Section::Application,
+        "record_keep_time",
+        "TIME",
+        time(Duration::ZERO, limits::RECORD_TIME_MAX),
+        application!(record_keep_time),
+        "Recordings that are older are removed; \"0s\" means that they stay. Other files in record_dir are left alone.",
+    ),
+    Key::new(
+        Section::Application,
+        "record_keep_bytes",
+        "SIZE",
+        size(0, u64::MAX >> 1),
+        application!(record_keep_bytes),
+        "The oldest recordings are removed, when all in record_dir have more bytes; 0 means that they stay.",
+    ),
+    Key::new(
+        Section::Application,
+        "record_buffer",
+        "SIZE",
+        size(limits::RECORD_BUFFER_MIN, limits::RECORD_BUFFER_MAX),
+        application!(record_buffer),
+        "Bytes of a recording that may wait for a slow disk, beside what the stream keeps for players; if that does not \
+         suffice, the recording has a gap, and players notice nothing.",
     ),
 ];

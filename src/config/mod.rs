@@ -15,18 +15,24 @@ mod default;
 mod file;
 mod http;
 mod keys;
+mod naming;
 mod place;
+mod record;
 mod value;
 
 use core::net::{Ipv4Addr, SocketAddr};
 
 pub use application::{AppSettings, AppTable, Applications};
-pub use choice::{Backend, LogFormat, LogLevel, Missing, OnConflict};
+pub use choice::{
+    Backend, Container, LogFormat, LogLevel, Missing, OnConflict, Record, RecordFormat,
+};
 pub use connections::ConnectionLimits;
 pub use default::default_file;
 pub use http::{HTTP_DEFAULT, HttpListen, Token};
 pub use keys::{KEYS, Key, Section};
+pub use naming::{NamePattern, Naming, NotAPattern, spelt};
 pub use place::{ConfigError, Place};
+pub use record::Directory;
 pub use value::{Kind, Setting};
 
 use crate::limits;
@@ -63,6 +69,8 @@ pub struct Config {
     pub http: HttpListen,
     /// What they must show. Needed where [`Config::http`] is no loopback address.
     pub http_token: Token,
+    /// Files that are played under the application `vod`; empty: none.
+    pub vod: Directory,
     /// How much the log says.
     pub log: LogLevel,
     /// What a line of the log looks like.
@@ -86,6 +94,7 @@ impl Default for Config {
             limits: ConnectionLimits::default(),
             http: HttpListen::Auto,
             http_token: Token::default(),
+            vod: Directory::default(),
             log: LogLevel::Info,
             log_format: LogFormat::Text,
             applications: Applications::default(),

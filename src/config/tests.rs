@@ -31,6 +31,8 @@ fn another(kind: Kind, setting: &Setting) -> Setting {
         ]),
         (Kind::HttpListen, _) => Setting::HttpListen(HttpListen::Off),
         (Kind::Token, _) => Setting::Token(Token::new("0123456789abcdef").unwrap()),
+        (Kind::Directory, _) => Setting::Directory(Directory::new("/srv/recordings").unwrap()),
+        (Kind::Pattern, _) => Setting::Pattern("{stream}.{n}".parse().unwrap()),
         (kind, other) => unreachable!("{kind:?} has {other:?}"),
     }
 }
@@ -147,7 +149,7 @@ fn refusals_tell_place_expectation_and_what_came() {
         (
             "[server]\nchunk_sise = 1\n",
             "m.toml:2:1: unknown key `chunk_sise`; did you mean `chunk_size`? [server] takes listen, shards, runtime, \
-             chunk_size, strict_extended_timestamps, peer_bandwidth, window_ack_size, drain, http, http_token",
+             chunk_size, strict_extended_timestamps, peer_bandwidth, window_ack_size, drain, http, http_token, vod",
         ),
         (
             "[logging]\nshards = 1\n",

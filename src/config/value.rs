@@ -7,8 +7,10 @@ use std::borrow::Cow;
 
 use toml::de::DeValue;
 
-use super::choice::{Backend, LogFormat, LogLevel, Missing, OnConflict};
+use super::choice::{Backend, LogFormat, LogLevel, Missing, OnConflict, Record, RecordFormat};
 use super::http::{HttpListen, Token};
+use super::naming::{self, NamePattern};
+use super::record::Directory;
 use crate::limits;
 use crate::time::Duration;
 
@@ -22,7 +24,7 @@ pub enum Kind {
         /// The largest.
         max: u64,
     },
-    /// A time, as `"500ms"`, `"5s"`, `"2m"`.
+    /// A time, as `"500ms"`, `"5s"`, `"2m"`, `"12h"`, `"30d"`.
     Time {
         /// The shortest.
         min: Duration,
@@ -46,6 +48,10 @@ pub enum Kind {
     HttpListen,
     /// A secret text, or none.
     Token,
+    /// A directory, or none.
+    Directory,
+    /// What files are called.
+    Pattern,
 }
 
 /// A value within the bounds of its key.
@@ -67,6 +73,10 @@ pub enum Setting {
     HttpListen(HttpListen),
     /// Of [`Kind::Token`].
     Token(Token),
+    /// Of [`Kind::Directory`].
+    Directory(Directory),
+    /// Of [`Kind::Pattern`].
+    Pattern(NamePattern),
 }
 
 /// As the file spells it.
@@ -80,6 +90,8 @@ impl fmt::Display for Setting {
             Self::Word(word) => write!(f, "{word:?}"),
             Self::HttpListen(place) => write!(f, "\"{place}\""),
             Self::Token(token) => write!(f, "\"{token}\""),
+            Self::Directory(path) => write!(f, "{:?}", path.to_string()),
+            Self::Pattern(pattern) => write!(f, "\"{pattern}\""),
             Self::Addresses(addresses) => match addresses.as_slice() {
                 [one] => write!(f, "\"{one}\""),
                 many => {
@@ -97,7 +109,9 @@ struct Spelt(Duration);
 impl fmt::Display for Spelt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_millis();
-        if millis >= 60_000 && millis.is_multiple_of(60_000) {
+        if millis >= 86_400_000 && millis.is_multiple_of(86_400_000) {
+            write!(f, "{}d", millis / 86_400_000)
+        } else if millis >= 60_000 && millis.is_multiple_of(60_000) {
             write!(f, "{}m", millis / 60_000)
         } else if millis.is_multiple_of(1_000) {
             write!(f, "{}s", millis / 1_000)
@@ -137,6 +151,8 @@ impl fmt::Display for Kind {
             Self::HttpListen => {
                 f.write_str("\"auto\", \"off\", or an address and port such as 127.0.0.1:8935")
             }
+            Self::Directory => f.write_str("the path of a directory, or nothing for none"),
+            Self::Pattern => f.write_str(naming::PATTERN),
             Self::Token => write!(
                 f,
                 "from {} to {} visible ASCII characters without quotes and backslashes, or nothing for no token",
@@ -244,6 +260,8 @@ impl Kind {
             }
             (Self::HttpListen, Written::Text(text)) => text.parse().ok().map(Setting::HttpListen),
             (Self::Token, Written::Text(text)) => Token::new(text).map(Setting::Token),
+            (Self::Directory, Written::Text(text)) => Directory::new(text).map(Setting::Directory),
+            (Self::Pattern, Written::Text(text)) => text.parse().ok().map(Setting::Pattern),
             (Self::Addresses, Written::Text(text)) => {
                 text.parse().ok().map(|one| Setting::Addresses(vec![one]))
             }
@@ -280,6 +298,7 @@ impl Kind {
             (Self::Word(words), Setting::Word(word)) => words.contains(word),
             (Self::Addresses, Setting::Addresses(addresses)) => !addresses.is_empty(),
             (Self::HttpListen, Setting::HttpListen(_)) | (Self::Token, Setting::Token(_)) => true,
+            (Self::Directory, Setting::Directory(_)) | (Self::Pattern, Setting::Pattern(_)) => true,
             _ => false,
         }
     }
@@ -292,6 +311,8 @@ fn time(text: &str) -> Option<Duration> {
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return None,
     };
     let count: u64 = count.parse().ok()?;
@@ -362,4 +383,8 @@ fields! {
     LogLevel: Word (|field: &Self| field.word(), Self::spelt);
     Missing: Word (|field: &Self| field.word(), Self::spelt);
     OnConflict: Word (|field: &Self| field.word(), Self::spelt);
+    Record: Word (|field: &Self| field.word(), Self::spelt);
+    RecordFormat: Word (|field: &Self| field.word(), Self::spelt);
+    Directory: Directory (Self::clone, Some);
+    NamePattern: Pattern (Self::clone, Some);
 }

@@ -31,6 +31,11 @@ impl StreamKey {
         self.0.rsplit_once('/').map_or("", |(path, _)| path)
     }
 
+    /// The stream's name within its application: the last part.
+    pub fn name(&self) -> &str {
+        self.0.rsplit_once('/').map_or(&self.0, |(_, name)| name)
+    }
+
     /// `app/name`.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -18,6 +18,11 @@ pub struct Lead {
 }
 
 impl Lead {
+    /// The leading track, once there is one.
+    pub(super) fn track(&self) -> Option<u8> {
+        self.track
+    }
+
     /// Takes note of pictures of `tracks`; true if a GOP begins here.
     pub(super) fn picture(&mut self, key: bool, tracks: TrackSet) -> bool {
         let leads = self.track.is_some_and(|track| tracks.contains(track));

@@ -14,5 +14,6 @@ mod headers;
 pub mod keep;
 pub mod lead;
 pub mod mp4;
+pub mod prelude;
 pub mod ring;
 pub mod stream;

@@ -296,6 +296,12 @@ impl Stream {
         }
     }
 
+    /// Where in the ring who gets a [`Stream::snapshot`] goes on.
+    pub fn snapshot_begins(&self, now: Instant) -> u64 {
+        let key = self.keep.joiners_key(&self.ring, now);
+        key.unwrap_or(self.ring.head())
+    }
+
     /// Lets go of the frames of a stream that has ended, once every player has had them. With `keep_word` its last
     /// word stays, for players that hold the stream: they go on there.
     pub fn clear_if_ended(&mut self, keep_word: bool) {

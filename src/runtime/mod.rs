@@ -1,4 +1,4 @@
-//! The only room with a clock, a socket, entropy or a thread.
+//! The only room with a clock, a socket, a disk, entropy or a thread.
 //!
 //! The server is generic over [`Runtime`] and [`Conn`]. Three backends implement them: `shard` (our
 //! edge-triggered reactor, Linux), `smol` (portable, and the control thread), and the simulator's, which
@@ -18,7 +18,9 @@ pub use fastrand::Rng;
 pub use real::Socket as RawSocket;
 
 use crate::time::{Instant, WallTime};
+use disk::Disk;
 
+pub mod disk;
 pub mod executor;
 pub mod mailbox;
 pub mod timer;
@@ -123,6 +125,8 @@ pub trait Runtime: Clone + 'static {
     type Conn: Conn;
     /// A listening socket.
     type Listener: 'static;
+    /// Its files.
+    type Disk: Disk;
 
     /// Waits for the next connection.
     fn accept(
@@ -148,6 +152,9 @@ pub trait Runtime: Clone + 'static {
     /// Runs `future` on this shard. Dropping the [`Task`] cancels it; `detach` lets it run.
     /// A panic in it ends it alone, and is logged with `name`.
     fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + 'static) -> Task<()>;
+
+    /// The disk.
+    fn disk(&self) -> Self::Disk;
 
     /// A generator for one purpose: in the simulator its numbers depend on seed and purpose, not on
     /// who drew before. Never for secrets in the simulator; seeded by the OS in production.

@@ -13,6 +13,7 @@ use std::rc::Rc;
 
 use async_io::{Async, Timer};
 
+use super::disk::RealDisk;
 use super::real::{self, ClearOnDrop, Core, Socket};
 use super::{Conn, Dial, Load, Rng, Runtime, SocketAddr, Task};
 use crate::time::{Instant, WallTime};
@@ -101,6 +102,7 @@ impl Runtime for SmolRuntime {
     type Socket = Socket;
     type Conn = SmolConn;
     type Listener = SmolListener;
+    type Disk = RealDisk;
 
     async fn accept(&self, listener: &SmolListener) -> io::Result<(Socket, SocketAddr)> {
         loop {
@@ -138,6 +140,10 @@ impl Runtime for SmolRuntime {
 
     fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + 'static) -> Task<()> {
         self.core.executor.spawn(name, future)
+    }
+
+    fn disk(&self) -> RealDisk {
+        RealDisk
     }
 
     fn load(&self) -> Load {

@@ -330,6 +330,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         window_ack_size: config.window_ack_size,
         drain: config.drain,
         http_token: config.http_token.clone(),
+        vod: config.vod.clone(),
         ..Settings::default()
     }
 }

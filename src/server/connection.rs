@@ -25,6 +25,7 @@ use super::outbox::{Failure, Outbox};
 use super::play::{Delivery, Play};
 use super::publish::Publication;
 use super::shard::Shard;
+use super::vod::Viewing;
 use crate::limits;
 use crate::media::directory::StreamKey;
 use crate::planted::{Bug, planted};
@@ -139,6 +140,7 @@ enum Wake {
 enum Role<R: Runtime> {
     Publish(Box<Publication<R>>),
     Play(Box<Play<R>>),
+    View(Box<Viewing<R>>),
 }
 
 /// A timer, and what it was armed for.
@@ -152,6 +154,8 @@ struct Connection<R: Runtime> {
     id: ConnectionId,
     ticket: Ticket,
     roles: BTreeMap<MessageStreamId, Role<R>>,
+    /// A playlist whose next file is asked for by the event behind this one.
+    list: Option<(MessageStreamId, Box<Viewing<R>>)>,
     deadlines: Deadlines,
     /// Plays whose stream nobody published when they began, and until when they may wait for it.
     waits: Vec<(Instant, MessageStreamId)>,
@@ -203,6 +207,7 @@ pub(super) fn serve<R: Runtime>(
         session: ServerSession::new(config, nonce),
         deadlines: Deadlines::new(runtime.now()),
         roles: BTreeMap::new(),
+        list: None,
         waits: Vec::new(),
         timer: None,
         behind: false,
@@ -439,6 +444,12 @@ impl<R: Runtime> Connection<R> {
         }
         if !played {
             self.outbox.flush(self.now());
+        }
+        for (stream, role) in &self.roles {
+            if let Role::View(viewing) = role {
+                viewing.set_buffer(self.session.buffer_length(*stream));
+                viewing.wake();
+            }
         }
         self.outbox
             .failed()

@@ -12,6 +12,7 @@ use super::desk::Desk;
 use super::gate::{Gate, Refusal, Ticket};
 use super::http::{self, Http};
 use super::message::{ControlMessage, ControlPlan, Heritage, ShardMessage};
+use super::record::archive;
 use crate::config::{self, Token};
 use crate::limits;
 use crate::media::directory::{
@@ -63,6 +64,7 @@ pub async fn run<R: Runtime>(
         );
         runtime.spawn("http", http::accept(http.listener, office))
     });
+    let archive = keeps_archive(&runtime, &door, &shards, true);
     let mut control = Control {
         runtime,
         directory: Directory::default(),
@@ -71,6 +73,7 @@ pub async fn run<R: Runtime>(
         door,
         desk,
         acceptors,
+        archive,
     };
     let mut batch = Vec::new();
     while control.running > 0 {
@@ -80,6 +83,28 @@ pub async fn run<R: Runtime>(
         }
     }
     control.directory.len()
+}
+
+/// The task that looks after recordings, if there can be some. Only when the server `starts` it is certain that no file is
+/// being written, and those that are not finished can be made whole.
+fn keeps_archive<R: Runtime>(
+    runtime: &R,
+    door: &Rc<Door>,
+    shards: &[Sender<ShardMessage<R::Socket>>],
+    starts: bool,
+) -> Option<Task<()>> {
+    if !archive::is_needed(&door.settings.borrow().applications) {
+        return None;
+    }
+    let (door, shards) = (Rc::clone(door), shards.to_vec());
+    let applications = move || door.settings.borrow().applications.clone();
+    let listed = move || {
+        for shard in &shards {
+            shard.post(ShardMessage::ArchiveListed);
+        }
+    };
+    let archive = archive::run(runtime.clone(), applications, starts, listed);
+    Some(runtime.spawn("archive", archive))
 }
 
 /// Who comes in, and whose turn it is to serve them.
@@ -165,6 +190,8 @@ struct Control<R: Runtime> {
     desk: Rc<Desk<R::Socket>>,
     /// Gone when a stop has begun.
     acceptors: Vec<Task<()>>,
+    /// Looks after recordings, once there can be some.
+    archive: Option<Task<()>>,
 }
 
 impl<R: Runtime> Control<R> {
@@ -223,13 +250,16 @@ impl<R: Runtime> Control<R> {
         }
     }
 
-    fn reload(&self, settings: Arc<Settings>) {
+    fn reload(&mut self, settings: Arc<Settings>) {
         self.runtime.trace(format_args!("other settings"));
         for shard in &self.shards {
             let settings = Arc::clone(&settings);
             shard.post(ShardMessage::Reload { settings });
         }
         *self.door.settings.borrow_mut() = settings;
+        if self.archive.is_none() {
+            self.archive = keeps_archive(&self.runtime, &self.door, &self.shards, false);
+        }
     }
 
     /// Whether the application of `key` has as many streams as it may.

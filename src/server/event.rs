@@ -1,11 +1,14 @@
 //! What an embedding program hears of: the predecessor's events under their old names, typed.
 
 use core::fmt;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::media::directory::StreamKey;
 use crate::runtime::SocketAddr;
+use crate::time::Duration;
 
 /// A connection's number: unique in a server's life, in order of acceptance.
 pub type ConnectionId = u64;
@@ -21,6 +24,35 @@ pub enum Event {
     PlayStart(Party),
     /// `play.stop`: it has gone. Exactly one for each start.
     PlayStop(Party),
+    /// `record.start`: a stream is being recorded. The party is its publisher.
+    RecordStart(Party),
+    /// `record.segment`: a file is complete.
+    RecordSegment(Party, Recorded),
+    /// `record.stop`: it is not recorded any more, and what could be written is. Exactly one for each start, unless the
+    /// server stops first.
+    RecordStop(Party),
+    /// `record.failure`: the disk has refused something, and goes on being asked. Once for each trouble.
+    RecordFailure(Party, Failure),
+}
+
+/// A file of a recording that is complete.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Recorded {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How long it is, bytes.
+    pub bytes: u64,
+    /// How long it plays.
+    pub duration: Duration,
+}
+
+/// What a disk has refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// What was to be done, such as `write`.
+    pub what: &'static str,
+    /// Why not.
+    pub kind: io::ErrorKind,
 }
 
 /// Who did it, and to which stream.
@@ -42,6 +74,10 @@ impl Event {
             Self::PublishStop(_) => "publish.stop",
             Self::PlayStart(_) => "play.start",
             Self::PlayStop(_) => "play.stop",
+            Self::RecordStart(_) => "record.start",
+            Self::RecordSegment(..) => "record.segment",
+            Self::RecordStop(_) => "record.stop",
+            Self::RecordFailure(..) => "record.failure",
         }
     }
 
@@ -51,7 +87,11 @@ impl Event {
             Self::PublishStart(p)
             | Self::PublishStop(p)
             | Self::PlayStart(p)
-            | Self::PlayStop(p) => p,
+            | Self::PlayStop(p)
+            | Self::RecordStart(p)
+            | Self::RecordSegment(p, _)
+            | Self::RecordStop(p)
+            | Self::RecordFailure(p, _) => p,
         }
     }
 }
@@ -66,7 +106,20 @@ impl fmt::Display for Event {
             party.stream,
             party.connection,
             party.peer
-        )
+        )?;
+        match self {
+            Self::RecordSegment(_, file) => write!(
+                f,
+                ": {} has {} bytes and {} ms",
+                file.path.display(),
+                file.bytes,
+                file.duration.as_millis()
+            ),
+            Self::RecordFailure(_, failure) => {
+                write!(f, ": cannot {}: {}", failure.what, failure.kind)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -184,7 +184,12 @@ impl<R: Runtime> Shard<R> {
             };
             let media = &state.media;
             let first = match std::mem::replace(&mut state.source, Source::None) {
-                Source::Local(local) => local.first,
+                Source::Local(mut local) => {
+                    for recording in local.recordings.drain(..) {
+                        recording.end(media, self.runtime().now());
+                    }
+                    local.first
+                }
                 _ => media.ring().head(),
             };
             let meters = self.meters();

@@ -124,6 +124,8 @@ pub enum ShardMessage<S> {
         /// The question.
         ask: Arc<Ask>,
     },
+    /// From control: what an earlier server has left of recordings is known; files may be made.
+    ArchiveListed,
     /// From control: settings have changed.
     Reload {
         /// All of them.
@@ -320,6 +322,12 @@ impl OperatorHandle {
     /// is free then.
     pub fn end_stream(&self, stream: StreamKey) {
         self.0.post(ControlMessage::Order(Ask::EndStream(stream)));
+    }
+
+    /// Has what is published under a name recorded from now on, or (`on` false) no more; nothing if nobody publishes it, or
+    /// its application records nothing. What began with its publication is ended likewise.
+    pub fn record(&self, stream: StreamKey, on: bool) {
+        self.0.post(ControlMessage::Order(Ask::Record(stream, on)));
     }
 }
 

@@ -11,7 +11,7 @@ use crate::metrics::{Counter, Histogram};
 const WRITE_SIZES: &[u64; 8] = &[
     256, 1_460, 4_096, 16_384, 65_536, 131_072, 262_144, 1_048_576,
 ];
-/// Bounds of the time to the first frame, microseconds.
+/// Bounds of the time to the first frame, and of a write to a disk, microseconds.
 const FIRST_FRAME: &[u64; 12] = &[
     1_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     5_000_000, 10_000_000,
@@ -106,10 +106,17 @@ pub(super) struct Meters {
     pub(super) clock_jumps: Counter,
     pub(super) orphans: Counter,
     pub(super) headers_left_out: Counter,
+    /// Frames that a shard was too far behind to be sent.
+    pub(super) missed: Counter,
     pub(super) publications: Counter,
     pub(super) plays: Counter,
     pub(super) write_sizes: Histogram<8>,
     pub(super) first_frame: Histogram<12>,
+    pub(super) record_bytes: Counter,
+    pub(super) record_segments: Counter,
+    pub(super) record_gaps: Counter,
+    pub(super) record_failures: Counter,
+    pub(super) record_writes: Histogram<12>,
 }
 
 impl Default for Meters {
@@ -124,10 +131,16 @@ impl Default for Meters {
             clock_jumps: Counter::default(),
             orphans: Counter::default(),
             headers_left_out: Counter::default(),
+            missed: Counter::default(),
             publications: Counter::default(),
             plays: Counter::default(),
             write_sizes: Histogram::new(WRITE_SIZES),
             first_frame: Histogram::new(FIRST_FRAME),
+            record_bytes: Counter::default(),
+            record_segments: Counter::default(),
+            record_gaps: Counter::default(),
+            record_failures: Counter::default(),
+            record_writes: Histogram::new(FIRST_FRAME),
         }
     }
 }

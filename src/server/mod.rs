@@ -24,11 +24,13 @@ pub mod meters;
 mod outbox;
 mod play;
 mod publish;
+mod record;
 pub mod report;
 pub mod shard;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod vod;
 
 #[cfg(feature = "production")]
 mod builder;
@@ -41,8 +43,11 @@ pub use ear::Reloader;
 pub use event::{Event, EventSink};
 pub use message::{OperatorHandle, ReloadHandle, World, world};
 
-use crate::config::{AppTable, ConnectionLimits, Token};
+use std::path::PathBuf;
+
+use crate::config::{AppTable, ConnectionLimits, Directory, Token};
 use crate::limits;
+use crate::media::directory::StreamKey;
 #[cfg(feature = "production")]
 use crate::runtime::RawSocket;
 use crate::time::Duration;
@@ -70,6 +75,26 @@ pub struct Settings {
     pub drain: Duration,
     /// What operators must show.
     pub http_token: Token,
+    /// Files that are played under the application `vod`; empty: none.
+    pub vod: Directory,
+}
+
+/// The application whose streams are files, and the slash behind it.
+const VOD: &str = "vod/";
+
+impl Settings {
+    /// The name of the file that `key` means, if files are played and it means one.
+    fn file_of<'k>(&self, key: &'k StreamKey) -> Option<&'k str> {
+        self.vod.path()?;
+        key.as_str().strip_prefix(VOD)
+    }
+
+    /// Where files are that may be played: those of the operator, then what was recorded.
+    fn file_directories(&self) -> Vec<PathBuf> {
+        let recorded = &self.applications.of(VOD).record_dir;
+        let all = [self.vod.path(), recorded.path()];
+        all.into_iter().flatten().map(PathBuf::from).collect()
+    }
 }
 
 impl Default for Settings {
@@ -85,6 +110,7 @@ impl Default for Settings {
             window_ack_size: limits::WINDOW_ACK_SIZE_DEFAULT,
             drain: limits::DRAIN_DEFAULT,
             http_token: Token::default(),
+            vod: Directory::default(),
         }
     }
 }

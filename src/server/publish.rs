@@ -14,6 +14,7 @@ use pace::Pace;
 use super::event::{ConnectionId, Event, Party};
 use super::message::{Beginning, ControlMessage, Heritage, RequestId, Route, ShardMessage};
 use super::play::notice_for;
+use super::record::NotRecorded;
 use super::shard::Shard;
 use super::stream::{Listener, LiveStream, Local, Source};
 use crate::limits;
@@ -95,6 +96,8 @@ pub(super) struct Publication<R: Runtime> {
     warned: Cell<bool>,
     /// It has ended in good order.
     closed: Cell<bool>,
+    /// Its publisher wanted it recorded, and was told that it is.
+    recorded: bool,
     pace: Pace,
 }
 
@@ -115,6 +118,7 @@ impl<R: Runtime> Publication<R> {
             granted: None,
             warned: Cell::new(false),
             closed: Cell::new(false),
+            recorded: false,
             pace: Pace::new(bitrate_max, shard.runtime().now()),
         };
         let asked = Request {
@@ -158,6 +162,25 @@ impl<R: Runtime> Publication<R> {
         claim.granted = Some((publication, shard.stream(&claim.party.stream)));
         shard.emit(Event::PublishStart(claim.party.clone()));
         Ok(claim)
+    }
+
+    /// Has it recorded, if its application is, or if that is `wanted` and may be.
+    ///
+    /// # Errors
+    /// Why it is not recorded.
+    pub(super) fn record(&mut self, wanted: bool) -> Result<(), NotRecorded> {
+        let (_, stream) = self.granted.as_ref().ok_or(NotRecorded::NotHere)?;
+        if self.is_taken_over() {
+            return Err(NotRecorded::NotHere);
+        }
+        self.shard.begin_recording(stream, &self.party, wanted)?;
+        self.recorded = wanted;
+        Ok(())
+    }
+
+    /// Whether its publisher wanted it recorded, and was told that it is.
+    pub(super) fn is_recorded_on_demand(&self) -> bool {
+        self.recorded
     }
 
     /// Takes one message of this read batch.
@@ -315,6 +338,7 @@ impl<R: Runtime> Shard<R> {
             lost: false,
             audience: listeners.collect(),
             batch: Vec::new(),
+            recordings: Vec::new(),
         };
         self.take_up(&stream, local, heritage);
         let beginning = if resumes {
@@ -476,7 +500,10 @@ impl<R: Runtime> Shard<R> {
     fn send_missed(&self, shard: usize, route: Route, media: &Stream, missed: u64) {
         let ring = media.ring();
         if missed < ring.base() && !planted(Bug::MissedFromGoneRing) {
-            let snapshot = media.snapshot(self.runtime().now());
+            let now = self.runtime().now();
+            let lost = media.snapshot_begins(now).saturating_sub(missed);
+            self.note_missed(shard, &route.key, lost);
+            let snapshot = media.snapshot(now);
             let message = ShardMessage::Snapshot {
                 route,
                 beginning: Beginning::Copy,
@@ -562,7 +589,21 @@ impl<R: Runtime> Shard<R> {
                     subscription: subscriber.subscription,
                 };
                 self.send_missed(subscriber.shard, route, &state.media, missed);
+            } else {
+                let lost = state.media.ring().head().saturating_sub(missed);
+                self.note_missed(subscriber.shard, &stream.key, lost);
             }
         }
+    }
+
+    /// A shard was so far behind that frames are gone which its players have not had.
+    fn note_missed(&self, shard: usize, key: &StreamKey, frames: u64) {
+        self.meters().missed.add(frames);
+        tracing::warn!(
+            shard,
+            stream = %key,
+            frames,
+            "that shard is too busy to take what is published on this one: its players of the stream go on at a keyframe"
+        );
     }
 }

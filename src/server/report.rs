@@ -36,6 +36,8 @@ pub enum Ask {
     Kick(ConnectionId),
     /// To end what is published under a name.
     EndStream(StreamKey),
+    /// To record what is published under a name from now on, or no more.
+    Record(StreamKey, bool),
 }
 
 /// A shard's answer.
@@ -87,6 +89,12 @@ pub struct Sums {
     pub orphans: u64,
     /// Headers that were not kept for who joins later.
     pub headers_left_out: u64,
+    /// Frames that another shard was too far behind to be sent, for all of its players.
+    pub missed: u64,
+    /// Files that are open for viewers.
+    pub vod_files: u64,
+    /// Bytes of them that are kept.
+    pub vod_bytes: u64,
     /// Publications that began.
     pub publications: u64,
     /// Plays that began.
@@ -95,6 +103,18 @@ pub struct Sums {
     pub write_sizes: Distribution,
     /// Microseconds from a play to its first frame.
     pub first_frame: Distribution,
+    /// Streams that are being recorded, and recordings that are being finished.
+    pub recording: u64,
+    /// Bytes of recordings written.
+    pub record_bytes: u64,
+    /// Files of recordings finished.
+    pub record_segments: u64,
+    /// How often a recording has lost frames, because the disk was too slow.
+    pub record_gaps: u64,
+    /// How often the disk has refused something.
+    pub record_failures: u64,
+    /// Microseconds of a write to the disk.
+    pub record_writes: Distribution,
     /// What the thread has to do.
     pub load: Load,
 }
@@ -183,6 +203,7 @@ impl<R: Runtime> Shard<R> {
             Ask::Clients { from } => Answer::Clients(self.client_rows(*from)),
             Ask::Kick(connection) => Answer::Done(self.give(*connection, Order::Kick)),
             Ask::EndStream(key) => Answer::Done(self.end_stream(key)),
+            Ask::Record(key, on) => Answer::Done(self.record(key, *on).is_ok()),
         }
     }
 
@@ -214,11 +235,20 @@ impl<R: Runtime> Shard<R> {
             jumps: meters.jumps.get(),
             clock_jumps: meters.clock_jumps.get(),
             orphans: meters.orphans.get(),
+            missed: meters.missed.get(),
+            vod_files: self.library().len() as u64,
+            vod_bytes: self.library().bytes() as u64,
             headers_left_out: meters.headers_left_out.get(),
             publications: meters.publications.get(),
             plays: meters.plays.get(),
             write_sizes: meters.write_sizes.snapshot(),
             first_frame: meters.first_frame.snapshot(),
+            recording: self.recorders().len() as u64,
+            record_bytes: meters.record_bytes.get(),
+            record_segments: meters.record_segments.get(),
+            record_gaps: meters.record_gaps.get(),
+            record_failures: meters.record_failures.get(),
+            record_writes: meters.record_writes.snapshot(),
             load: self.runtime().load(),
             ..Sums::default()
         };

@@ -17,7 +17,9 @@ use super::handover::Graces;
 use super::message::{Census, ControlMessage, Farewell, RequestId, ShardMessage, ShardPlan};
 use super::meters::{End, Meters};
 use super::publish::Requests;
+use super::record::{Recorders, archive};
 use super::stream::LiveStream;
+use super::vod::Library;
 use crate::limits;
 use crate::media::directory::{ShardId, StreamKey, Subscriber, SubscriptionId};
 use crate::planted::{Bug, planted};
@@ -52,6 +54,8 @@ struct Inner<R: Runtime> {
     meters: Rc<Meters>,
     requests: Requests,
     graces: Graces,
+    library: Library<R::Disk>,
+    recorders: Recorders,
     /// When the log last said that memory is short.
     shed_said: Cell<Option<Instant>>,
     scratch: RefCell<Vec<u8>>,
@@ -66,6 +70,7 @@ struct Inner<R: Runtime> {
 impl<R: Runtime> Shard<R> {
     /// The shard that `plan` describes, on `runtime`.
     pub fn new(runtime: R, plan: ShardPlan<R::Socket>) -> Self {
+        let recorders = Recorders::new(archive::is_needed(&plan.settings.applications));
         Self(Rc::new(Inner {
             runtime,
             id: plan.id,
@@ -80,6 +85,8 @@ impl<R: Runtime> Shard<R> {
             meters: Rc::default(),
             requests: Requests::default(),
             graces: Graces::default(),
+            library: Library::default(),
+            recorders,
             shed_said: Cell::new(None),
             scratch: RefCell::new(vec![0; limits::SCRATCH_BYTES]),
             next_request: Cell::new(0),
@@ -116,6 +123,8 @@ impl<R: Runtime> Shard<R> {
         if !planted(Bug::AnswersNotAwaited) {
             poll_fn(|cx| self.0.requests.poll_answered(cx)).await;
         }
+        let deadline = self.0.draining.get().unwrap_or(Instant::ZERO);
+        self.recordings_finished(deadline).await;
         drop(mail);
         drop(farewell);
     }
@@ -399,8 +408,16 @@ impl<R: Runtime> Shard<R> {
         &self.0.requests
     }
 
+    pub(super) fn library(&self) -> &Library<R::Disk> {
+        &self.0.library
+    }
+
     pub(super) fn graces(&self) -> &Graces {
         &self.0.graces
+    }
+
+    pub(super) fn recorders(&self) -> &Recorders {
+        &self.0.recorders
     }
 
     /// Somebody else publishes what this connection did: it is to look.

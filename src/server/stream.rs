@@ -10,6 +10,7 @@ use super::Settings;
 use super::event::ConnectionId;
 use super::meters::Meters;
 use super::play::{Joiners, Pass, Player};
+use super::record::Recording;
 use crate::config::AppSettings;
 use crate::limits;
 use crate::media::directory::{PublicationId, StreamKey, Subscriber, SubscriptionId};
@@ -77,6 +78,8 @@ pub(super) struct Local {
     pub(super) audience: Vec<Listener>,
     /// What came in this read batch and was not yet sent to the audience.
     pub(super) batch: Vec<WireMessage>,
+    /// It is being recorded.
+    pub(super) recordings: Vec<Recording>,
 }
 
 /// Another shard that gets a local publication.

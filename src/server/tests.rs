@@ -166,12 +166,16 @@ impl Runtime for Site {
     type Socket = Socket;
     type Conn = MemConn;
     type Listener = ();
+    type Disk = crate::runtime::disk::NoDisk;
 
     async fn accept(&self, (): &()) -> io::Result<(Socket, SocketAddr)> {
         pending().await
     }
     fn adopt(&self, socket: Socket) -> io::Result<MemConn> {
         Ok(MemConn(socket))
+    }
+    fn disk(&self) -> crate::runtime::disk::NoDisk {
+        crate::runtime::disk::NoDisk
     }
     fn now(&self) -> Instant {
         self.clock.get()
@@ -563,6 +567,29 @@ fn a_shard_whose_mailbox_was_full_gets_each_picture_once() {
         25 + limits::MAILBOX_BACKLOG + 5 + 5,
         "and none is lost"
     );
+}
+
+/// Nothing lets a shard have what the ring has let go of: that is said and counted.
+#[test]
+fn what_a_busy_shard_loses_is_counted() {
+    let mut machine = Machine::new(2);
+    let mut player = machine.player(1);
+    let mut publisher = machine.publisher(0);
+    publisher.picture(0, 10);
+    machine.settle();
+    let pictures = (limits::RING_FRAMES_DEFAULT + limits::MAILBOX_BACKLOG + 500) as u32;
+    for at in 1..=pictures {
+        publisher.picture(at, 10);
+        machine.settle_without(1);
+    }
+    machine.settle();
+    publisher.picture(pictures + 1, 10);
+    machine.settle();
+    player.read();
+    let missed = machine.shards[0].sums().missed;
+    let played = player.pictures().len() as u64;
+    assert!(missed > 0 && played > 0);
+    assert_eq!(missed, u64::from(pictures) + 2 - played);
 }
 
 /// What a shard has missed may hold metadata that was cleared since.

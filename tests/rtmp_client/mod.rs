@@ -34,14 +34,19 @@ pub(crate) struct Client {
 impl Client {
     /// Connects to application `live` at `address`.
     pub(crate) fn connect(address: SocketAddr) -> Self {
+        Self::connect_to(address, "live")
+    }
+
+    /// Connects to application `app` at `address`.
+    pub(crate) fn connect_to(address: SocketAddr, app: &str) -> Self {
         let socket = TcpStream::connect(address).expect("the server listens");
         socket
             .set_read_timeout(Some(Duration::from_millis(50)))
             .expect("a live socket");
         socket.set_nodelay(true).expect("a live socket");
         let config = ClientConfig {
-            app: "live".into(),
-            tc_url: format!("rtmp://{address}/live"),
+            app: app.into(),
+            tc_url: format!("rtmp://{address}/{app}"),
             flash_ver: "test".into(),
             chunk_size: 4_096,
             ..ClientConfig::default()

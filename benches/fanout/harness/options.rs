@@ -47,8 +47,9 @@ cargo bench --bench fanout -- [SCENARIO ...] [KEY=VALUE ...] [--json]
   stalled    20 of 50 players do not read for stall=30 s
   memory     of a playing player
   neighbour  what a stream with 10,000 players does to another on its shard
+  abuse      what slow, half, many and senseless connections do to 100 players
   counts     system calls and instructions of a delivered frame, under valgrind
-  all        everything but counts: about 50 minutes
+  all        everything but counts: about 55 minutes
 
   rounds=5 seconds=5 warm=0 (8 fills the rings first) servers=floor,backlog,millstream,smol,nginx
   --check FILE   with counts: fail if one of millstream's grew by more than a twentieth against FILE

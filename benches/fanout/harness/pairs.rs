@@ -7,6 +7,7 @@ use super::options::Options;
 use super::round::Cores;
 use super::scenarios::{NOMINAL, plan, tell};
 use super::table::Entry;
+use crate::abuse::Abuse;
 use crate::load::{Neighbour, Plan};
 use crate::schedule::Pace;
 
@@ -93,5 +94,34 @@ pub(super) fn neighbour(options: &Options) -> io::Result<()> {
     };
     let entries = pairs(options, [("alone", &alone), ("crowded", &crowded)])?;
     let title = "16 players beside a stream that sends 10 messages a second to 10,000; ratios to the same without it";
+    tell(options, entries, title, &[P50, P99, MAX, BUSY, LOST]).map(drop)
+}
+
+/// What peers that want to hurt do to 100 players, with the limits as they are unless somebody sets them.
+///
+/// # Errors
+/// A server or a load failed.
+pub(super) fn abuse(options: &Options) -> io::Result<()> {
+    let healthy = plan(options, NOMINAL, 100);
+    let cores = Cores::with(1)?;
+    let mut entries = Vec::new();
+    for &target in &options.servers {
+        let against = entries.len();
+        let kinds = Abuse::ALL.map(|(abuse, name)| (Some(abuse), name));
+        for (abuse, name) in [(None, "in peace")].into_iter().chain(kinds) {
+            let plan = Plan {
+                abuse,
+                ..healthy.clone()
+            };
+            entries.push(Entry {
+                label: format!("{target}, {name}"),
+                target,
+                plan,
+                cores: cores.clone(),
+                against,
+            });
+        }
+    }
+    let title = "100 players while others want to hurt; ratios to the same server in peace";
     tell(options, entries, title, &[P50, P99, MAX, BUSY, LOST]).map(drop)
 }

@@ -82,6 +82,7 @@ pub(super) fn measure_running(
     let mut load = Load::start(&plan, cores)?;
     load.expect("ready")?;
     let before = Usage::of(server.pid())?;
+    let _abuse = Abuser::start(&plan, cores)?;
     load.tell("go")?;
     let mut stall = None;
     if plan.stall_millis > 0 {
@@ -156,5 +157,31 @@ impl Drop for Load {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// The process of who wants to hurt. Dropping it ends it.
+struct Abuser(Child);
+
+impl Abuser {
+    /// It has a second to begin; none if the plan has none.
+    fn start(plan: &Plan, cores: &Cores) -> io::Result<Option<Self>> {
+        let Some(abuse) = plan.abuse else {
+            return Ok(None);
+        };
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("part=abuse").arg(plan.port.to_string());
+        command.arg(serde_json::to_string(&abuse)?);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let child = system::bound(&cores.load, &cores.all, || command.spawn())?;
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        Ok(Some(Self(child)))
+    }
+}
+
+impl Drop for Abuser {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }

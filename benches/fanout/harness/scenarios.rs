@@ -18,7 +18,7 @@ use crate::schedule::Pace;
 pub(super) const NOMINAL: Pace = Pace::of(4_000_000);
 
 /// In the order of `all`.
-const ALL: [&str; 10] = [
+const ALL: [&str; 11] = [
     "single",
     "streams",
     "merge",
@@ -29,6 +29,7 @@ const ALL: [&str; 10] = [
     "stalled",
     "memory",
     "neighbour",
+    "abuse",
 ];
 
 /// Runs the scenarios that are asked for; false if a check failed.
@@ -78,6 +79,7 @@ fn one(name: &str, options: &Options) -> io::Result<()> {
         "stalled" => pairs::stalled(options),
         "memory" => pairs::memory(options),
         "neighbour" => pairs::neighbour(options),
+        "abuse" => pairs::abuse(options),
         _ => Err(io::Error::other(format!(
             "no scenario {name:?}; try -- help"
         ))),

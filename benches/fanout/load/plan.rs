@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::abuse::Abuse;
 use crate::schedule::Pace;
 
 /// What one run of the load is to do. Everything that is zero is left out.
@@ -39,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) burst: usize,
     /// A second audience, on a stream of its own beside the others, whose publisher has this pace.
     pub(crate) neighbour: Option<Neighbour>,
+    /// What is done to the server meanwhile, from the load's core.
+    pub(crate) abuse: Option<Abuse>,
 }
 
 /// A stream with many players beside the ones that are measured.
@@ -70,6 +73,7 @@ impl Plan {
             lockstep: 0,
             burst: 1,
             neighbour: None,
+            abuse: None,
         }
     }
 }

@@ -36,6 +36,7 @@ mod orders;
 mod premature;
 mod promptness;
 mod publisher;
+pub mod recordings;
 mod selection;
 mod stop;
 mod tally;
@@ -61,6 +62,7 @@ pub use orders::Orders;
 pub use premature::Premature;
 pub use promptness::Promptness;
 pub use publisher::OnePublisher;
+pub use recordings::Recordings;
 pub use selection::Selection;
 pub use stop::GracefulStop;
 pub use tally::{Sums, Tally};
@@ -155,6 +157,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(FewStreams::default()),
         Box::new(TightBounds::with(library.clone())),
         Box::new(Orders::with(library.clone())),
+        Box::new(Recordings::with(library.clone())),
         Box::new(Sums::with(library)),
         Box::new(GracefulStop::default()),
         Box::new(Liveness::default()),

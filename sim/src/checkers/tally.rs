@@ -33,6 +33,8 @@ pub struct Tally {
     pub frames: u64,
     /// How often a player has lost frames.
     pub jumps: u64,
+    /// How often a recording has.
+    pub record_gaps: u64,
 }
 
 /// Metrics agree with what clients saw: as many connections have ended as there were; and of everything else there was at

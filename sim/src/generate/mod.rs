@@ -23,6 +23,7 @@ mod operator;
 mod pieces;
 mod players;
 mod publishers;
+mod records;
 mod role;
 mod storms;
 mod strangers;
@@ -108,6 +109,7 @@ fn assemble(seed: u64, swarm: Swarm, mood: Mood, stage: Stage, roles: Vec<Role>)
         server,
         faults: FaultConfig::default(),
         network: Network::default(),
+        disk: crate::disk::DiskFaults::default(),
         outages: Vec::new(),
         operator: Vec::new(),
         clocks: Clocks::default(),
@@ -137,6 +139,7 @@ fn assemble(seed: u64, swarm: Swarm, mood: Mood, stage: Stage, roles: Vec<Role>)
         scenario.network.tick_ms = LONG_TICK_MS;
     }
     some_reconnect(&mut scenario);
+    records::come(&mut scenario);
     scenario
 }
 
@@ -253,6 +256,7 @@ fn server(mood: Mood) -> impl Strategy<Value = ServerConfig> {
                     drain_ms,
                     on_conflict: None,
                     grace_ms: None,
+                    record: None,
                 }
             },
         )

@@ -1,6 +1,6 @@
 //! The server's settings in a scenario.
 
-use millstream::config::{AppSettings, AppTable, Missing, OnConflict};
+use millstream::config::{AppSettings, AppTable, Directory, Missing, OnConflict};
 use millstream::limits;
 use millstream::server::Settings;
 use millstream::time::Duration;
@@ -55,7 +55,23 @@ pub struct ServerConfig {
     /// How long a stream waits for a publisher that vanished, milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grace_ms: Option<u64>,
+    /// Every stream is recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<Record>,
 }
+
+/// How streams are recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// How long files get, milliseconds; 0: as long as the stream.
+    pub segment_ms: u64,
+    /// How large they get, bytes; 0: as large as the stream.
+    pub segment_bytes: u64,
+}
+
+/// Where they are recorded.
+pub const RECORDINGS: &str = "/recordings";
 
 /// The server's [`OnConflict`], as a file has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +138,11 @@ impl ServerConfig {
         set(&mut settings.drain, self.drain_ms.map(millis));
         if self.ring_frames.is_some() {
             every.jumps_per_minute = 0; // of a small ring one loses frames all the time
+        }
+        if let Some(record) = self.record {
+            set(&mut every.record_dir, Directory::new(RECORDINGS));
+            every.segment_time = millis(record.segment_ms);
+            every.segment_bytes = record.segment_bytes;
         }
         let few = self.few.map(|few| AppSettings {
             streams: few.streams,

@@ -2,6 +2,7 @@
 
 use core::cell::Cell;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::SystemTime;
 
@@ -14,6 +15,7 @@ use crate::checkers::climate::Climate;
 use crate::checkers::{Leftovers, Violation};
 use crate::client::{Stage, play_script};
 use crate::clocks::EPOCH_MICROS;
+use crate::disk::Platter;
 use crate::faults::{Fault, FaultCounts};
 use crate::host::{Host, Millstream, Software};
 use crate::journal::{Event, Journal, Observation};
@@ -70,6 +72,10 @@ pub struct Report {
     pub lasted: Duration,
     /// Everything that was seen, as data; empty unless asked for ([`run_with`]).
     pub events: Vec<Event>,
+    /// What stands on the server's disk.
+    pub files: BTreeMap<PathBuf, Vec<u8>>,
+    /// How often what went wrong with that disk.
+    pub disk: BTreeMap<&'static str, u64>,
 }
 
 impl Report {
@@ -168,6 +174,7 @@ impl World {
             mail: Rc::new(Cell::new(scenario.mail)),
             planted: scenario.planted,
             net,
+            disk: Platter::new(scenario.seed, scenario.disk.clone()),
             journal,
             memory: Memory::default(),
         };
@@ -306,6 +313,7 @@ impl World {
         // It was to fall into the scripts, and they ended before.
         self.stop_at = None;
         self.shared.net.heal();
+        self.shared.disk.heal();
         self.await_mail(scenario);
         self.shared.mail.set(Mail::default());
         self.add_host(WITNESSES, witnesses(scenario));
@@ -467,6 +475,8 @@ impl World {
             faults,
             lasted: self.sim.elapsed(),
             events: self.shared.journal.take_events(),
+            files: self.shared.disk.files(),
+            disk: self.shared.disk.counts(),
         }
     }
 }

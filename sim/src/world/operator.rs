@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::World;
+use crate::checkers::recordings::Shelf;
 use crate::journal::Observation;
 use crate::scenario::{Intervention, Order, Scenario};
 
@@ -63,6 +64,9 @@ impl World {
 
     /// Shows the checkers what the server has counted: in one life, which ended when all had gone.
     pub(super) fn add_up(&self, scenario: &Scenario) {
+        if scenario.server.record.is_some() && !self.broken {
+            self.show_recordings(scenario);
+        }
         let alone = scenario.stop_ms.is_none() && self.host.boots() == 1;
         if !alone || self.broken || !self.host.is_over() {
             return;
@@ -71,5 +75,17 @@ impl World {
             let journal = &self.shared.journal;
             journal.whisper(self.now(), "world", &Observation::Tally(tally));
         }
+    }
+
+    fn show_recordings(&self, scenario: &Scenario) {
+        let counted = self.host.operate(|operator| operator.tally().record_gaps);
+        let shelf = Shelf {
+            files: Rc::new(self.shared.disk.files()),
+            gaps: counted.filter(|_| self.host.boots() == 1),
+            healthy: scenario.disk.are_off() && self.host.is_over(),
+            lost_power: scenario.outages.iter().any(|outage| outage.power),
+        };
+        let journal = &self.shared.journal;
+        journal.whisper(self.now(), "world", &Observation::Recorded(shelf));
     }
 }

@@ -93,6 +93,7 @@ impl World {
         self.sim.crash(SERVER);
         self.host.bury();
         if outage.power {
+            self.shared.disk.lose_power();
             self.reconnect_links();
         }
         let down = Duration::from_millis(outage.down_ms.max(1));

@@ -32,16 +32,11 @@ impl SyncIndex {
         }
     }
 
-    /// An index that was read: of `stride` places one was kept.
-    pub fn of(entries: Vec<Sync>, stride: u64) -> Self {
-        let stride = stride.max(1);
-        let (room, seen) = (entries.len().max(2), entries.len() as u64 * stride);
-        Self {
-            entries,
-            room,
-            stride,
-            seen,
-        }
+    /// The same places, if those that were pushed were already but one of `step`.
+    #[must_use]
+    pub fn thinned_by(mut self, step: u64) -> Self {
+        self.stride = self.stride.saturating_mul(step.max(1));
+        self
     }
 
     /// A further place. One that is not behind the last one kept (a clock that stepped back) is left out.
@@ -62,6 +57,11 @@ impl SyncIndex {
             self.entries.push(sync);
         }
         self.seen += 1;
+    }
+
+    /// Forgets all places.
+    pub fn clear(&mut self) {
+        *self = Self::new(self.room);
     }
 
     /// The places.

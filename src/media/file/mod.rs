@@ -22,6 +22,7 @@
 //! Errors are each container's own type, with the byte at which the file is wrong; the file, or who wrote it, is at fault.
 //! After one there is no way on with that task or cursor; the opened file itself, and its other cursors, may be used on.
 
+pub mod any;
 pub mod index;
 
 use bytes::Bytes;
@@ -157,7 +158,7 @@ pub trait MediaFile {
     fn info(&self) -> &FileInfo;
 
     /// A cursor whose first message is the last sync point (see [`Packet::is_sync`]) at or before `time` milliseconds, or
-    /// the first there is. Sequence headers that are other ones there than at the beginning stand in front of it.
+    /// the file's beginning if there is none. Sequence headers that are other ones there than at the beginning stand in front of it.
     /// `writer`: the index of the muxer that is still writing this file, if there is one.
     fn seek(&self, time: u64, writer: Option<&SyncIndex>) -> Self::Cursor;
 

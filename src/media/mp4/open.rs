@@ -124,7 +124,7 @@ impl Mp4Open {
         let Some((movie, _)) = &self.movie else {
             return Err(Mp4Error::NoMovie);
         };
-        let first = self.first_moof.unwrap_or(self.at);
+        let first = self.first();
         if !movie.is_fragmented || !self.walks {
             return Ok(self.done(SyncIndex::new(limits::MP4_INDEX_ENTRIES), 0, first, first));
         }
@@ -146,133 +146,170 @@ impl Mp4Open {
     }
 
     fn walk(&mut self) {
-        let first = self.first_moof.unwrap_or(self.at);
+        let first = self.first();
         let index = SyncIndex::new(limits::MP4_INDEX_ENTRIES);
         self.state = State::Walk(Walk::new(first), index, 0);
     }
 
     /// One round: with what was asked for, if something was.
-    fn round(&mut self, input: &mut &[u8]) -> Result<Option<Step<Mp4File>>, Mp4Error> {
-        let first = self.first_moof.unwrap_or(self.at);
-        match &mut self.state {
-            State::Begin => {
-                let left = self.size.saturating_sub(self.at);
-                if left == 0 {
-                    return self.through();
-                }
-                self.state = State::Head;
-                let len = left.min(HEADER_MAX as u64) as usize;
-                Ok(Some(Step::Read {
-                    offset: self.at,
-                    len,
-                }))
-            }
-            State::Head => self.head(core::mem::take(input)),
+    fn round(&mut self, input: &[u8]) -> Result<Option<Step<Mp4File>>, Mp4Error> {
+        match core::mem::replace(&mut self.state, State::Done) {
+            State::Begin => self.begin(),
+            State::Head => self.head(input),
             State::Movie {
                 end,
-                bytes,
+                mut bytes,
                 base,
                 asked,
             } => {
                 bytes.extend_from_slice(input);
-                let offset = *base + bytes.len() as u64;
-                let left = end.saturating_sub(offset);
                 // Where nothing more comes, the file is shorter than it was said to be.
-                if left > 0 && !(*asked && input.is_empty()) {
-                    *asked = true;
-                    let len = left.min(limits::MP4_READ_BYTES) as usize;
-                    return Ok(Some(Step::Read { offset, len }));
-                }
-                *input = &[];
-                let bytes = core::mem::take(bytes);
-                self.movie = Some((movie(&bytes, *base)?, bytes));
-                self.at = *end;
-                self.state = State::Begin;
-                Ok(None)
+                let is_over = asked && input.is_empty();
+                self.load(end, bytes, base, is_over)
             }
-            State::First(walk) => match walk.step(self.size, core::mem::take(input))? {
-                Step::Read { offset, len } => Ok(Some(Step::Read { offset, len })),
-                Step::Done(found) => {
-                    if let (
-                        Found::Moof {
-                            offset,
-                            body_at,
-                            body,
-                        },
-                        Some((movie, _)),
-                    ) = (found, &mut self.movie)
-                    {
-                        lateness(movie, body, offset, body_at)?;
-                    }
-                    self.state = State::IndexSize { asked: false };
-                    Ok(None)
-                }
-            },
-            State::IndexSize { asked } => match mfra_size(core::mem::take(input)) {
-                None if !*asked && self.size >= first.saturating_add(16) => {
-                    *asked = true;
-                    let offset = self.size - 16;
-                    Ok(Some(Step::Read { offset, len: 16 }))
-                }
-                Some(length) if length <= self.size - first.min(self.size) => {
-                    let at = self.size - length;
-                    self.state = State::Index { at };
-                    let len = length as usize;
-                    Ok(Some(Step::Read { offset: at, len }))
-                }
-                _ => {
-                    self.walk();
-                    Ok(None)
-                }
-            },
-            State::Index { at } => {
-                let at = *at;
-                let found = self
-                    .movie
-                    .as_ref()
-                    .and_then(|(movie, _)| mfra(core::mem::take(input), movie, first..at));
-                match found {
-                    Some(index) => {
-                        let known = self.movie.as_ref().map_or(0, |(movie, _)| movie.duration);
-                        if known > 0 {
-                            return Ok(self.done(index, known, first, u64::MAX));
-                        }
-                        // How long it is, the last fragments say.
-                        let last = index.entries().last().map_or(first, |last| last.offset);
-                        self.state = State::Walk(Walk::new(last), index, 0);
-                        Ok(None)
-                    }
-                    None => {
-                        self.walk();
-                        Ok(None)
-                    }
-                }
-            }
-            State::Walk(walk, index, duration) => {
-                let begin = walk.at;
-                match walk.step(self.size, core::mem::take(input))? {
-                    Step::Read { offset, len } => Ok(Some(Step::Read { offset, len })),
-                    Step::Done(Found::Other { .. }) => Ok(None),
-                    Step::Done(Found::Moof {
-                        offset,
-                        body_at,
-                        body,
-                    }) => {
-                        if let Some((movie, _)) = &self.movie {
-                            note(movie, body, offset, body_at, index, duration)?;
-                        }
-                        Ok(None)
-                    }
-                    Step::Done(Found::End) => {
-                        let empty = SyncIndex::new(2);
-                        let index = core::mem::replace(index, empty);
-                        let duration = *duration;
-                        Ok(self.done(index, duration, first, begin))
-                    }
-                }
-            }
+            State::First(walk) => self.look(walk, input),
+            State::IndexSize { asked } => Ok(self.index_size(asked, input)),
+            State::Index { at } => Ok(self.index(at, input)),
+            State::Walk(walk, index, duration) => self.walk_on(walk, index, duration, input),
             State::Done => Err(Mp4Error::NoMovie),
         }
+    }
+
+    fn begin(&mut self) -> Result<Option<Step<Mp4File>>, Mp4Error> {
+        let offset = self.at;
+        let left = self.size.saturating_sub(offset);
+        if left == 0 {
+            return self.through();
+        }
+        self.state = State::Head;
+        let len = left.min(HEADER_MAX as u64) as usize;
+        Ok(Some(Step::Read { offset, len }))
+    }
+
+    /// Goes on with `moov`, piece by piece.
+    fn load(
+        &mut self,
+        end: u64,
+        bytes: Vec<u8>,
+        base: u64,
+        is_over: bool,
+    ) -> Result<Option<Step<Mp4File>>, Mp4Error> {
+        let offset = base + bytes.len() as u64;
+        let left = end.saturating_sub(offset);
+        if left > 0 && !is_over {
+            let asked = true;
+            self.state = State::Movie {
+                end,
+                bytes,
+                base,
+                asked,
+            };
+            let len = left.min(limits::MP4_READ_BYTES) as usize;
+            return Ok(Some(Step::Read { offset, len }));
+        }
+        self.movie = Some((movie(&bytes, base)?, bytes));
+        self.at = end;
+        self.state = State::Begin;
+        Ok(None)
+    }
+
+    /// Goes on with the first fragment.
+    fn look(&mut self, mut walk: Walk, input: &[u8]) -> Result<Option<Step<Mp4File>>, Mp4Error> {
+        match walk.step(self.size, input)? {
+            Step::Read { offset, len } => {
+                self.state = State::First(walk);
+                return Ok(Some(Step::Read { offset, len }));
+            }
+            Step::Done(Found::Moof {
+                offset,
+                body_at,
+                body,
+            }) => {
+                if let Some((movie, _)) = &mut self.movie {
+                    lateness(movie, body, offset, body_at)?;
+                }
+            }
+            Step::Done(_) => {}
+        }
+        self.state = State::IndexSize { asked: false };
+        Ok(None)
+    }
+
+    /// The file's last bytes say how long its index is.
+    fn index_size(&mut self, asked: bool, input: &[u8]) -> Option<Step<Mp4File>> {
+        const TAIL: usize = 16;
+        let room = self.size.saturating_sub(self.first());
+        match mfra_size(input) {
+            None if !asked && room >= TAIL as u64 => {
+                self.state = State::IndexSize { asked: true };
+                let offset = self.size - TAIL as u64;
+                Some(Step::Read { offset, len: TAIL })
+            }
+            Some(length) if length <= room => {
+                let offset = self.size - length;
+                self.state = State::Index { at: offset };
+                let len = length as usize;
+                Some(Step::Read { offset, len })
+            }
+            _ => {
+                self.walk();
+                None
+            }
+        }
+    }
+
+    fn index(&mut self, at: u64, input: &[u8]) -> Option<Step<Mp4File>> {
+        let first = self.first();
+        let found = self.movie.as_ref().and_then(|(movie, _)| {
+            let index = mfra(input, movie, first..at)?;
+            Some((index, movie.duration))
+        });
+        let Some((index, duration)) = found else {
+            self.walk();
+            return None;
+        };
+        if duration > 0 {
+            return self.done(index, duration, first, u64::MAX);
+        }
+        // How long it is, the last fragments say.
+        let last = index.entries().last().map_or(first, |last| last.offset);
+        self.state = State::Walk(Walk::new(last), index, 0);
+        None
+    }
+
+    fn walk_on(
+        &mut self,
+        mut walk: Walk,
+        mut index: SyncIndex,
+        mut duration: u64,
+        input: &[u8],
+    ) -> Result<Option<Step<Mp4File>>, Mp4Error> {
+        let begin = walk.at;
+        let mut read = None;
+        match walk.step(self.size, input)? {
+            Step::Read { offset, len } => read = Some(Step::Read { offset, len }),
+            Step::Done(Found::Other { .. }) => {}
+            Step::Done(Found::Moof {
+                offset,
+                body_at,
+                body,
+            }) => {
+                if let Some((movie, _)) = &self.movie {
+                    note(movie, body, offset, body_at, &mut index, &mut duration)?;
+                }
+            }
+            Step::Done(Found::End) => {
+                let first = self.first();
+                return Ok(self.done(index, duration, first, begin));
+            }
+        }
+        self.state = State::Walk(walk, index, duration);
+        Ok(read)
+    }
+
+    /// Where the first fragment is, or will be.
+    fn first(&self) -> u64 {
+        self.first_moof.unwrap_or(self.at)
     }
 }
 
@@ -283,7 +320,7 @@ impl Task for Mp4Open {
     fn step(&mut self, input: &[u8]) -> Result<Step<Mp4File>, Mp4Error> {
         let mut input = input;
         loop {
-            if let Some(step) = self.round(&mut input)? {
+            if let Some(step) = self.round(core::mem::take(&mut input))? {
                 return Ok(step);
             }
         }

@@ -69,7 +69,8 @@ fn avc_sps(sps: &[u8]) -> Option<Size> {
         if chroma == 3 && bits.flag()? {
             chroma = 0;
         }
-        (bits.ue()?, bits.ue()?); // bit depths
+        bits.ue()?; // bit depths
+        bits.ue()?;
         bits.flag()?;
         if bits.flag()? {
             let lists = if chroma == 3 { 12 } else { 8 };
@@ -83,7 +84,8 @@ fn avc_sps(sps: &[u8]) -> Option<Size> {
         }
         1 => {
             bits.flag()?;
-            (bits.ue()?, bits.ue()?); // offsets; as long as they are, signed or not
+            bits.ue()?; // offsets; as long as they are, signed or not
+            bits.ue()?;
             for _ in 0..bits.ue()?.min(255) {
                 bits.ue()?;
             }

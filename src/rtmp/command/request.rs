@@ -24,7 +24,10 @@ pub enum Request {
     /// `FCSubscribe`.
     FcSubscribe,
     /// `getStreamLength`.
-    GetStreamLength,
+    GetStreamLength {
+        /// Stream name as sent.
+        name: Option<String>,
+    },
     /// `_checkbw` and `checkBandwidth`.
     CheckBandwidth,
     /// `deleteStream`.
@@ -88,7 +91,9 @@ impl Request {
                 name: command.text(0),
             },
             "fcsubscribe" => Self::FcSubscribe,
-            "getstreamlength" => Self::GetStreamLength,
+            "getstreamlength" => Self::GetStreamLength {
+                name: command.text(0),
+            },
             "_checkbw" | "checkbandwidth" => Self::CheckBandwidth,
             "deletestream" => Self::DeleteStream {
                 stream: command.number(0).map(|n| n as u32).filter(|n| *n != 0),

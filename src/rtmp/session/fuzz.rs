@@ -164,7 +164,7 @@ impl Served {
                 self.open.swap_remove(place.unwrap_or(0));
             }
             Event::ConnectRequested(_) => assert!(self.open.is_empty()),
-            Event::SharedObject(_) => {}
+            Event::SharedObject(_) | Event::LengthRequested { .. } => {}
             Event::Media { .. } | Event::MetadataCleared { .. } => {
                 assert!(place.is_some_and(|place| self.open.get(place).is_some_and(|o| o.1)));
             }
@@ -216,7 +216,11 @@ impl Served {
                 session.complete_transition(*stream);
             }
             Event::Paused { stream, paused, .. } => session.confirm_pause(*stream, *paused),
-            Event::SeekRequested { stream, .. } => session.reject_seek(*stream, "no"),
+            Event::SeekRequested { stream, .. } if refuses => session.reject_seek(*stream, "no"),
+            Event::SeekRequested { stream, position } => session.confirm_seek(*stream, *position),
+            Event::LengthRequested { transaction, .. } => {
+                session.answer_length(*transaction, 1.0);
+            }
             Event::Receive { stream, .. } => session.confirm_receive(*stream),
             _ => {}
         }

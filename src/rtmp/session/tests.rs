@@ -173,7 +173,7 @@ fn a_client_publishes() {
                 (MediaKind::Audio, 9, b"\xAF\x01x".to_vec())
             ]
         );
-        let closed = |e: &&Event| matches!(e, Event::StreamClosed { stream: 1 });
+        let closed = |e: &&Event| matches!(e, Event::StreamClosed { stream: 1, .. });
         assert_eq!(events.iter().filter(closed).count(), 1);
         assert_eq!(codes(&told), ["NetStream.Unpublish.Success"]);
     }
@@ -229,7 +229,7 @@ fn a_client_plays() {
                 paused: true,
                 position: 40.0
             },
-            Event::StreamClosed { stream: 1 }
+            Event::StreamClosed { stream: 1, .. }
         ]
     ));
 }
@@ -424,9 +424,16 @@ fn a_client_calls_and_is_answered() {
     let mut pair = Pair::of(config());
     assert_eq!(pair.client.call(0, "early", vec![]), None);
     pair.settle();
-    let length = pair.client.call(0, "getStreamLength", vec![]).unwrap();
+    let film = vec![Value::string("film")];
+    let length = pair.client.call(0, "getStreamLength", film).unwrap();
     let nothing = pair.client.call(0, "frobnicate", vec![]).unwrap();
-    let (_, told) = pair.settle();
+    let (asked, mut told) = pair.settle();
+    let [Event::LengthRequested { transaction, name }] = asked.as_slice() else {
+        unreachable!("one question is for the shell: {asked:?}")
+    };
+    assert_eq!(name, "film");
+    pair.server.answer_length(*transaction, 7.5);
+    told.extend(pair.settle().1);
     let answers: Vec<_> = told
         .iter()
         .filter_map(|event| match event {
@@ -438,8 +445,8 @@ fn a_client_calls_and_is_answered() {
             _ => None,
         })
         .collect();
-    assert_eq!(answers[0], (length, true, &Value::Number(0.0)));
-    assert_eq!((answers[1].0, answers[1].1), (nothing, false));
+    assert_eq!((answers[0].0, answers[0].1), (nothing, false));
+    assert_eq!(answers[1], (length, true, &Value::Number(7.5)));
     for _ in 0..limits::OPEN_CALLS {
         assert!(pair.client.call(0, "x", vec![]).is_some());
     }

@@ -41,11 +41,15 @@ impl Runtime for Reversed {
     type Socket = ();
     type Conn = NoConn;
     type Listener = ();
+    type Disk = crate::runtime::disk::NoDisk;
     async fn accept(&self, (): &()) -> io::Result<((), SocketAddr)> {
         unreachable!()
     }
     fn adopt(&self, (): ()) -> io::Result<NoConn> {
         unreachable!()
+    }
+    fn disk(&self) -> crate::runtime::disk::NoDisk {
+        crate::runtime::disk::NoDisk
     }
     fn now(&self) -> Instant {
         unreachable!()

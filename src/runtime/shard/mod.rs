@@ -15,6 +15,7 @@ use std::rc::Rc;
 
 pub use conn::{ShardConn, ShardListener};
 
+use super::disk::RealDisk;
 use super::real::{self, ClearOnDrop, Core, Socket};
 use super::{Conn as _, Dial, Load, Rng, Runtime, SocketAddr, Task};
 use crate::time::{Duration, Instant, WallTime};
@@ -94,6 +95,7 @@ impl Runtime for ShardRuntime {
     type Socket = Socket;
     type Conn = ShardConn;
     type Listener = ShardListener;
+    type Disk = RealDisk;
 
     async fn accept(&self, listener: &ShardListener) -> io::Result<(Socket, SocketAddr)> {
         poll_fn(|cx| {
@@ -129,6 +131,10 @@ impl Runtime for ShardRuntime {
 
     fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + 'static) -> Task<()> {
         self.world.core.executor.spawn(name, future)
+    }
+
+    fn disk(&self) -> RealDisk {
+        RealDisk
     }
 
     fn load(&self) -> Load {

@@ -159,6 +159,13 @@ impl<R: Runtime> Connection<R> {
                     self.queue_replies();
                     self.outbox.reply(last);
                 }
+                Role::View(viewing) => {
+                    let chunk_size = self.shard.settings().chunk_size;
+                    let last = play_stopped(stream, viewing.key(), chunk_size);
+                    drop(viewing);
+                    self.queue_replies();
+                    self.outbox.reply(last);
+                }
             }
         }
         if self.session.is_connected() && !comes_back {
@@ -187,7 +194,7 @@ impl<R: Runtime> Connection<R> {
     pub(super) fn turn_away_the_excessive(&mut self) -> Result<(), Close> {
         let excess = self.roles.iter().find_map(|(stream, role)| match role {
             Role::Publish(publication) => Some((*stream, publication.excess()?)),
-            Role::Play(_) => None,
+            Role::Play(_) | Role::View(_) => None,
         });
         let Some((stream, most)) = excess else {
             return Ok(());

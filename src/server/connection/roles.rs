@@ -1,23 +1,57 @@
 //! What a client asks for, and what comes of it: events of the session become publications and plays.
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::Poll;
 
 use futures_lite::future::yield_now;
 
 use super::farewell::Close;
 use super::{Connection, Role};
 use crate::config::Missing;
+use crate::limits;
 use crate::media::directory::StreamKey;
-use crate::rtmp::session::server::Event;
+use crate::rtmp::command::PublishKind;
+use crate::rtmp::session::server::{Event, PlayStart};
 use crate::rtmp::session::{MessageStreamId, Status};
 use crate::runtime::Runtime;
 use crate::server::event::Party;
 use crate::server::play::Play;
 use crate::server::publish::Publication;
+use crate::server::record::NotRecorded;
+use crate::server::vod::{Item, OpenError, Source, Viewing};
 
 /// What is done about something that a client asks for.
 type Answer<'a> = Pin<Box<dyn Future<Output = Result<(), Close>> + 'a>>;
+
+/// What a client wants to play.
+struct Wish {
+    stream: MessageStreamId,
+    name: String,
+    start: PlayStart,
+    duration: Option<f64>,
+}
+
+impl Wish {
+    /// From where, and for how long, of a recording that is `length` long: milliseconds.
+    ///
+    /// The specification has seconds; librtmp sends milliseconds. What would lie behind the end in seconds, and does not
+    /// in milliseconds, are those.
+    fn part(&self, length: Option<u64>) -> (u64, Option<u64>) {
+        let start = match self.start {
+            PlayStart::Recorded(start) => start,
+            PlayStart::LiveOrRecorded | PlayStart::Live => 0.0,
+        };
+        let length = length.map_or(f64::INFINITY, |length| length as f64);
+        let unit = match start * 1e3 > length && start <= length {
+            true => 1.0,
+            false => 1e3,
+        };
+        let millis = |number: f64| (number * unit) as u64; // saturates
+        (millis(start), self.duration.map(millis))
+    }
+}
 
 impl<R: Runtime> Connection<R> {
     /// Acts on what the session made of the bytes.
@@ -56,11 +90,25 @@ impl<R: Runtime> Connection<R> {
                 self.handle.app.borrow_mut().clone_from(&request.app);
                 self.session.accept_connect();
             }
-            Event::PublishRequested { stream, name, .. } => {
-                self.publish(stream, &name).await?;
+            Event::PublishRequested {
+                stream, name, kind, ..
+            } => {
+                self.publish(stream, &name, kind).await?;
             }
-            Event::PlayRequested { stream, name, .. } => {
-                self.play(stream, &name).await?;
+            Event::PlayRequested {
+                stream,
+                name,
+                start,
+                duration,
+                ..
+            } => {
+                let wish = Wish {
+                    stream,
+                    name,
+                    start,
+                    duration,
+                };
+                self.play(wish).await?;
                 self.session.complete_transition(stream); // behind the headers of what plays now
                 // One read can hold a thousand, and each costs a set of headers here and on the publisher's
                 // shard: the neighbours in between.
@@ -68,10 +116,20 @@ impl<R: Runtime> Connection<R> {
                 self.flush()?;
                 yield_now().await;
             }
-            Event::StreamClosed { stream } => {
-                if let Some(Role::Publish(publication)) = self.roles.remove(&stream) {
+            Event::StreamClosed { stream, append } => match self.roles.remove(&stream) {
+                Some(Role::Publish(publication)) => {
+                    if publication.is_recorded_on_demand() {
+                        let (status, about) = (Status::RecordStop, "recorded");
+                        self.session.tell_recording(stream, status, about);
+                    }
                     publication.close();
                 }
+                Some(Role::View(viewing)) if append => self.list = Some((stream, viewing)),
+                _ => {}
+            },
+            Event::LengthRequested { transaction, name } => {
+                let seconds = self.length_of(&name).await;
+                self.session.answer_length(transaction, seconds);
             }
             other => self.steer(&other),
         }
@@ -87,26 +145,35 @@ impl<R: Runtime> Connection<R> {
                 }
             }
             Event::Paused { stream, paused, .. } => {
-                if let Some(Role::Play(play)) = self.roles.get(&stream) {
-                    play.set_paused(paused);
-                    self.session.confirm_pause(stream, paused);
+                match self.roles.get(&stream) {
+                    Some(Role::Play(play)) => play.set_paused(paused),
+                    Some(Role::View(viewing)) => viewing.set_paused(paused),
+                    _ => return,
                 }
+                self.session.confirm_pause(stream, paused);
             }
             Event::Receive {
                 stream,
                 audio,
                 video,
             } => {
-                if let Some(Role::Play(play)) = self.roles.get(&stream) {
-                    play.set_wanted(audio, video);
-                    if audio == Some(true) || video == Some(true) {
-                        self.session.confirm_receive(stream);
-                    }
+                match self.roles.get(&stream) {
+                    Some(Role::Play(play)) => play.set_wanted(audio, video),
+                    Some(Role::View(viewing)) => viewing.set_wanted(audio, video),
+                    _ => return,
+                }
+                if audio == Some(true) || video == Some(true) {
+                    self.session.confirm_receive(stream);
                 }
             }
-            Event::SeekRequested { stream, .. } => {
-                self.session
-                    .reject_seek(stream, "a live stream cannot be sought in");
+            Event::SeekRequested { stream, position } => {
+                if let Some(Role::View(viewing)) = self.roles.get(&stream) {
+                    viewing.seek(position);
+                    self.session.confirm_seek(stream, position);
+                } else {
+                    let why = "a live stream cannot be sought in";
+                    self.session.reject_seek(stream, why);
+                }
             }
             Event::SharedObject(ref object) => {
                 tracing::debug!(
@@ -121,16 +188,41 @@ impl<R: Runtime> Connection<R> {
     }
 
     /// Claims the name first and answers then: OBS loops when a Start is followed by a refusal (SRS #4037).
-    async fn publish(&mut self, stream: MessageStreamId, name: &str) -> Result<(), Close> {
+    async fn publish(
+        &mut self,
+        stream: MessageStreamId,
+        name: &str,
+        kind: PublishKind,
+    ) -> Result<(), Close> {
         let key = self.key(name);
         if name.is_empty() {
             self.session
                 .reject_publish(stream, Status::PublishBadName, "a stream needs a name");
             return Err(Close::Refused("publish without a stream name".into()));
         }
+        let is_file = self.shard.settings().file_of(&key).is_some();
+        if is_file {
+            let description = format!("{key}: what this application plays are files");
+            self.session
+                .reject_publish(stream, Status::PublishDenied, &description);
+            return Err(Close::Refused(description));
+        }
+        let wants_record = kind != PublishKind::Live;
         match Publication::claim(&self.shard, self.party(key.clone())).await {
-            Ok(publication) => {
+            Ok(mut publication) => {
                 self.session.accept_publish(stream);
+                let recorded = publication.record(wants_record);
+                let told = match recorded {
+                    Ok(()) => Some((Status::RecordStart, "recording")),
+                    Err(NotRecorded::Off) => {
+                        Some((Status::RecordNoAccess, "nothing is recorded here"))
+                    }
+                    // A server that has no place for recordings publishes what is to be recorded like anything else.
+                    Err(NotRecorded::Nowhere | NotRecorded::NotHere) => None,
+                };
+                if let Some((status, about)) = told.filter(|_| wants_record) {
+                    self.session.tell_recording(stream, status, about);
+                }
                 let publication = Box::new(publication);
                 self.roles.insert(stream, Role::Publish(publication));
                 Ok(())
@@ -144,13 +236,19 @@ impl<R: Runtime> Connection<R> {
         }
     }
 
-    async fn play(&mut self, stream: MessageStreamId, name: &str) -> Result<(), Close> {
+    async fn play(&mut self, wish: Wish) -> Result<(), Close> {
+        let (stream, name) = (wish.stream, wish.name.as_str());
+        let list = self.list.take();
         if name.is_empty() {
             self.session
                 .reject_play(stream, Status::PlayStreamNotFound, "a stream needs a name");
             return Ok(());
         }
         let key = self.key(name);
+        let is_file = self.shard.settings().file_of(&key).is_some();
+        if is_file {
+            return Box::pin(self.view(wish, key, list)).await;
+        }
         let (missing, wait_max) = {
             let settings = self.shard.settings();
             let application = settings.applications.of(key.application());
@@ -179,6 +277,92 @@ impl<R: Runtime> Connection<R> {
         }
         self.roles.insert(stream, Role::Play(Box::new(play))); // the GOP follows in the same write as the replies
         Ok(())
+    }
+
+    /// Plays a recording, or appends it to the `list` that plays.
+    async fn view(
+        &mut self,
+        wish: Wish,
+        key: StreamKey,
+        list: Option<(MessageStreamId, Box<Viewing<R>>)>,
+    ) -> Result<(), Close> {
+        let stream = wish.stream;
+        let list = list.filter(|(of, _)| *of == stream).map(|(_, list)| list);
+        let source = match self.open(&key).await {
+            Ok(source) => source,
+            Err(error) => {
+                tracing::info!(connection = self.id, stream = %key, "not played: {error}");
+                let status = match &error {
+                    OpenError::NotFound => Status::PlayStreamNotFound,
+                    OpenError::File(_) => Status::PlayFileStructureInvalid,
+                    OpenError::Empty => Status::PlayNoSupportedTrackFound,
+                    OpenError::TooMany | OpenError::Disk(_) => Status::PlayFailed,
+                };
+                let description = format!("{key}: {error}");
+                if let Some(list) = list {
+                    self.session.refuse_append(stream, status, &description);
+                    self.roles.insert(stream, Role::View(list)); // what plays goes on
+                } else {
+                    self.session.reject_play(stream, status, &description);
+                }
+                return Ok(());
+            }
+        };
+        let (from, duration) = wish.part(source.duration());
+        let item = Item {
+            name: wish.name,
+            source,
+            from,
+            duration,
+        };
+        if let Some(list) = list {
+            if list.append(item) {
+                self.session.accept_append(stream);
+            } else {
+                let why = "as many recordings wait behind this one as may";
+                (self.session).refuse_append(stream, Status::PlayFailed, why);
+            }
+            self.roles.insert(stream, Role::View(list));
+            return Ok(());
+        }
+        if !self.session.accept_recording(stream) {
+            return Ok(()); // its own StreamClosed, or the next request, is behind it
+        }
+        self.reply()?;
+        let outbox = Rc::clone(&self.outbox);
+        let viewing = Viewing::begin(&self.shard, self.party(key), outbox, stream, item);
+        viewing.set_buffer(self.session.buffer_length(stream));
+        self.roles.insert(stream, Role::View(Box::new(viewing)));
+        Ok(())
+    }
+
+    /// Opens the file that `key` means, or gives up waiting for its disk.
+    async fn open(&self, key: &StreamKey) -> Result<Rc<Source<R::Disk>>, OpenError> {
+        let (directories, name) = {
+            let settings = self.shard.settings();
+            (settings.file_directories(), settings.file_of(key))
+        };
+        let name = name.ok_or(OpenError::NotFound)?;
+        let runtime = self.shard.runtime();
+        let disk = runtime.disk();
+        let mut open = pin!(self.shard.library().open(&disk, &directories, name));
+        let mut patience = pin!(runtime.sleep_until(self.now() + limits::VOD_OPEN_TIME));
+        poll_fn(|cx| match open.as_mut().poll(cx) {
+            Poll::Pending => patience
+                .as_mut()
+                .poll(cx)
+                .map(|()| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into())),
+            ready => ready,
+        })
+        .await
+    }
+
+    /// How long the recording of that name is, seconds; 0 for what is live, or is not there.
+    async fn length_of(&self, name: &str) -> f64 {
+        let key = StreamKey::new(&self.handle.app.borrow(), name);
+        let source = self.open(&key).await.ok();
+        let duration = source.and_then(|source| source.duration());
+        duration.unwrap_or(0) as f64 / 1e3
     }
 
     /// Players whose stream nobody has published for as long as they may wait are refused.

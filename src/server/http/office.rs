@@ -65,6 +65,7 @@ enum Route<'a> {
     Client(&'a str),
     Kick(&'a str),
     Stream(&'a str),
+    Recording(&'a str),
 }
 
 impl<'a> Route<'a> {
@@ -80,6 +81,8 @@ impl<'a> Route<'a> {
                 if let Some(id) = path.strip_prefix("/api/v1/clients/") {
                     id.strip_suffix("/kick")
                         .map_or(Self::Client(id), Self::Kick)
+                } else if let Some(name) = path.strip_prefix("/api/v1/recordings/") {
+                    Self::Recording(name)
                 } else {
                     Self::Stream(path.strip_prefix("/api/v1/streams/")?)
                 }
@@ -91,6 +94,7 @@ impl<'a> Route<'a> {
         match self {
             Self::Client(_) | Self::Stream(_) => "DELETE",
             Self::Kick(_) | Self::Reload => "POST",
+            Self::Recording(_) => "POST, DELETE",
             _ => "GET, HEAD",
         }
     }
@@ -200,8 +204,20 @@ impl<R: Runtime> Office<R> {
                 let missing = || refused(StatusCode::NOT_FOUND, format!("nobody publishes {key}"));
                 self.order(Ask::EndStream(key.clone()), missing).await
             }
+            Route::Recording(name) => self.record(name, head.method == Method::POST).await,
             Route::Reload => self.reload(),
         }
+    }
+
+    /// A stream is to be recorded from now on, or no more.
+    async fn record(&self, name: &str, on: bool) -> Answered {
+        let key = StreamKey::new("", &decoded(name));
+        tracing::info!(stream = %key, on, "an operator has a stream recorded, or no more");
+        let missing = || {
+            let why = format!("nobody publishes {key}, or its application records nothing");
+            refused(StatusCode::NOT_FOUND, why)
+        };
+        self.order(Ask::Record(key.clone(), on), missing).await
     }
 
     /// Who may ask: who shows the token. Without one, whoever is on this machine, web pages in its browsers excepted:

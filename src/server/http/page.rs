@@ -22,6 +22,7 @@ pub(super) fn page(
     connections(page, shards, attendance);
     media(page, shards);
     delivery(page, shards);
+    recordings(page, shards);
     loads(page, shards, control);
     std::mem::take(page).finish()
 }
@@ -107,12 +108,14 @@ fn media(page: &mut Page, shards: &[(usize, Sums)]) {
     page.sample(&[], sum(shards, |it| it.frames_in));
     page.counter(
         "millstream_frames_dropped_total",
-        "Published messages that were passed on to nobody, by reason.",
+        "Published messages that were passed on to nobody (before_keyframe), or not to the players of a shard that was \
+         too busy to take them (shard_behind).",
     );
     page.sample(
         &[("reason", "before_keyframe")],
         sum(shards, |it| it.orphans),
     );
+    page.sample(&[("reason", "shard_behind")], sum(shards, |it| it.missed));
     page.counter(
         "millstream_headers_not_kept_total",
         "Sequence headers that were passed on and not kept for players that join later, as they are too many or too long.",
@@ -120,6 +123,16 @@ fn media(page: &mut Page, shards: &[(usize, Sums)]) {
     page.sample(&[], sum(shards, |it| it.headers_left_out));
     page.gauge("millstream_ring_bytes", "Bytes of media held for players.");
     page.sample(&[], sum(shards, |it| it.ring_bytes));
+    page.gauge(
+        "millstream_vod_files",
+        "Recordings and other files that are open for viewers.",
+    );
+    page.sample(&[], sum(shards, |it| it.vod_files));
+    page.gauge(
+        "millstream_vod_bytes",
+        "Bytes of such files that are kept for their viewers.",
+    );
+    page.sample(&[], sum(shards, |it| it.vod_bytes));
 }
 
 fn delivery(page: &mut Page, shards: &[(usize, Sums)]) {
@@ -174,6 +187,40 @@ fn delivery(page: &mut Page, shards: &[(usize, Sums)]) {
     );
 }
 
+fn recordings(page: &mut Page, shards: &[(usize, Sums)]) {
+    page.gauge(
+        "millstream_recordings",
+        "Streams that are being recorded, those included whose files are being finished.",
+    );
+    page.sample(&[], sum(shards, |it| it.recording));
+    page.counter(
+        "millstream_record_bytes_total",
+        "Bytes of recordings written.",
+    );
+    page.sample(&[], sum(shards, |it| it.record_bytes));
+    page.counter(
+        "millstream_record_segments_total",
+        "Files of recordings finished.",
+    );
+    page.sample(&[], sum(shards, |it| it.record_segments));
+    page.counter(
+        "millstream_record_gaps_total",
+        "How often a recording has lost frames because the disk was too slow.",
+    );
+    page.sample(&[], sum(shards, |it| it.record_gaps));
+    page.counter(
+        "millstream_record_failures_total",
+        "How often a disk has refused something of a recording; it is tried again.",
+    );
+    page.sample(&[], sum(shards, |it| it.record_failures));
+    page.histogram(
+        "millstream_record_write_seconds",
+        "Writes of recordings, from the order to the disk's answer.",
+        6,
+        &joined(shards, |it| &it.record_writes),
+    );
+}
+
 fn loads(page: &mut Page, shards: &[(usize, Sums)], control: Load) {
     let names: Vec<String> = shards.iter().map(|(shard, _)| shard.to_string()).collect();
     let shards = names
@@ -218,11 +265,14 @@ mod tests {
         let meters = Meters::default();
         meters.first_frame.observe(1_500, 1);
         meters.write_sizes.observe(2_000, 3);
+        meters.record_writes.observe(2_000, 2);
         meters.ended(End::Late);
         Sums {
             ended: meters.endings(),
             first_frame: meters.first_frame.snapshot(),
             write_sizes: meters.write_sizes.snapshot(),
+            record_writes: meters.record_writes.snapshot(),
+            record_gaps: 3,
             bytes_in: 5,
             furthest_behind: 2_500_000,
             behind: [1, 1, 1, 1, 0],
@@ -253,6 +303,8 @@ mod tests {
             ("millstream_first_frame_seconds_sum", 0.003),
             ("millstream_write_size_bytes_bucket{le=\"1460\"}", 0.0),
             ("millstream_write_size_bytes_count", 6.0),
+            ("millstream_record_gaps_total", 6.0),
+            ("millstream_record_write_seconds_bucket{le=\"0.005\"}", 4.0),
             ("millstream_thread_tasks{thread=\"control\"}", 0.0),
         ] {
             assert_eq!(seen.get(sample), Some(&value), "{sample} in\n{text}");

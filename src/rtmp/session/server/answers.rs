@@ -114,9 +114,39 @@ impl ServerSession {
     /// of another. Nothing, and false, if no play waits there any more: the client has closed the stream since, or asked
     /// for another, in the read that brought this request. Then nothing may be sent on it.
     pub fn accept_play(&mut self, stream: MessageStreamId) -> bool {
+        self.begin_play(stream, false)
+    }
+
+    /// The same for a recording: StreamIsRecorded goes first.
+    pub fn accept_recording(&mut self, stream: MessageStreamId) -> bool {
+        self.begin_play(stream, true)
+    }
+
+    /// A play with `reset` false waits for its turn behind what plays: nothing is said now. False as of
+    /// [`Self::accept_play`].
+    pub fn accept_append(&mut self, stream: MessageStreamId) -> bool {
+        let accepted = self.accepts_last(stream).is_some();
+        if let Some(Role::Play {
+            accepted: known, ..
+        }) = self.streams.role(stream)
+        {
+            *known |= accepted;
+        }
+        accepted
+    }
+
+    /// The same, of what cannot be played: the client is told `status`, and what plays goes on.
+    pub fn refuse_append(&mut self, stream: MessageStreamId, status: Status, description: &str) {
+        if self.accept_append(stream) {
+            self.link.output.status(stream, status, description);
+        }
+    }
+
+    fn begin_play(&mut self, stream: MessageStreamId, recorded: bool) -> bool {
         let Some(heard) = self.accepts_last(stream) else {
             return false;
         };
+        let is_last = heard.role == self.streams.role_id(stream);
         let Some(Role::Play {
             name,
             reset,
@@ -126,6 +156,10 @@ impl ServerSession {
         else {
             return false;
         };
+        let name = match is_last {
+            true => name.as_str(),
+            false => "the first of a list", // whose next has been asked for already
+        };
         *accepted = true;
         let output = &mut self.link.output;
         if heard.changes {
@@ -133,6 +167,9 @@ impl ServerSession {
             let description = format!("Changing to {name}.");
             output.status(stream, Status::PlayTransition, &description);
             return true;
+        }
+        if recorded {
+            output.user(UserControl::StreamIsRecorded(stream));
         }
         output.user(UserControl::StreamBegin(stream));
         if *reset {
@@ -194,23 +231,39 @@ impl ServerSession {
         output.status(stream, Status::PlayStart, "Going on.");
     }
 
-    /// NetStream.Seek.Notify: a recording goes on at `position` milliseconds.
+    /// StreamIsRecorded, StreamBegin, NetStream.Seek.Notify, Play.Start: a recording goes on at `position` milliseconds,
+    /// or at the keyframe before that.
     pub fn confirm_seek(&mut self, stream: MessageStreamId, position: f64) {
         if !self.still_plays(stream) {
             return;
         }
         let description = format!("Going on at {position} ms.");
         let output = &mut self.link.output;
+        output.user(UserControl::StreamIsRecorded(stream));
+        output.user(UserControl::StreamBegin(stream));
         output.status(stream, Status::SeekNotify, &description);
+        output.status(stream, Status::PlayStart, "Going on.");
     }
 
-    /// NetStream.Seek.Failed: what plays is live.
+    /// `_result` to getStreamLength: seconds; 0 for what is live, or is not there.
+    pub fn answer_length(&mut self, transaction: f64, seconds: f64) {
+        let output = &mut self.link.output;
+        output.result(transaction, Value::Null, Value::Number(seconds));
+    }
+
+    /// NetStream.Seek.Failed: what plays is live and not recorded, or cannot be sought in.
     pub fn reject_seek(&mut self, stream: MessageStreamId, description: &str) {
         if !self.still_plays(stream) {
             return;
         }
         let output = &mut self.link.output;
         output.status(stream, Status::SeekFailed, description);
+    }
+
+    /// What becomes of a recording of what is published on `stream`, or was: [`Status::RecordStart`],
+    /// [`Status::RecordStop`], [`Status::RecordNoAccess`], [`Status::RecordFailed`].
+    pub fn tell_recording(&mut self, stream: MessageStreamId, status: Status, description: &str) {
+        self.link.output.status(stream, status, description);
     }
 
     /// Graceful stop, publisher's side: onStatus NetStream.Unpublish.Success on `stream`, which has no role any more.
@@ -280,14 +333,14 @@ impl ServerSession {
     /// What is accepted, if an acceptance of `stream`'s request is due, and that is still the last one: a client may have
     /// sent the next behind it in the same read.
     fn accepts_last(&mut self, stream: MessageStreamId) -> Option<Heard> {
-        self.events.accept(stream, self.streams.role_id(stream))
+        self.events.accept(stream, &self.streams.role_ids(stream))
     }
 
     /// Whether the role the shell has last heard of is the one the client has, and knows to be accepted: it may have
     /// ended it, and begun another, in the read that asked for what is answered now.
     fn still_plays(&self, stream: MessageStreamId) -> bool {
-        let current = self.streams.role_id(stream);
-        self.events.speaks_of(stream, current)
+        let current = self.streams.role_ids(stream);
+        self.events.speaks_of(stream, &current)
     }
 
     fn refuse_role(&mut self, stream: MessageStreamId, status: Status, description: &str) {

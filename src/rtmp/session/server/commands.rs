@@ -1,5 +1,6 @@
 //! What clients ask, and what is answered without asking the shell.
 
+use super::queue::RoleId;
 use super::streams::{Change, Role};
 use super::{Connection, Event, ServerSession, SessionError};
 use crate::limits;
@@ -35,8 +36,7 @@ impl ServerSession {
                 let info = info(Status::PlayStart, "Subscribed.");
                 self.link.output.notify(0, "onFCSubscribe", Some(info));
             }
-            // Live streams have none.
-            Request::GetStreamLength => self.reply(command, Value::Number(0.0)),
+            Request::GetStreamLength { name } => self.on_get_stream_length(command, name)?,
             Request::DeleteStream { stream } => {
                 if let Some(stream) = self.streams.meant(stream.unwrap_or(on)) {
                     let role = self.close_role(stream);
@@ -123,6 +123,21 @@ impl ServerSession {
         Ok(())
     }
 
+    /// Asked by name, and often before the play: the shell knows what there is.
+    fn on_get_stream_length(
+        &mut self,
+        command: &Command,
+        name: Option<String>,
+    ) -> Result<(), SessionError> {
+        if command.wants_reply() {
+            let name = stream_name(&name.unwrap_or_default())?.path;
+            let transaction = command.transaction;
+            self.events
+                .push(0, Event::LengthRequested { transaction, name });
+        }
+        Ok(())
+    }
+
     /// The name that `publish` or `play` asks for. `false`, or an empty name while the stream does something, stops that
     /// and asks for nothing. An empty name at first is a key forgotten in OBS, or FFmpeg given a URL without a stream:
     /// they wait for an answer, so the shell is asked.
@@ -151,15 +166,17 @@ impl ServerSession {
         };
         let Name { path: name, query } = stream_name(&name)?;
         let stream = self.streams.meant_or_new(on)?;
-        self.close_role(stream);
         let PlayOptions {
             start,
             duration,
             reset,
         } = options;
+        let append = !reset && transition.is_none();
+        let list = self.list(stream).filter(|_| append);
+        self.close_role_for(stream, append);
         let role = Role::Play {
             name: name.clone(),
-            reset,
+            reset: list.map_or(reset, |(_, reset)| reset),
             accepted: false,
             change: Change::None,
         };
@@ -173,7 +190,20 @@ impl ServerSession {
             transition: transition.map(Box::new),
         };
         self.open_role(stream, role, request);
+        if let Some((first, _)) = list {
+            self.streams.follows(stream, first);
+        }
         Ok(())
+    }
+
+    /// The first role of the list that plays on `stream`, and whether that was to end what played before.
+    fn list(&mut self, stream: MessageStreamId) -> Option<(RoleId, bool)> {
+        match self.streams.role(stream) {
+            Some(&mut Role::Play { reset, .. }) => {
+                Some((*self.streams.role_ids(stream).start(), reset))
+            }
+            _ => None,
+        }
     }
 
     /// Remembers the name for onFCPublish, which is due when its publish is accepted.

@@ -62,6 +62,8 @@ pub enum Event {
     StreamClosed {
         /// Message stream.
         stream: MessageStreamId,
+        /// The next event is a play with `reset` false: it is to follow what plays here, rather than end it.
+        append: bool,
     },
     /// pause(true/false). Answer with `confirm_pause`.
     Paused {
@@ -78,6 +80,13 @@ pub enum Event {
         stream: MessageStreamId,
         /// Milliseconds.
         position: f64,
+    },
+    /// getStreamLength, by a client that waits for the answer: `answer_length`.
+    LengthRequested {
+        /// Goes back with the answer.
+        transaction: f64,
+        /// Stream name, without query.
+        name: String,
     },
     /// receiveAudio / receiveVideo. Answer one of true with `confirm_receive`.
     Receive {
@@ -96,12 +105,14 @@ impl Event {
     /// The message stream it is about; none for `connect` and shared objects.
     pub fn stream(&self) -> Option<MessageStreamId> {
         match self {
-            Self::ConnectRequested(_) | Self::SharedObject(_) => None,
+            Self::ConnectRequested(_) | Self::LengthRequested { .. } | Self::SharedObject(_) => {
+                None
+            }
             Self::PublishRequested { stream, .. }
             | Self::PlayRequested { stream, .. }
             | Self::Media { stream, .. }
             | Self::MetadataCleared { stream }
-            | Self::StreamClosed { stream }
+            | Self::StreamClosed { stream, .. }
             | Self::Paused { stream, .. }
             | Self::SeekRequested { stream, .. }
             | Self::Receive { stream, .. } => Some(*stream),

@@ -29,7 +29,9 @@ mod tests;
 pub use super::error::{Fault, SessionError};
 pub use crate::rtmp::command::{ConnectRequest, Enhanced, PlayStart, PublishKind, Transition};
 pub use event::Event;
-pub use notices::{play_stopped, publisher_began, publisher_ended};
+pub use notices::{
+    play_completed, play_failed, play_stopped, play_switched, publisher_began, publisher_ended,
+};
 
 /// What the server tells and asks every peer.
 #[derive(Clone, Debug)]
@@ -203,9 +205,15 @@ impl ServerSession {
 
     /// Ends `stream`'s role, if it has one, and says so.
     fn close_role(&mut self, stream: MessageStreamId) -> streams::Role {
+        self.close_role_for(stream, false)
+    }
+
+    /// The same; `append`: for a play that is to follow what plays there.
+    fn close_role_for(&mut self, stream: MessageStreamId, append: bool) -> streams::Role {
         let (role, id) = self.streams.set_role(stream, streams::Role::Idle, 0);
         if role != streams::Role::Idle {
-            self.events.push(id, Event::StreamClosed { stream });
+            let append = append && matches!(role, streams::Role::Play { .. });
+            self.events.push(id, Event::StreamClosed { stream, append });
         }
         role
     }

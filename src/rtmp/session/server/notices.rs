@@ -7,7 +7,7 @@ use crate::rtmp::chunk::encoder::Encoder;
 use crate::rtmp::chunk::{CSID_CONTROL, CSID_NOTICE};
 use crate::rtmp::control::UserControl;
 use crate::rtmp::message;
-use crate::rtmp::session::output::{info, sample_access};
+use crate::rtmp::session::output::{info, info_with, sample_access};
 use crate::rtmp::session::{MessageStreamId, Status};
 use crate::time::Timestamp;
 
@@ -41,6 +41,54 @@ pub fn play_stopped(stream: MessageStreamId, name: &str, chunk_size: u32) -> Vec
     notice.bytes
 }
 
+/// A recording has been played to its end, and there is nothing behind it: the data message onPlayStatus
+/// NetStream.Play.Complete, NetStream.Play.Stop, StreamEOF. `seconds` and `bytes` are what was sent of it. Wire bytes.
+pub fn play_completed(
+    stream: MessageStreamId,
+    name: &str,
+    (seconds, bytes): (f64, u64),
+    chunk_size: u32,
+) -> Vec<u8> {
+    let mut notice = Notice::new(chunk_size);
+    let description = format!("Played {name} to its end.");
+    let info = info(Status::PlayComplete, &description);
+    let info = info_with(info, "duration", Value::Number(seconds));
+    let info = info_with(info, "bytes", Value::Number(bytes as f64));
+    notice.data(stream, &[Value::string("onPlayStatus"), info]);
+    notice.push_last(stream);
+    let description = format!("Stopped playing {name}.");
+    notice.status(stream, Status::PlayStop, &description);
+    notice.control(UserControl::StreamEof(stream));
+    notice.bytes
+}
+
+/// The next of a playlist begins: the data message onPlayStatus NetStream.Play.Switch, StreamIsRecorded, StreamBegin,
+/// NetStream.Play.Start. Wire bytes.
+pub fn play_switched(stream: MessageStreamId, name: &str, chunk_size: u32) -> Vec<u8> {
+    let mut notice = Notice::new(chunk_size);
+    let description = format!("Going on with {name}.");
+    let info = info(Status::PlaySwitch, &description);
+    notice.data(stream, &[Value::string("onPlayStatus"), info]);
+    notice.control(UserControl::StreamIsRecorded(stream));
+    notice.control(UserControl::StreamBegin(stream));
+    let description = format!("Started playing {name}.");
+    notice.status(stream, Status::PlayStart, &description);
+    notice.bytes
+}
+
+/// A play that was accepted cannot go on: `status`, such as [`Status::PlayFailed`], and StreamEOF. Wire bytes.
+pub fn play_failed(
+    stream: MessageStreamId,
+    status: Status,
+    description: &str,
+    chunk_size: u32,
+) -> Vec<u8> {
+    let mut notice = Notice::new(chunk_size);
+    notice.status(stream, status, description);
+    notice.control(UserControl::StreamEof(stream));
+    notice.bytes
+}
+
 struct Notice {
     bytes: Vec<u8>,
     chunk_size: u32,
@@ -59,6 +107,11 @@ impl Notice {
     fn push_last(&mut self, stream: MessageStreamId) {
         let access = sample_access();
         self.message(CSID_NOTICE, message::DATA_AMF0, stream, &access);
+    }
+
+    fn data(&mut self, stream: MessageStreamId, values: &[Value]) {
+        let payload = amf0::encode_all(values);
+        self.message(CSID_NOTICE, message::DATA_AMF0, stream, &payload);
     }
 
     fn control(&mut self, control: UserControl) {

@@ -3,6 +3,7 @@
 //! One read can bring tens of thousands of them, and hundreds of requests that the shell refuses: what it does not want
 //! to hear of any more is marked and passed over on its way out, never searched for.
 
+use core::ops::RangeInclusive;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Event;
@@ -99,7 +100,7 @@ impl Queue {
                 heard.changes = transition.is_some() && left.is_some_and(|(_, left)| left.told);
                 self.heard.insert(*stream, heard);
             }
-            Event::StreamClosed { stream } => {
+            Event::StreamClosed { stream, .. } => {
                 let ended = self.heard.remove(stream);
                 self.left = ended.filter(|h| !h.waits).map(|h| (*stream, h));
             }
@@ -108,18 +109,27 @@ impl Queue {
     }
 
     /// The shell says yes to what it was last asked for `stream`, and the client is told so if that is the role
-    /// `current`, the last it asked for. None if the client is not told, or the shell has answered before.
-    pub(super) fn accept(&mut self, stream: MessageStreamId, current: RoleId) -> Option<Heard> {
+    /// `current`, the last it asked for, or one that this follows. None if the client is not told, or the shell has
+    /// answered before.
+    pub(super) fn accept(
+        &mut self,
+        stream: MessageStreamId,
+        current: &RangeInclusive<RoleId>,
+    ) -> Option<Heard> {
         let heard = self.heard.get_mut(&stream).filter(|heard| heard.waits)?;
         heard.waits = false;
-        heard.told = heard.role == current;
+        heard.told = current.contains(&heard.role);
         heard.told.then_some(*heard)
     }
 
     /// Whether the shell speaks of the role `current` when it speaks of `stream`, and the client knows that role.
-    pub(super) fn speaks_of(&self, stream: MessageStreamId, current: RoleId) -> bool {
+    pub(super) fn speaks_of(
+        &self,
+        stream: MessageStreamId,
+        current: &RangeInclusive<RoleId>,
+    ) -> bool {
         let heard = self.heard.get(&stream);
-        heard.is_some_and(|heard| heard.told && heard.role == current)
+        heard.is_some_and(|heard| heard.told && current.contains(&heard.role))
     }
 
     /// The shell says no, or not any more, to what it was last asked for `stream`. It hears no more of that.

@@ -1,5 +1,7 @@
 //! The message streams of one connection and what each is for.
 
+use core::ops::RangeInclusive;
+
 use super::queue::RoleId;
 use crate::limits;
 use crate::rtmp::session::{MessageStreamId, SessionError};
@@ -37,6 +39,8 @@ pub(super) struct Stream {
     role: Role,
     /// The number of the role; 0 if it is idle.
     role_id: RoleId,
+    /// The number of the first play of the list that it is part of; its own if it is not one that follows others.
+    first: RoleId,
     /// How long its player buffers, milliseconds, if it has said so.
     buffer: Option<u32>,
 }
@@ -71,6 +75,7 @@ impl Streams {
             id,
             role: Role::Idle,
             role_id: 0,
+            first: 0,
             buffer: None,
         });
         Ok(())
@@ -142,7 +147,21 @@ impl Streams {
             return (Role::Idle, 0);
         };
         let role = core::mem::replace(&mut stream.role, role);
+        stream.first = role_id;
         (role, core::mem::replace(&mut stream.role_id, role_id))
+    }
+
+    /// The role of `id` follows others of a list, of which `first` was the first.
+    pub(super) fn follows(&mut self, id: MessageStreamId, first: RoleId) {
+        if let Some(stream) = self.0.iter_mut().find(|s| s.id == id) {
+            stream.first = first;
+        }
+    }
+
+    /// The numbers of `id`'s role and of those it follows. (Roles of other message streams may lie between.)
+    pub(super) fn role_ids(&self, id: MessageStreamId) -> RangeInclusive<RoleId> {
+        let stream = self.0.iter().find(|s| s.id == id);
+        stream.map_or(0..=0, |s| s.first..=s.role_id)
     }
 
     /// SetBufferLength. Of a message stream that nobody made it is ignored.

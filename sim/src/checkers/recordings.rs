@@ -1,0 +1,289 @@
+//! Recordings are what was published: every file a whole one of one publication, in order, without a hole; and from file
+//! to file neither a gap nor an overlap, as long as the server has not counted a gap.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+
+use millstream::media::flv::{FlvError, FlvReader, FlvTag};
+use millstream::rtmp::wire::MediaKind;
+
+use super::library::Library;
+use super::{Checker, Publication};
+use crate::journal::Observation;
+use crate::media::{Frame, Sort};
+
+/// What stood on the disk of the server's machine when all was over.
+#[derive(Clone, Debug, Default)]
+pub struct Shelf {
+    /// Every file, by path.
+    pub files: Rc<BTreeMap<std::path::PathBuf, Vec<u8>>>,
+    /// How often recordings have lost frames, as the server has counted; unknown if it was started again.
+    pub gaps: Option<u64>,
+    /// The machine's power was lost: what was not finished may be in pieces.
+    pub lost_power: bool,
+    /// The disk does what it is told, and the server stopped in good order: nothing is left unfinished.
+    pub healthy: bool,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Recordings {
+    library: Library,
+    exercised: u64,
+    /// Files behind another of the same publication.
+    successions: u64,
+    unfinished: u64,
+}
+
+/// The frames of one file: where in their publication they begin and end.
+struct Span {
+    path: String,
+    first: usize,
+    last: usize,
+    has_picture: bool,
+}
+
+impl Recordings {
+    /// With the library that it shares with the others.
+    pub(super) fn with(library: Library) -> Self {
+        Self {
+            library,
+            ..Self::default()
+        }
+    }
+
+    fn judge(&mut self, shelf: &Shelf) -> Result<(), String> {
+        let mut spans: BTreeMap<Publication, Vec<Span>> = BTreeMap::new();
+        for (path, content) in &*shelf.files {
+            let finished = path.extension().is_some_and(|ending| ending == "flv");
+            let tags = match tags(content) {
+                Ok(tags) => tags,
+                Err((tags, FlvError::Truncated { .. })) if !finished => tags,
+                Err((tags, _)) if !finished && shelf.lost_power => tags,
+                Err((_, error)) => return Err(format!("{}: {error}", path.display())),
+            };
+            self.unfinished += u64::from(!finished);
+            if !finished && shelf.healthy {
+                return Err(format!("{} was never finished", path.display()));
+            }
+            if let Some((publication, span)) = self.file(path, &tags)? {
+                spans.entry(publication).or_default().push(span);
+            } else if finished {
+                return Err(format!("{} holds no sound and no picture", path.display()));
+            }
+        }
+        for (publication, mut spans) in spans {
+            spans.sort_by_key(|span| span.first);
+            self.sequence(&publication, &spans, shelf.gaps)?;
+        }
+        Ok(())
+    }
+
+    /// One file: whose it is, and from where to where.
+    fn file(
+        &mut self,
+        path: &Path,
+        tags: &[FlvTag],
+    ) -> Result<Option<(Publication, Span)>, String> {
+        let name = path.display().to_string();
+        let mut found: Option<(Publication, Span)> = None;
+        for tag in tags {
+            let Some(entry) = self.library.find(&tag.payload) else {
+                // The file's own, with its duration and its index.
+                if tag.kind == MediaKind::Data && tag.payload.get(3..13) == Some(b"onMetaData") {
+                    continue;
+                }
+                return Err(format!(
+                    "{name}: at byte {} stands what nobody published",
+                    tag.offset
+                ));
+            };
+            if entry.frame.sort.is_header() {
+                continue;
+            }
+            self.exercised += 1;
+            let is_picture = entry.frame.sort.is_picture();
+            let Some((publication, span)) = &mut found else {
+                let span = Span {
+                    path: name.clone(),
+                    first: entry.index,
+                    last: entry.index,
+                    has_picture: is_picture,
+                };
+                found = Some((entry.publication.clone(), span));
+                continue;
+            };
+            if *publication != entry.publication {
+                return Err(format!("{name}: two publications in one file"));
+            }
+            let frames = self.library.frames(publication);
+            lost(&frames, span.last, entry.index, span.has_picture)
+                .map_err(|what| format!("{name}: {what}"))?;
+            span.last = entry.index;
+            span.has_picture |= is_picture;
+        }
+        Ok(found)
+    }
+
+    fn sequence(
+        &mut self,
+        publication: &Publication,
+        spans: &[Span],
+        gaps: Option<u64>,
+    ) -> Result<(), String> {
+        let frames = self.library.frames(publication);
+        for pair in spans.windows(2) {
+            let [one, other] = pair else { continue };
+            self.successions += 1;
+            if other.first <= one.last {
+                return Err(format!(
+                    "{} begins at #{} and {} has it up to #{}",
+                    other.path, other.first, one.path, one.last
+                ));
+            }
+            if gaps == Some(0) {
+                lost(&frames, one.last, other.first, one.has_picture)
+                    .map_err(|what| format!("between {} and {}: {what}", one.path, other.path))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether between two frames that were recorded others lie that should have been: of a picture that nobody could decode
+/// at the beginning nothing is seen again.
+fn lost(frames: &[Rc<Frame>], last: usize, next: usize, has_picture: bool) -> Result<(), String> {
+    if next <= last {
+        return Err(format!("#{next} stands behind #{last}"));
+    }
+    let between = frames.get(last + 1..next).unwrap_or_default();
+    let is_missed = |frame: &Rc<Frame>| {
+        !(frame.sort.is_header()
+            || frame.sort == Sort::Cleared
+            || (frame.sort.is_picture() && !has_picture))
+    };
+    match between.iter().position(is_missed) {
+        None => Ok(()),
+        Some(at) => Err(format!("behind #{last} there is no #{}", last + 1 + at)),
+    }
+}
+
+/// All tags of a file; those before what is wrong with it.
+fn tags(content: &[u8]) -> Result<Vec<FlvTag>, (Vec<FlvTag>, FlvError)> {
+    let (mut reader, mut tags, mut rest) = (FlvReader::new(), Vec::new(), content);
+    loop {
+        match reader.read(&mut rest) {
+            Ok(Some(tag)) => tags.push(tag),
+            Ok(None) => break,
+            Err(error) => return Err((tags, error)),
+        }
+    }
+    match reader.finish() {
+        Ok(()) => Ok(tags),
+        Err(error) => Err((tags, error)),
+    }
+}
+
+impl Checker for Recordings {
+    fn name(&self) -> &'static str {
+        "recordings are what was published"
+    }
+
+    fn observe(&mut self, who: &str, seen: &Observation) -> Result<(), String> {
+        self.library.learn(who, seen);
+        match seen {
+            Observation::Recorded(shelf) => self.judge(shelf),
+            _ => Ok(()),
+        }
+    }
+
+    fn exercised(&self) -> u64 {
+        self.exercised
+    }
+
+    fn special_cases(&self) -> Vec<(&'static str, u64)> {
+        vec![("recordings behind others", self.successions)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{frames, sent};
+    use super::*;
+
+    fn flv(frames: &[&Rc<Frame>]) -> Vec<u8> {
+        let mut file = b"FLV\x01\x05\0\0\0\x09\0\0\0\0".to_vec();
+        for frame in frames {
+            let payload = frame.delivered();
+            let len = payload.len() as u32;
+            file.push(frame.kind.type_id());
+            file.extend_from_slice(&len.to_be_bytes()[1..]);
+            file.extend_from_slice(&[0; 7]);
+            file.extend_from_slice(&payload);
+            file.extend_from_slice(&(len + 11).to_be_bytes());
+        }
+        file
+    }
+
+    /// Judges files of these picks of one broadcast, each cut off by so many bytes.
+    fn judge(files: &[(&str, &[usize], usize)], gaps: u64) -> Result<(), String> {
+        let mut checker = Recordings::default();
+        let frames = frames("alice", 0, 12);
+        for (index, frame) in frames.iter().enumerate() {
+            checker.observe("alice", &sent(0, index, frame))?;
+        }
+        let content = |picks: &[usize], cut: usize| {
+            let picked: Vec<_> = picks.iter().map(|pick| &frames[*pick]).collect();
+            let mut file = flv(&picked);
+            file.truncate(file.len() - cut);
+            file
+        };
+        let files = files
+            .iter()
+            .map(|(name, picks, cut)| (name.into(), content(picks, *cut)))
+            .collect();
+        checker.observe(
+            "world",
+            &Observation::Recorded(Shelf {
+                files: Rc::new(files),
+                gaps: Some(gaps),
+                lost_power: false,
+                healthy: false,
+            }),
+        )
+    }
+
+    #[test]
+    fn whole_files_one_behind_the_other_are_right() {
+        let whole = [0, 1, 2, 3, 4, 5, 6, 7];
+        assert_eq!(judge(&[("a.flv", &whole, 0)], 0), Ok(()));
+        let files: [(&str, &[usize], usize); 2] =
+            [("a.flv", &[3, 4, 5], 0), ("b.flv", &[0, 6, 7], 0)];
+        assert_eq!(judge(&files, 0), Ok(()));
+        assert_eq!(judge(&[("a.flv.part", &[3, 4, 5], 9)], 0), Ok(()));
+        let hole: [(&str, &[usize], usize); 2] = [("a.flv", &[3, 4, 5], 0), ("b.flv", &[9, 10], 0)];
+        assert_eq!(judge(&hole, 1), Ok(()));
+    }
+
+    #[test]
+    fn holes_overlaps_and_torn_files_are_found() {
+        for (files, what) in [
+            (vec![("a.flv", &[3, 5][..], 0)], "there is no #4"),
+            (vec![("a.flv", &[3, 4, 4], 0)], "#4 stands behind #4"),
+            (vec![("a.flv", &[3, 4], 9)], "the file ends"),
+            (vec![("a.flv", &[0, 1], 0)], "no sound and no picture"),
+            (
+                vec![("a.flv", &[3, 4], 0), ("b.flv", &[4, 5], 0)],
+                "has it up to #4",
+            ),
+            (
+                vec![("a.flv", &[3, 4], 0), ("b.flv", &[6], 0)],
+                "there is no #5",
+            ),
+        ] {
+            let said = judge(&files, 0).unwrap_err();
+            assert!(said.contains(what), "{said}");
+        }
+    }
+}
