@@ -7,6 +7,7 @@
     reason = "a test is outside of the server: it has files and clocks of its own, and fails by panicking"
 )]
 
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -30,8 +31,12 @@ fn media() -> String {
 }
 
 fn server() -> Server {
+    server_of(&media())
+}
+
+fn server_of(directory: &str) -> Server {
     let mut config = Config::default();
-    let text = format!("[server]\nhttp = \"off\"\nvod = {:?}", media());
+    let text = format!("[server]\nhttp = \"off\"\nvod = {directory:?}");
     config.apply_toml("test", &text).unwrap();
     let builder = Server::builder().config(config);
     let builder = builder.listen(([127, 0, 0, 1], 0).into()).shards(2);
@@ -270,4 +275,71 @@ fn lengths_are_told_and_what_is_no_file_is_not_found() {
     publisher.session.publish("h264_aac");
     publisher.until_closed();
     assert!(publisher.refused("NetStream.Publish.Denied"));
+}
+
+/// A file of ten gigabytes without an index, 1 MB a picture and a keyframe a second; most of it is a hole, which a disk
+/// need not hold and a reader cannot tell.
+fn huge_file(path: &Path) -> u32 {
+    const PICTURES: u32 = 10_000;
+    const LEN: u32 = 1 << 20;
+    let mut file = std::fs::File::create(path).unwrap();
+    file.write_all(b"FLV\x01\x01\0\0\0\x09\0\0\0\0").unwrap();
+    let mut at = 13;
+    let mut tag = |time: u32, head: &[u8], len: u32| {
+        let mut bytes = vec![9];
+        bytes.extend_from_slice(&len.to_be_bytes()[1..]);
+        bytes.extend_from_slice(&time.to_be_bytes()[1..]);
+        bytes.extend_from_slice(&[(time >> 24) as u8, 0, 0, 0]);
+        bytes.extend_from_slice(head);
+        file.seek(SeekFrom::Start(at)).unwrap();
+        file.write_all(&bytes).unwrap();
+        at += u64::from(11 + len);
+        file.seek(SeekFrom::Start(at)).unwrap();
+        file.write_all(&(11 + len).to_be_bytes()).unwrap();
+        at += 4;
+    };
+    let config = rtmp_client::VIDEO_CONFIG;
+    tag(0, config, config.len() as u32);
+    for number in 0..PICTURES {
+        // Every tenth picture of that kind is a keyframe.
+        let kind = if number % 25 == 0 { 0 } else { 1 };
+        let head = rtmp_client::picture(number * 10 + kind, 0);
+        tag(number * 40, &head, LEN);
+    }
+    PICTURES * 40
+}
+
+#[test]
+fn a_viewer_seeks_in_ten_gigabytes_at_once() {
+    let directory = std::env::temp_dir().join(format!("millstream-vod-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let length = huge_file(&directory.join("huge.flv"));
+    let bytes = directory.join("huge.flv").metadata().unwrap().len();
+    assert!(bytes > 10_000_000_000);
+    let server = server_of(directory.to_str().unwrap());
+    let mut client = viewer(&server, "huge.flv", PlayOptions::default());
+    client.until("a picture", |it| !pictures(it).is_empty());
+    let mut times = Vec::new();
+    for part in [9, 1, 5, 7, 3] {
+        let to = length / 10 * part + 500;
+        let before = client.statuses("NetStream.Seek.Notify");
+        let began = Instant::now();
+        client.session.seek(to.into());
+        client.flush();
+        client.until("the answer", |it| {
+            it.statuses("NetStream.Seek.Notify") > before
+        });
+        client.media.clear();
+        let first = to - 500;
+        client.until("its picture", |it| pictures(it).contains(&first));
+        times.push(began.elapsed());
+        client.media.clear();
+    }
+    eprintln!("from seek to the whole first picture: {times:?}");
+    drop(server);
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert!(
+        times.iter().all(|time| *time < Duration::from_secs(5)),
+        "{times:?}"
+    );
 }
