@@ -108,7 +108,10 @@ impl Mp4Open {
             };
             return Ok(None);
         }
-        self.at = self.at.saturating_add(size);
+        if size > left {
+            return self.through(); // it is not whole; of a file that grows, not yet
+        }
+        self.at += size;
         let is_known = self.movie.as_ref().map(|(movie, _)| movie.is_fragmented);
         match (is_known, self.first_moof) {
             (Some(false), _) | (Some(true), Some(_)) => self.through(),

@@ -202,6 +202,20 @@ fn cut_off_anywhere_it_is_repaired_up_to_the_last_whole_fragment() {
 }
 
 #[test]
+fn a_box_that_is_not_whole_is_no_place_to_begin_behind() {
+    let moof = recording()
+        .windows(4)
+        .position(|w| w == b"moof")
+        .expect("it is there")
+        - 4;
+    let mut torn = recording()[..moof].to_vec();
+    u32(&mut torn, 9_000);
+    torn.extend(b"freerest");
+    let repaired = run(Mp4Repair::new(torn.len() as u64), &torn).expect("moov is whole");
+    assert_eq!((repaired.len, repaired.is_empty), (moof as u64, true));
+}
+
+#[test]
 fn what_changes_needs_a_new_file_and_what_does_not_is_taken() {
     let (mut file, mut writer) = (Vec::new(), Mp4Writer::new());
     writer.begin(&[video_header()], &mut file);
