@@ -66,7 +66,9 @@ impl Recordings {
                 Err((tags, _)) if !finished && shelf.lost_power => tags,
                 Err((_, error)) => return Err(format!("{}: {error}", path.display())),
             };
-            if !finished && shelf.healthy {
+            // Of one whose beginning was lost with the power, nobody can tell what it is.
+            let beyond = shelf.lost_power && tags.is_empty();
+            if !finished && shelf.healthy && !beyond {
                 return Err(format!("{} was never finished", path.display()));
             }
             if let Some((publication, span)) = self.file(path, &tags)? {
