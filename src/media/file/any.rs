@@ -14,7 +14,7 @@ pub struct AnyOpen {
 }
 
 enum Of {
-    Flv(FlvOpen),
+    Flv(Box<FlvOpen>),
     Mp4(Box<Mp4Open>),
 }
 
@@ -69,7 +69,7 @@ impl Task for AnyOpen {
             }
             none => {
                 let of = match input == FLV {
-                    true => Of::Flv(FlvOpen::new(self.size)),
+                    true => Of::Flv(Box::new(FlvOpen::new(self.size))),
                     false => Of::Mp4(Box::new(Mp4Open::new(self.size))),
                 };
                 (none.insert(of), [].as_slice())
