@@ -11,7 +11,7 @@ pub(super) fn come(scenario: &mut Scenario) {
     let often = if scenario.outages.is_empty() {
         0.25
     } else {
-        0.6
+        0.8
     };
     if !happens(rng, often) {
         return;
