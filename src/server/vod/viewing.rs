@@ -261,7 +261,9 @@ impl<R: Runtime> Projector<R> {
             }
             if self.until_due(place).await == Woken::Ready
                 && self.until_there_is_room().await == Woken::Ready
+                && !self.steer.changed.get()
             {
+                // What the client asked for while the disk was busy is heard first.
                 self.send_next(item, place);
             }
         }
