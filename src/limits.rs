@@ -174,8 +174,9 @@ pub const FLV_TIME_MAX: u64 = i32::MAX as u64;
 pub const FLV_KEYFRAMES: usize = 8_192;
 /// Places of a file's index that are kept in memory, 16 bytes each: three days with a keyframe every two seconds.
 pub const FLV_INDEX_PLACES: usize = 131_072;
-/// Bytes of a tag's body that are looked at to tell what it is: the header of Enhanced RTMP and its first track.
-pub const FLV_GLANCE: usize = 64;
+/// Bytes of a tag's body that are looked at to tell what it is: the header of Enhanced RTMP and its first track, behind three
+/// ModEx of the longest short form (256 bytes); nanoseconds, all there is of them, take 7.
+pub const FLV_GLANCE: usize = 1_024;
 /// Tags at the beginning of an FLV file that are looked at to learn what it holds.
 pub const FLV_HEAD_TAGS: usize = 512;
 /// The same as time: who has sound and pictures begins both by then.

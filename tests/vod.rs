@@ -76,6 +76,13 @@ fn pictures(client: &Client) -> Vec<u32> {
     pictures.map(|(_, time, _)| time.0).collect()
 }
 
+/// The time of the first picture behind the last sequence header: what is behind a seek begins with one.
+fn behind_the_header(client: &Client) -> Option<u32> {
+    let video = client.media.iter().filter(|it| it.0 == MediaKind::Video);
+    let mut behind = video.skip_while(|(_, _, payload)| payload[1] != 0).skip(1);
+    behind.next().map(|(_, time, _)| time.0)
+}
+
 fn complete(client: &Client) -> usize {
     let data = client.media.iter();
     data.filter(|(_, _, payload)| payload.starts_with(b"\x02\x00\x0conPlayStatus"))
@@ -154,19 +161,9 @@ fn a_viewer_seeks_back_and_forth_and_after_the_end() {
         let before = client.statuses("NetStream.Seek.Notify");
         client.session.seek(to);
         client.flush();
-        client.until("the answer", |it| {
-            it.statuses("NetStream.Seek.Notify") > before
-        });
-        // What was under way is behind the answer no more.
-        client.media.clear();
-        client.until("a picture", |it| !pictures(it).is_empty());
-        assert_eq!(pictures(&client)[0], first, "sought {to}");
-        let (_, _, header) = client
-            .media
-            .iter()
-            .find(|it| it.0 == MediaKind::Video)
-            .unwrap();
-        assert_eq!(header[1], 0, "the sequence header goes first");
+        client.until("a picture", |it| behind_the_header(it).is_some());
+        assert_eq!(behind_the_header(&client), Some(first), "sought {to}");
+        assert!(client.statuses("NetStream.Seek.Notify") > before);
     }
     client.session.seek(5_000.0);
     client.until("the end", |it| it.status("NetStream.Play.Stop"));
@@ -277,11 +274,9 @@ fn lengths_are_told_and_what_is_no_file_is_not_found() {
     assert!(publisher.refused("NetStream.Publish.Denied"));
 }
 
-/// A file of ten gigabytes without an index, 1 MB a picture and a keyframe a second; most of it is a hole, which a disk
-/// need not hold and a reader cannot tell.
-fn huge_file(path: &Path) -> u32 {
-    const PICTURES: u32 = 10_000;
-    const LEN: u32 = 1 << 20;
+/// A file without an index: `pictures` of `len` bytes, `step` milliseconds each, every 25th a keyframe; how long it is. Most
+/// of it is a hole, which a disk need not hold and a reader cannot tell.
+fn film(path: &Path, pictures: u32, len: u32, step: u32) -> u32 {
     let mut file = std::fs::File::create(path).unwrap();
     file.write_all(b"FLV\x01\x01\0\0\0\x09\0\0\0\0").unwrap();
     let mut at = 13;
@@ -300,20 +295,20 @@ fn huge_file(path: &Path) -> u32 {
     };
     let config = rtmp_client::VIDEO_CONFIG;
     tag(0, config, config.len() as u32);
-    for number in 0..PICTURES {
+    for number in 0..pictures {
         // Every tenth picture of that kind is a keyframe.
         let kind = if number % 25 == 0 { 0 } else { 1 };
         let head = rtmp_client::picture(number * 10 + kind, 0);
-        tag(number * 40, &head, LEN);
+        tag(number * step, &head, len);
     }
-    PICTURES * 40
+    pictures * step
 }
 
 #[test]
 fn a_viewer_seeks_in_ten_gigabytes_at_once() {
     let directory = std::env::temp_dir().join(format!("millstream-vod-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
-    let length = huge_file(&directory.join("huge.flv"));
+    let length = film(&directory.join("huge.flv"), 10_000, 1 << 20, 40);
     let bytes = directory.join("huge.flv").metadata().unwrap().len();
     assert!(bytes > 10_000_000_000);
     let server = server_of(directory.to_str().unwrap());
@@ -342,4 +337,32 @@ fn a_viewer_seeks_in_ten_gigabytes_at_once() {
         times.iter().all(|time| *time < Duration::from_secs(5)),
         "{times:?}"
     );
+}
+
+/// Bytes of memory that this process has.
+#[cfg(target_os = "linux")]
+fn memory() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages = statm.split(' ').nth(1).unwrap();
+    pages.parse::<usize>().unwrap() * 4_096
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn for_a_viewer_that_does_not_read_nothing_piles_up() {
+    let directory = std::env::temp_dir().join(format!("millstream-slow-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    film(&directory.join("fast.flv"), 20_000, 30_000, 1);
+    let server = server_of(directory.to_str().unwrap());
+    let mut client = viewer(&server, "fast.flv", PlayOptions::default());
+    let before = memory();
+    // 30 MB a second, and three seconds of them at once.
+    std::thread::sleep(Duration::from_secs(4));
+    let grown = memory().saturating_sub(before);
+    // What was read of the file is kept for others, as far as it may.
+    let most = millstream::limits::VOD_CACHE_BYTES + (48 << 20);
+    assert!(grown < most, "{grown} bytes");
+    client.until("pictures", |it| pictures(it).len() > 10);
+    drop(server);
+    std::fs::remove_dir_all(&directory).unwrap();
 }

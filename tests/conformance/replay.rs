@@ -215,6 +215,7 @@ fn answer(session: &mut ServerSession, event: &Event, mood: Mood) {
         Event::PlayRequested { stream, .. } => {
             session.accept_play(*stream);
         }
+        Event::LengthRequested { transaction, .. } => session.answer_length(*transaction, 0.0),
         Event::Paused { stream, paused, .. } => session.confirm_pause(*stream, *paused),
         Event::SeekRequested { stream, .. } => session.reject_seek(*stream, "live"),
         _ => {}

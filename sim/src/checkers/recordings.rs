@@ -22,6 +22,8 @@ pub struct Shelf {
     pub gaps: Option<u64>,
     /// The machine's power was lost: what was not finished may be in pieces.
     pub lost_power: bool,
+    /// Files that were not finished when a server died, in all.
+    pub left: u64,
     /// The disk does what it is told, and the server stopped in good order: nothing is left unfinished.
     pub healthy: bool,
 }
@@ -33,7 +35,8 @@ pub struct Recordings {
     exercised: u64,
     /// Files behind another of the same publication.
     successions: u64,
-    unfinished: u64,
+    /// Files that a server left unfinished when it died, and the next one had to mend.
+    mended: u64,
 }
 
 /// The frames of one file: where in their publication they begin and end.
@@ -63,8 +66,9 @@ impl Recordings {
                 Err((tags, _)) if !finished && shelf.lost_power => tags,
                 Err((_, error)) => return Err(format!("{}: {error}", path.display())),
             };
-            self.unfinished += u64::from(!finished);
-            if !finished && shelf.healthy {
+            // Of one whose beginning was lost with the power, nobody can tell what it is.
+            let beyond = shelf.lost_power && tags.is_empty();
+            if !finished && shelf.healthy && !beyond {
                 return Err(format!("{} was never finished", path.display()));
             }
             if let Some((publication, span)) = self.file(path, &tags)? {
@@ -72,6 +76,9 @@ impl Recordings {
             } else if finished {
                 return Err(format!("{} holds no sound and no picture", path.display()));
             }
+        }
+        if shelf.healthy {
+            self.mended += shelf.left;
         }
         for (publication, mut spans) in spans {
             spans.sort_by_key(|span| span.first);
@@ -203,7 +210,10 @@ impl Checker for Recordings {
     }
 
     fn special_cases(&self) -> Vec<(&'static str, u64)> {
-        vec![("recordings behind others", self.successions)]
+        vec![
+            ("recordings behind others", self.successions),
+            ("recordings left by a server that died", self.mended),
+        ]
     }
 }
 
@@ -249,6 +259,7 @@ mod tests {
                 files: Rc::new(files),
                 gaps: Some(gaps),
                 lost_power: false,
+                left: 0,
                 healthy: false,
             }),
         )

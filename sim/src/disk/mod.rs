@@ -12,6 +12,7 @@ use millstream::runtime::disk::{Disk, Entry, Open, Written};
 use millstream::time::{Duration, Instant, WallTime};
 use serde::{Deserialize, Serialize};
 
+use crate::faults::Fault;
 use crate::net::now;
 use crate::runtime::SimRuntime;
 use crate::seed::{self, happens};
@@ -109,10 +110,10 @@ impl Platter {
         let rng = &mut *self.0.rng.borrow_mut();
         let losses = self.0.store.borrow_mut().lose_power(rng);
         for (what, count) in [
-            ("write lost", losses.lost),
-            ("write torn", losses.torn),
-            ("writes reordered", losses.reordered),
-            ("name undone", losses.undone),
+            (Fault::WriteLost, losses.lost),
+            (Fault::WriteTorn, losses.torn),
+            (Fault::WritesReordered, losses.reordered),
+            (Fault::NameUndone, losses.undone),
         ] {
             self.count(what, count);
         }
@@ -130,18 +131,18 @@ impl Platter {
         self.0.store.borrow().files()
     }
 
-    /// How often what went wrong.
+    /// How often what went wrong, by [`Fault::name`].
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
         self.0.counts.borrow().clone()
     }
 
-    fn count(&self, what: &'static str, count: u64) {
+    fn count(&self, what: Fault, count: u64) {
         if count > 0 {
-            *self.0.counts.borrow_mut().entry(what).or_insert(0) += count;
+            *self.0.counts.borrow_mut().entry(what.name()).or_insert(0) += count;
         }
     }
 
-    fn happens(&self, rate: f64, what: &'static str) -> bool {
+    fn happens(&self, rate: f64, what: Fault) -> bool {
         let yes = !self.0.healed.get() && happens(&mut self.0.rng.borrow_mut(), rate);
         self.count(what, u64::from(yes));
         yes
@@ -154,7 +155,7 @@ impl Platter {
             let rng = &mut *self.0.rng.borrow_mut();
             Duration::from_micros(rng.u64(TAKES[0]..=TAKES[1]) + bytes as u64 / SPEED)
         };
-        if self.happens(faults.stalls, "disk stalls") {
+        if self.happens(faults.stalls, Fault::DiskStalls) {
             let rng = &mut *self.0.rng.borrow_mut();
             return usual + Duration::from_millis(rng.u64(..=faults.stall_ms.max(1)));
         }
@@ -163,7 +164,7 @@ impl Platter {
 
     /// Fails now and then.
     fn may_fail(&self) -> io::Result<()> {
-        match self.happens(self.0.faults.errors, "disk fails") {
+        match self.happens(self.0.faults.errors, Fault::DiskFails) {
             true => Err(io::Error::from_raw_os_error(EIO)),
             false => Ok(()),
         }
@@ -184,7 +185,7 @@ impl Platter {
         let taken = room.min(more);
         self.0.written.set(self.0.written.get() + taken);
         if taken < more {
-            self.count("disk full", 1);
+            self.count(Fault::DiskFull, 1);
             let until = now + Duration::from_millis(faults.full_ms.max(1));
             self.0
                 .full_until
@@ -196,7 +197,7 @@ impl Platter {
     fn write(&self, inode: &Inode, offset: u64, buffer: &[u8], at: WallTime) -> io::Result<()> {
         self.may_fail()?;
         let (mut part, mut result) = (buffer.len(), Ok(()));
-        if self.happens(self.0.faults.short_writes, "disk write short") {
+        if self.happens(self.0.faults.short_writes, Fault::DiskShortWrite) {
             part = self.0.rng.borrow_mut().usize(..=part);
             result = Err(io::Error::from_raw_os_error(EIO));
         }
@@ -232,7 +233,7 @@ impl<F: FnOnce(&Platter)> Drop for UnderWay<'_, F> {
     fn drop(&mut self) {
         if let Some(work) = self.work.take() {
             let done = happens(&mut self.platter.0.rng.borrow_mut(), 0.5);
-            self.platter.count("disk operation given up", 1);
+            self.platter.count(Fault::DiskGivenUp, 1);
             if done {
                 work(self.platter);
             }

@@ -28,7 +28,7 @@ macro_rules! menu {
         }
 
         /// Every kind of trouble by the name it is counted under, and what it is. "Fired / menu" is a report's
-        /// measure of a sweep. Disk faults (full, torn writes) are not on it: the server has no disk yet.
+        /// measure of a sweep.
         pub const MENU: &[(&str, &str)] = &[$(($name, $what),)*];
     };
 }
@@ -81,6 +81,16 @@ menu! {
     FullMailbox "buggify full mailbox" "A shard's mailbox counts as full: frames are left for later.",
     AcceptTurnOver "buggify accept turn over" "The acceptor lets others run after each connection.",
     MailInParts "buggify mail in parts" "A shard lets others run between two messages of its mail.",
+    // Disk.
+    DiskFails "disk fails" "An operation on the disk fails, and has done nothing.",
+    DiskShortWrite "disk write short" "A write fails, and a part of it is written.",
+    DiskStalls "disk stalls" "An operation takes seconds.",
+    DiskFull "disk full" "There is no room for a write, for a while.",
+    DiskGivenUp "disk operation given up" "The server ends while an operation is under way: it is done, or not.",
+    WriteLost "write lost" "A power loss takes a write that was not synced.",
+    WriteTorn "write torn" "A power loss leaves a part of a write that was not synced.",
+    WritesReordered "writes reordered" "A power loss leaves a later write, and takes an earlier one.",
+    NameUndone "name undone" "A power loss takes back a file's name that was not synced.",
     // Clients.
     Handshake "handshake variant" "A client shakes hands with digests, in one of their two places.",
     Pipelined "pipelined commands" "A client does not wait for answers.",

@@ -203,6 +203,7 @@ fn of_world(scenario: &Scenario, found: &mut Found) {
     note(found, server.merge_ms.is_some(), "merged frames");
     note(found, server.connections.is_some(), "flood");
     note(found, server.few.is_some(), "few streams");
+    of_records(scenario, found);
     note(found, server.tight.is_some(), "tight bounds");
     note(found, server.media_bytes.is_some(), "short memory");
     let conflict = server.on_conflict();
@@ -219,6 +220,23 @@ fn of_world(scenario: &Scenario, found: &mut Found) {
         .iter()
         .any(|script| script.name == "calm-viewer-0");
     note(found, calm, "calm world");
+}
+
+fn of_records(scenario: &Scenario, found: &mut Found) {
+    let Some(record) = scenario.server.record else {
+        return;
+    };
+    found.insert("records");
+    note(found, record.segment_ms > 0, "records for a time a file");
+    note(found, record.segment_bytes > 0, "records some bytes a file");
+    let (disk, outages) = (&scenario.disk, &scenario.outages);
+    note(found, !disk.are_off(), "records on a disk with faults");
+    note(
+        found,
+        disk.full_after > 0,
+        "records on a disk that fills up",
+    );
+    note(found, !outages.is_empty(), "records, and dies");
 }
 
 #[cfg(test)]
@@ -249,7 +267,7 @@ mod tests {
         }
         let mean = scripts as f64 / SEEDS as f64;
         println!("{mean} scripts a seed, drawn in {} us", cost.as_micros());
-        assert_eq!(counts.len(), 75, "as many as are named above");
+        assert_eq!(counts.len(), 81, "as many as are named above");
         for (what, count) in counts {
             assert!(
                 (2.0..60.0).contains(&percent(count)),

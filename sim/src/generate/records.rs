@@ -7,7 +7,13 @@ use crate::seed::{self, happens};
 /// Sometimes everything is recorded, to a disk that works, or one that stalls, fails and fills up.
 pub(super) fn come(scenario: &mut Scenario) {
     let rng = &mut seed::rng(scenario.seed, "generate/records");
-    if !happens(rng, 0.25) {
+    // What a dead server leaves is to be made whole by the next.
+    let often = if scenario.outages.is_empty() {
+        0.25
+    } else {
+        0.8
+    };
+    if !happens(rng, often) {
         return;
     }
     let mut some = |range: core::ops::Range<u64>| match rng.bool() {

@@ -60,7 +60,8 @@ pub struct ServerConfig {
     pub record: Option<Record>,
 }
 
-/// How streams are recorded.
+/// How streams are recorded, in FLV: MP4 wants decoder configurations that are really ones, and those of made-up
+/// broadcasts only look like them (MP4 is recorded from a real clip, in the server's tests).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {

@@ -450,6 +450,7 @@ impl World {
             self.fail("no panic", what);
         }
         let mut faults = self.counts.totals();
+        faults.extend(self.shared.disk.counts());
         if self.shared.journal.canary_sang() {
             faults.insert(CANARY, 1);
         }

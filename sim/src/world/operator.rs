@@ -83,6 +83,7 @@ impl World {
             files: Rc::new(self.shared.disk.files()),
             gaps: counted.filter(|_| self.host.boots() == 1),
             healthy: scenario.disk.are_off() && self.host.is_over(),
+            left: self.trouble.unfinished,
             lost_power: scenario.outages.iter().any(|outage| outage.power),
         };
         let journal = &self.shared.journal;

@@ -1,6 +1,7 @@
 //! What happens to links and to the server's machine while scripts play.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use millstream::time::Duration;
 
@@ -21,6 +22,8 @@ pub(super) struct Trouble {
     back_at: Option<Duration>,
     wall_jumps: Vec<crate::clocks::WallJump>,
     links: BTreeMap<usize, Link>,
+    /// Recordings that the server had not finished when it died, in all.
+    pub(super) unfinished: u64,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -96,8 +99,15 @@ impl World {
             self.shared.disk.lose_power();
             self.reconnect_links();
         }
+        self.count_unfinished();
         let down = Duration::from_millis(outage.down_ms.max(1));
         self.trouble.back_at = Some(self.sim.elapsed() + down);
+    }
+
+    fn count_unfinished(&mut self) {
+        let files = self.shared.disk.files();
+        let is_part = |path: &&PathBuf| path.extension().is_some_and(|ending| ending == "part");
+        self.trouble.unfinished += files.keys().filter(is_part).count() as u64;
     }
 
     /// Every link is again what its own events have made of it.

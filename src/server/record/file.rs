@@ -1,7 +1,8 @@
 //! A recording's file: a name that nobody has, bytes at its end, and how it becomes a finished one.
 //!
 //! While it is written it is called `NAME.flv.part`. Every operation is tried again until it is done or its recorder
-//! gives up: all of them can be done twice.
+//! gives up: all of them can be done twice. Once it is renamed, the old name is free for whoever comes next: a second
+//! rename would put their file over this one.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ pub(super) struct Writing<D: Disk> {
     pub(super) len: u64,
     /// Something was written that is not safe yet.
     pub(super) dirty: bool,
+    /// A rename was tried: if the name is there, it was done.
+    renamed: bool,
 }
 
 /// `path` with `.part` behind it.
@@ -81,6 +84,7 @@ impl<D: Disk> Writing<D> {
                 path,
                 len: 0,
                 dirty: false,
+                renamed: false,
             });
         }
         Err(io::Error::new(
@@ -133,13 +137,23 @@ impl<D: Disk> Writing<D> {
 
     /// Gives the finished file its name.
     pub(super) async fn rename(&mut self) -> io::Result<()> {
-        match self.disk.rename(&self.part, &self.path).await {
-            // It was done before, and something after it has failed.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.disk.open(&self.path, Open::Read).await?;
-            }
-            result => result?,
+        let again = std::mem::replace(&mut self.renamed, true);
+        let is_done = match again {
+            true => self.has_name().await?,
+            false => false,
+        };
+        if !is_done {
+            self.disk.rename(&self.part, &self.path).await?;
         }
         self.disk.sync_dir(&directory_of(&self.path)).await
+    }
+
+    /// Whether the finished file has its name: nobody else takes that, as long as the part file is there.
+    async fn has_name(&self) -> io::Result<bool> {
+        match self.disk.open(&self.path, Open::Read).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }

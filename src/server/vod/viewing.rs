@@ -99,7 +99,7 @@ impl<R: Runtime> Viewing<R> {
             stream,
             steer: Rc::clone(&steer),
             chunk_size: shard.settings().chunk_size,
-            unflushed: Cell::new(0),
+            queued: Cell::new(0),
         };
         shard.emit(Event::PlayStart(party.clone()));
         shard.meters().plays.add(1);
@@ -179,8 +179,8 @@ struct Projector<R: Runtime> {
     stream: MessageStreamId,
     steer: Rc<Steer<R>>,
     chunk_size: u32,
-    /// Bytes in the outbox since it was last flushed.
-    unflushed: Cell<usize>,
+    /// Bytes that were put into the outbox since it was last found empty.
+    queued: Cell<usize>,
 }
 
 /// Where a viewer is in a file.
@@ -261,7 +261,9 @@ impl<R: Runtime> Projector<R> {
             }
             if self.until_due(place).await == Woken::Ready
                 && self.until_there_is_room().await == Woken::Ready
+                && !self.steer.changed.get()
             {
+                // What the client asked for while the disk was busy is heard first.
                 self.send_next(item, place);
             }
         }
@@ -333,7 +335,7 @@ impl<R: Runtime> Projector<R> {
 
     /// Waits until the outbox takes more.
     async fn until_there_is_room(&self) -> Woken {
-        if self.unflushed.get() < limits::VOD_WRITE_BYTES {
+        if self.queued.get() < limits::VOD_WRITE_BYTES {
             return Woken::Ready;
         }
         self.flush();
@@ -403,7 +405,10 @@ impl<R: Runtime> Projector<R> {
     }
 
     fn queue(&self, bytes: Bytes) {
-        self.unflushed.set(self.unflushed.get() + bytes.len());
+        if self.outbox.is_empty() {
+            self.queued.set(0);
+        }
+        self.queued.set(self.queued.get() + bytes.len());
         self.outbox.queue(bytes);
     }
 
@@ -413,8 +418,11 @@ impl<R: Runtime> Projector<R> {
     }
 
     fn flush(&self) {
-        if self.unflushed.replace(0) > 0 {
+        if self.queued.get() > 0 {
             self.outbox.flush(self.now());
+        }
+        if self.outbox.is_empty() {
+            self.queued.set(0);
         }
     }
 
