@@ -28,7 +28,8 @@ pub(super) fn come(scenario: &mut Scenario) {
         return;
     }
     let mut rate = |most: f64| match rng.bool() {
-        true => rng.f64() * most,
+        // Three digits, which a file keeps as they are.
+        true => (rng.f64() * most * 1e3).round() / 1e3,
         false => 0.0,
     };
     let (errors, short_writes, stalls) = (rate(0.1), rate(0.1), rate(0.1));

@@ -156,7 +156,7 @@ fn a_seek_in_ten_gigabytes_with_an_index_reads_one_tag() {
             (last.min(time / 2_000 * 2_000), true)
         );
         assert!(
-            disk.reads <= 4 && disk.bytes < KEY as usize + 1_000,
+            disk.reads <= 4 && disk.bytes < KEY as usize + 3 * limits::FLV_GLANCE,
             "{} {}",
             disk.reads,
             disk.bytes
