@@ -425,11 +425,17 @@ impl Operator for Desk {
 }
 
 /// What shards hold more of than they may.
-fn excess<R: Runtime>(shards: &[Shard<R>], ring: usize, media_bytes: u64) -> Option<String> {
+fn excess<R: Runtime>(
+    shards: &[Shard<R>],
+    ring: usize,
+    (media_bytes, chunk_size): (u64, u32),
+) -> Option<String> {
     let censuses: Vec<_> = shards.iter().map(Shard::census).collect();
-    // What one read brings is taken in whole before it is looked at.
+    // What one read brings is taken in whole before it is looked at, and each stream keeps its newest frame; laid out in
+    // chunks of ours, of which each may have a byte of header and four of extended timestamp.
     let kept = censuses.iter().map(|census| census.ring_bytes).max();
-    let slack = limits::SCRATCH_BYTES as u64 * 2;
+    let taken = limits::SCRATCH_BYTES as u64 * 2;
+    let slack = taken + taken.div_ceil(chunk_size.into()) * 5;
     let share = media_bytes / shards.len().max(1) as u64 + slack;
     if media_bytes > 0 && kept.unwrap_or(0) as u64 > share {
         return Some(format!("a shard keeps {kept:?} bytes of frames of {share}"));
@@ -466,7 +472,8 @@ impl Software for Millstream {
         let caches = self.settings.applications.all();
         let cache = caches.map(|settings| settings.gop_cache).max();
         let bound = self.settings.ring_frames.max(cache.unwrap_or(0)).max(1);
-        let media_bytes = self.settings.limits.media_bytes;
+        let (media_bytes, chunk_size) =
+            (self.settings.limits.media_bytes, self.settings.chunk_size);
         let counted = shards.clone();
         let desk = Desk {
             shards: shards.clone(),
@@ -475,7 +482,7 @@ impl Software for Millstream {
         };
         Running {
             operator: Some(Box::new(desk)),
-            excess: Box::new(move || excess(&counted, bound, media_bytes)),
+            excess: Box::new(move || excess(&counted, bound, (media_bytes, chunk_size))),
             stop: Box::new(move || stop.stop()),
             estate: Box::new(move || {
                 let names = names.get().map(|names| names as u64);

@@ -349,7 +349,7 @@ impl<R: Runtime> Projector<R> {
     async fn wait(&self, until: Option<Instant>, room: bool) -> Woken {
         self.flush();
         let sleep = until.map(|at| self.shard.runtime().sleep_until(at));
-        let mut sleep = pin!(sleep.map(Box::pin));
+        let mut sleep = pin!(sleep);
         poll_fn(|cx| {
             if self.steer.changed.get() {
                 return Poll::Ready(Woken::Steered);
@@ -358,8 +358,8 @@ impl<R: Runtime> Projector<R> {
                 return Poll::Ready(Woken::Ready);
             }
             *self.steer.waker.borrow_mut() = Some(cx.waker().clone());
-            match &mut *sleep {
-                Some(sleep) => sleep.as_mut().poll(cx).map(|()| Woken::Ready),
+            match sleep.as_mut().as_pin_mut() {
+                Some(sleep) => sleep.poll(cx).map(|()| Woken::Ready),
                 None => Poll::Pending,
             }
         })
