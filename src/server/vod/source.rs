@@ -75,7 +75,17 @@ impl<D: Disk> Library<D> {
         name: &str,
     ) -> Result<Rc<Source<D>>, OpenError> {
         let directories = directories.iter();
-        for path in directories.flat_map(|directory| names::candidates(directory, name)) {
+        let paths = directories.flat_map(|directory| names::candidates(directory, name));
+        self.open_first(disk, paths).await
+    }
+
+    /// The first of the files that is there, opened, unless it is open already.
+    pub(in crate::server) async fn open_first(
+        &self,
+        disk: &D,
+        paths: impl IntoIterator<Item = PathBuf>,
+    ) -> Result<Rc<Source<D>>, OpenError> {
+        for path in paths {
             let open = self.files.borrow().get(&path).and_then(Weak::upgrade);
             if let Some(source) = open {
                 return Ok(source);
