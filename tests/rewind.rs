@@ -162,6 +162,8 @@ fn goes_back(shards: usize, more: &str, origin: u32) {
     assert!(began.elapsed() > Duration::from_millis(1_500));
     let sound = client.media.iter().filter(|(kind, ..)| *kind == Audio);
     assert!(sound.count() >= 118);
+    let data = client.media.iter().filter(|(kind, ..)| *kind == Data);
+    assert_eq!(data.count(), 0, "what a file says of itself");
     // What is live meanwhile is for others, until it comes back.
     encoder.send(50);
     wait_for_the_recorder();
@@ -255,6 +257,7 @@ fn a_player_wants_the_past_first() {
         client.until("its end", |it| it.status("NetStream.Play.Stop"));
         let got = pictures(&client, 0);
         assert_eq!((got.first(), got.last()), (Some(&70), Some(&124)));
+        assert!(client.media.iter().map(|(_, time, _)| time.0).is_sorted());
         assert_contiguous(&got);
         // It had only wanted a part; then it wants what is live.
         seek(&mut client, 299 * STEP);

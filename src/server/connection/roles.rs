@@ -372,6 +372,7 @@ impl<R: Runtime> Connection<R> {
             from,
             duration,
             origin: Timestamp(0),
+            tells_metadata: true,
         };
         if let Some(list) = list {
             if list.append(item) {

@@ -359,6 +359,7 @@ impl<R: Runtime> Projector<R> {
             from: 0,
             duration: None,
             origin,
+            tells_metadata: false,
         })
     }
 }

@@ -282,7 +282,8 @@ impl<R: Runtime> Projector<R> {
         let time = item.origin + packet.time as u32; // RTMP's clock goes round
         if std::mem::take(&mut place.is_new) {
             let info = item.source.info();
-            let metadata = info.metadata.iter().map(|data| (MediaKind::Data, data));
+            let metadata = info.metadata.iter().filter(|_| item.tells_metadata);
+            let metadata = metadata.map(|data| (MediaKind::Data, data));
             let headers = info.headers.iter().map(|(kind, bytes)| (*kind, bytes));
             for (kind, payload) in metadata.chain(headers) {
                 self.send(kind, time, payload);

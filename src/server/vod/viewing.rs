@@ -27,6 +27,8 @@ pub(in crate::server) struct Item<R: Runtime> {
     pub(in crate::server) duration: Option<u64>,
     /// What the client is told for 0.
     pub(in crate::server) origin: Timestamp,
+    /// What the file says of itself is for its viewers; who plays a live stream is not to take a part of it for all.
+    pub(in crate::server) tells_metadata: bool,
 }
 
 /// A connection's hold on the recording that it views. Dropping it ends that.
