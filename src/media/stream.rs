@@ -273,6 +273,11 @@ impl Stream {
         self.metadata.take().is_some()
     }
 
+    /// What late joiners get for metadata.
+    pub fn metadata(&self) -> Option<&WireMessage> {
+        self.metadata.as_ref()
+    }
+
     /// Whether late joiners get metadata.
     pub fn has_metadata(&self) -> bool {
         self.metadata.is_some()

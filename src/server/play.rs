@@ -33,9 +33,9 @@ use crate::media::stream::Stream;
 use crate::planted::{Bug, planted};
 use crate::rtmp::session::MessageStreamId;
 use crate::rtmp::session::server::{publisher_began, publisher_ended};
-use crate::rtmp::wire::{MediaKind, WireMessage};
+use crate::rtmp::wire::WireMessage;
 use crate::runtime::{Conn, Runtime};
-use crate::time::{Duration, Instant, Timestamp};
+use crate::time::{Duration, Instant};
 
 /// One player of a stream.
 pub(super) struct Player<C> {
@@ -611,15 +611,15 @@ impl<R: Runtime> Play<R> {
         outbox: Rc<Outbox<R::Conn>>,
         message_stream: MessageStreamId,
     ) -> Self {
-        Self::attach_with(shard, party, outbox, message_stream, |prelude| prelude)
+        Self::attach_to(shard, party, outbox, message_stream, true)
     }
 
-    fn attach_with(
+    fn attach_to(
         shard: &Shard<R>,
         party: Party,
         outbox: Rc<Outbox<R::Conn>>,
         message_stream: MessageStreamId,
-        given: impl FnOnce(Vec<WireMessage>) -> Vec<WireMessage>,
+        is_live: bool,
     ) -> Self {
         let stream = shard.stream(&party.stream);
         let here = Rc::clone(&outbox);
@@ -627,7 +627,9 @@ impl<R: Runtime> Play<R> {
             let mut state = stream.state.borrow_mut();
             let now = shard.runtime().now();
             let (cursor, prelude) = state.media.join(now);
-            queue_prelude(&outbox, message_stream, &given(prelude));
+            if is_live {
+                queue_prelude(&outbox, message_stream, &prelude);
+            }
             let slot = state.players.insert(Player {
                 outbox,
                 cursor,
@@ -655,8 +657,7 @@ impl<R: Runtime> Play<R> {
         }
     }
 
-    /// The same for one who wants what is recorded of the stream first, from `start` on ([`Past`](super::vod::Past)): of
-    /// what is live it is given the metadata.
+    /// The same for one who wants what is recorded of the stream first, from `start` on ([`Past`](super::vod::Past)).
     pub(super) fn attach_back(
         shard: &Shard<R>,
         party: Party,
@@ -664,12 +665,7 @@ impl<R: Runtime> Play<R> {
         message_stream: MessageStreamId,
         start: (f64, Option<f64>),
     ) -> Self {
-        let mut play = Self::attach_with(shard, party, outbox, message_stream, |prelude| {
-            let metadata = prelude
-                .into_iter()
-                .filter(|it| it.kind() == MediaKind::Data);
-            metadata.map(|it| it.restamped(Timestamp(0))).collect()
-        });
+        let mut play = Self::attach_to(shard, party, outbox, message_stream, false);
         play.begin_back(start);
         play
     }

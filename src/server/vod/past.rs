@@ -207,6 +207,10 @@ impl<R: Runtime> Projector<R> {
         past.timeline.set(timeline.map(|timeline| timeline.id()));
         let length = past.edge().map(|edge| u64::try_from(edge).unwrap_or(0));
         let (from, duration) = part(start, length);
+        let metadata = past.stream.state.borrow().media.metadata().cloned();
+        if let Some(metadata) = metadata {
+            self.send_message(&metadata.restamped(Timestamp(0)));
+        }
         if self.steer.seek.get().is_none() {
             self.steer.seek.set(Some(from));
         }

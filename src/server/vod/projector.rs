@@ -304,7 +304,10 @@ impl<R: Runtime> Projector<R> {
     }
 
     fn send(&self, kind: MediaKind, time: Timestamp, payload: &[u8]) {
-        let message = WireMessage::new(kind, time, payload, self.chunk_size);
+        self.send_message(&WireMessage::new(kind, time, payload, self.chunk_size));
+    }
+
+    pub(super) fn send_message(&self, message: &WireMessage) {
         if self.stream == 1 {
             self.queue(message.shared(0));
         } else {
