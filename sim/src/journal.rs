@@ -71,6 +71,20 @@ pub enum Observation {
         /// Its payload.
         payload: Bytes,
     },
+    /// The client wants to go back in the live stream that it plays, by holding it or by seeking: to who looks at what is
+    /// live, it is gone.
+    GoesBack,
+    /// The server has said that a live stream goes on where the client wants it to, perhaps in the past.
+    IsBack,
+    /// Somebody who has gone back in a live stream got a message of it.
+    Relived {
+        /// Audio, video or data.
+        kind: MediaKind,
+        /// Its time.
+        timestamp: Timestamp,
+        /// Its payload.
+        payload: Bytes,
+    },
     /// From now on the client claims nothing: it unpublished, left, or one end of its connection is gone.
     LetsGo {
         /// Why, in words.
@@ -182,6 +196,19 @@ impl fmt::Display for Observation {
             } => write!(
                 f,
                 "<- {name} {kind:?} at {} ms, {} bytes {:08x}",
+                timestamp.0,
+                payload.len(),
+                seed::digest(payload) >> 32
+            ),
+            Self::GoesBack => f.write_str("goes back"),
+            Self::IsBack => f.write_str("is back"),
+            Self::Relived {
+                kind,
+                timestamp,
+                payload,
+            } => write!(
+                f,
+                "<- {kind:?} again at {} ms, {} bytes {:08x}",
                 timestamp.0,
                 payload.len(),
                 seed::digest(payload) >> 32

@@ -256,6 +256,10 @@ pub enum Step {
     PlayBeside(Stream),
     /// Has another stream take the place of the one it plays (`play2`).
     Play2(Stream),
+    /// Holds the live stream that it plays for so many milliseconds, to go on where it was.
+    Hold(u64),
+    /// Goes back in the live stream that it plays, so many milliseconds before what it has had last.
+    Rewind(u64),
     /// Calls something by name, and waits for the answer, whatever it is.
     Call(String),
     /// Sends a shared object message.

@@ -137,6 +137,13 @@ impl Cursor {
         }
     }
 
+    /// Goes on as one who joins now (the newest keyframe, though it may have had that), and is given this first.
+    pub fn rejoin(&mut self, stream: &Stream, now: Instant) -> Vec<WireMessage> {
+        let (cursor, prelude) = stream.join(now);
+        (self.next, self.gate, self.paused) = (cursor.next, cursor.gate, false);
+        prelude
+    }
+
     /// `receiveAudio`, `receiveVideo`: video comes back at a keyframe.
     pub fn set_wanted(&mut self, audio: Option<bool>, video: Option<bool>) {
         self.audio = audio.unwrap_or(self.audio);

@@ -37,6 +37,7 @@ mod premature;
 mod promptness;
 mod publisher;
 pub mod recordings;
+mod rewinds;
 mod selection;
 mod stop;
 mod tally;
@@ -63,6 +64,7 @@ pub use premature::Premature;
 pub use promptness::Promptness;
 pub use publisher::OnePublisher;
 pub use recordings::Recordings;
+pub use rewinds::Rewinds;
 pub use selection::Selection;
 pub use stop::GracefulStop;
 pub use tally::{Sums, Tally};
@@ -158,6 +160,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(TightBounds::with(library.clone())),
         Box::new(Orders::with(library.clone())),
         Box::new(Recordings::with(library.clone())),
+        Box::new(Rewinds::with(library.clone())),
         Box::new(Sums::with(library)),
         Box::new(GracefulStop::default()),
         Box::new(Liveness::default()),

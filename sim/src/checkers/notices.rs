@@ -63,7 +63,7 @@ impl Checker for Notices {
                 self.excused.remove(who);
             }
             Observation::SmallRings => self.small_rings = true,
-            Observation::Strays { .. } | Observation::Pauses => {
+            Observation::Strays { .. } | Observation::Pauses | Observation::GoesBack => {
                 self.excused.insert(who.into());
             }
             Observation::AsksToPlay { .. } => {

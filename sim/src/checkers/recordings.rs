@@ -160,7 +160,12 @@ impl Recordings {
 
 /// Whether between two frames that were recorded others lie that should have been: of a picture that nobody could decode
 /// at the beginning nothing is seen again.
-fn lost(frames: &[Rc<Frame>], last: usize, next: usize, has_picture: bool) -> Result<(), String> {
+pub(super) fn lost(
+    frames: &[Rc<Frame>],
+    last: usize,
+    next: usize,
+    has_picture: bool,
+) -> Result<(), String> {
     if next <= last {
         return Err(format!("#{next} stands behind #{last}"));
     }

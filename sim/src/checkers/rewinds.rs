@@ -10,6 +10,7 @@ use super::library::Library;
 use super::recordings::lost;
 use super::{Checker, Publication};
 use crate::journal::Observation;
+use crate::media::Sort;
 
 /// See the module.
 ///
@@ -57,7 +58,9 @@ impl Rewinds {
                 entry.index, entry.publication.0, known.0, time.0
             ));
         }
-        let player = self.players.entry(who.to_owned()).or_default();
+        let Some(player) = self.players.get_mut(who) else {
+            return Ok(()); // on its way
+        };
         let is_picture = entry.frame.sort.is_picture();
         let mut has_picture = is_picture;
         if let Some((publication, last, had_picture)) = &player.last
@@ -70,6 +73,15 @@ impl Rewinds {
                 self.hole.get_or_insert(what);
             }
             has_picture |= *had_picture;
+        }
+        if is_picture
+            && entry.frame.sort != Sort::Key
+            && player.last.as_ref().is_none_or(|last| !last.2)
+        {
+            return Err(format!(
+                "{who} went back in {}, and begins with #{}, a picture that needs another",
+                entry.publication.0, entry.index
+            ));
         }
         player.last = Some((entry.publication.clone(), entry.index, has_picture));
         Ok(())

@@ -25,6 +25,7 @@ use super::chunks::Weaver;
 
 mod asks;
 mod hears;
+mod rewinds;
 mod sends;
 mod strays;
 
@@ -125,6 +126,12 @@ struct State {
     /// The second play: its name, where, and whether it has begun.
     beside: Option<Beside>,
     answers: usize,
+    /// The time of what it has had last.
+    newest: Timestamp,
+    /// It has gone back in what it plays.
+    relives: bool,
+    /// And waits for the server's word.
+    returning: bool,
 }
 
 /// What a message stream was asked for.
@@ -169,6 +176,8 @@ impl<S: Stage> Actor<S> {
             Step::Play(stream) => self.play(stream).await,
             Step::PlayBeside(stream) => self.play_beside(stream).await,
             Step::Play2(stream) => self.play2(stream).await,
+            Step::Hold(ms) => self.hold(ms).await,
+            Step::Rewind(ms) => self.rewind(ms).await,
             Step::Call(name) => self.call(&name).await,
             Step::SharedObject(name) => self.shared_object(name).await,
             Step::AbortMessage => self.abort_message().await,

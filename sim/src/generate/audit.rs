@@ -75,6 +75,8 @@ fn of_step(step: &Step, found: &mut Found) {
         Step::ReadSlowly(_) => "slow reader",
         Step::ChunkSize(_) => "chunk size between messages",
         Step::Pause(_) => "pause",
+        Step::Hold(_) => "live streams held",
+        Step::Rewind(_) => "live streams rewound",
         Step::ReceiveAudio(_) => "receiveAudio",
         Step::ReceiveVideo(_) => "receiveVideo",
         _ => return,

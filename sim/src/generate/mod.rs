@@ -24,6 +24,7 @@ mod pieces;
 mod players;
 mod publishers;
 mod records;
+mod rewinds;
 mod role;
 mod storms;
 mod strangers;
@@ -140,6 +141,7 @@ fn assemble(seed: u64, swarm: Swarm, mood: Mood, stage: Stage, roles: Vec<Role>)
     }
     some_reconnect(&mut scenario);
     records::come(&mut scenario);
+    rewinds::come(&mut scenario);
     scenario
 }
 

@@ -41,6 +41,15 @@ impl<C: Conn> LiveStream<C> {
             queue_prelude(&player.outbox, player.stream, &prelude);
         }
     }
+
+    /// The player in `slot` goes on with what is live, as if it had come now.
+    pub(in crate::server) fn rejoin(&self, slot: usize, now: Instant) {
+        let state = &mut *self.state.borrow_mut();
+        if let Some(player) = state.players.get_mut(slot) {
+            let prelude = player.cursor.rejoin(&state.media, now);
+            queue_prelude(&player.outbox, player.stream, &prelude);
+        }
+    }
 }
 
 impl<R: Runtime> Play<R> {
@@ -68,6 +77,8 @@ impl<R: Runtime> Play<R> {
         let is_now = self.is_now(time, edge);
         match &self.rewind {
             Some(rewind) if rewind.past.is_away() => rewind.controls.seek(time),
+            // Who seeks has nothing left of before.
+            _ if is_now && self.held.is_none() => self.rejoin(),
             _ if is_now => {}
             _ => self.go_back(timeline.id(), time),
         }
@@ -85,6 +96,10 @@ impl<R: Runtime> Play<R> {
         if let Some(rewind) = &self.rewind {
             rewind.controls.heed(buffer());
         }
+    }
+
+    fn rejoin(&self) {
+        self.stream.rejoin(self.slot, self.shard.runtime().now());
     }
 
     fn hold(&self, held: bool) {

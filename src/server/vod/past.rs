@@ -239,7 +239,7 @@ impl<R: Runtime> Projector<R> {
         }
         if self.steer.seek.get().is_none() {
             past.away.set(false);
-            past.stream.hold(past.slot, false, self.now());
+            past.stream.rejoin(past.slot, self.now());
             past.stream.state.borrow_mut().request_pass();
             past.stream.wake_pump(self.shard.runtime());
         }

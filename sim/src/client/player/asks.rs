@@ -57,6 +57,9 @@ impl<S: Stage> Actor<S> {
             refused: false,
             frames: 0,
             ended: false,
+            newest: Timestamp(0),
+            relives: false,
+            returning: false,
             ..state
         };
         self.state.asked.push_back(Asked::Play);

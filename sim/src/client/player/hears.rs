@@ -20,6 +20,10 @@ impl<S: Stage> Actor<S> {
                 self.state.connected = true;
                 self.note(&Observation::Connected);
             }
+            ClientEvent::Refused { code, .. } if code == "NetStream.Seek.Failed" => {
+                self.state.returning = false; // nothing is recorded
+                self.told(code);
+            }
             ClientEvent::Refused { code, .. } => {
                 self.state.refused = true;
                 self.told(code);
@@ -75,7 +79,14 @@ impl<S: Stage> Actor<S> {
             if kind != MediaKind::Data {
                 self.state.frames += 1;
             }
-            if let Some(name) = &self.state.played {
+            self.state.newest = timestamp;
+            if self.state.relives {
+                self.note(&Observation::Relived {
+                    kind,
+                    timestamp,
+                    payload,
+                });
+            } else if let Some(name) = &self.state.played {
                 self.note(&received(name));
             }
         } else if !self.state.closed {
@@ -104,6 +115,9 @@ impl<S: Stage> Actor<S> {
                 if let Some(name) = self.state.played.clone() {
                     self.note(&Observation::Plays { name });
                 }
+            }
+            "NetStream.Seek.Notify" | "NetStream.Unpause.Notify" if mine => {
+                self.is_back();
             }
             "NetStream.Play.Transition" if mine => {
                 if let Some(name) = self.state.next.take() {
