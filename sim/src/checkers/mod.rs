@@ -29,6 +29,7 @@ mod hub;
 pub mod invariants;
 mod library;
 mod liveness;
+mod moved;
 mod must_see;
 mod needless;
 mod notices;
@@ -37,6 +38,7 @@ mod premature;
 mod promptness;
 mod publisher;
 pub mod recordings;
+mod safe;
 mod selection;
 mod stop;
 mod tally;
@@ -44,6 +46,7 @@ pub mod tap;
 mod tight;
 mod timeouts;
 mod timestamps;
+mod viewings;
 
 pub use acks::Acks;
 pub use answers::Answers;
@@ -69,6 +72,7 @@ pub use tally::{Sums, Tally};
 pub use tight::TightBounds;
 pub use timeouts::Timeouts;
 pub use timestamps::Timestamps;
+pub use viewings::Viewings;
 
 /// One invariant.
 pub trait Checker {
@@ -158,6 +162,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(TightBounds::with(library.clone())),
         Box::new(Orders::with(library.clone())),
         Box::new(Recordings::with(library.clone())),
+        Box::new(Viewings::with(library.clone())),
         Box::new(Sums::with(library)),
         Box::new(GracefulStop::default()),
         Box::new(Liveness::default()),

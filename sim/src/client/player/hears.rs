@@ -12,6 +12,9 @@ use super::{Actor, Asked, Stage};
 use crate::faults::Fault;
 use crate::journal::Observation;
 
+/// What names of recordings begin with.
+const VOD: &str = "vod/";
+
 impl<S: Stage> Actor<S> {
     pub(super) fn handle(&mut self, event: ClientEvent) {
         match event {
@@ -19,6 +22,9 @@ impl<S: Stage> Actor<S> {
             ClientEvent::Connected => {
                 self.state.connected = true;
                 self.note(&Observation::Connected);
+            }
+            ClientEvent::Refused { code, description } if self.is_of_view(&code) => {
+                self.cannot_view(code, &description);
             }
             ClientEvent::Refused { code, .. } => {
                 self.state.refused = true;
@@ -75,7 +81,13 @@ impl<S: Stage> Actor<S> {
             if kind != MediaKind::Data {
                 self.state.frames += 1;
             }
-            if let Some(name) = &self.state.played {
+            if self.state.views {
+                self.note(&Observation::Viewed {
+                    kind,
+                    timestamp,
+                    payload,
+                });
+            } else if let Some(name) = &self.state.played {
                 self.note(&received(name));
             }
         } else if !self.state.closed {
@@ -101,8 +113,13 @@ impl<S: Stage> Actor<S> {
             }
             "NetStream.Play.Start" if mine && !self.state.playing => {
                 self.state.playing = true;
-                if let Some(name) = self.state.played.clone() {
+                if let Some(name) = self.state.played.clone().filter(|_| !self.state.views) {
                     self.note(&Observation::Plays { name });
+                }
+            }
+            "NetStream.Seek.Notify" if mine => {
+                if let Some(ms) = self.state.sought.take() {
+                    self.note(&Observation::Sought { ms });
                 }
             }
             "NetStream.Play.Transition" if mine => {
@@ -128,6 +145,19 @@ impl<S: Stage> Actor<S> {
             self.state.refused = true;
         }
         self.told(code);
+    }
+
+    /// Whether an error is about what it views, or asks to view.
+    fn is_of_view(&self, code: &str) -> bool {
+        self.state.views && code.starts_with("NetStream.Play.")
+    }
+
+    /// A refusal begins with what was asked for.
+    fn cannot_view(&mut self, code: String, description: &str) {
+        self.state.unplayable = true;
+        let name = description.split(": ").next().unwrap_or_default();
+        let refused = name.starts_with(VOD).then(|| Rc::from(name));
+        self.note(&Observation::Unplayable { code, refused });
     }
 
     fn told(&self, code: String) {
