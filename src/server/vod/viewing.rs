@@ -18,6 +18,7 @@ use super::source::{OpenError, Source};
 use crate::limits;
 use crate::media::file::Packet;
 use crate::media::file::any::AnyCursor;
+use crate::planted::{Bug, planted};
 use crate::rtmp::session::server::{play_completed, play_failed, play_switched};
 use crate::rtmp::session::{MessageStreamId, Status};
 use crate::rtmp::wire::{MediaKind, WireMessage};
@@ -188,6 +189,8 @@ struct Place {
     cursor: AnyCursor,
     /// When what time of the file was due to begin; none until the next message.
     anchor: Option<(Instant, u64)>,
+    /// Until then what was sent before this file plays: the buffer holds that, too.
+    not_before: Option<Instant>,
     /// The next message, already read.
     next: Option<Packet>,
     /// The headers have not been sent since the last jump.
@@ -214,6 +217,7 @@ enum Woken {
 impl<R: Runtime> Projector<R> {
     async fn run(self) {
         let mut first = true;
+        let mut played = None;
         loop {
             let Some(item) = self.next_item().await else {
                 continue;
@@ -222,10 +226,16 @@ impl<R: Runtime> Projector<R> {
                 self.say(play_switched(self.stream, &item.name, self.chunk_size));
             }
             let mut place = Place::at(&item, item.from);
+            place.not_before = played;
             while let Err(error) = self.play(&item, &mut place).await {
-                self.fail(&item, &error);
-                self.until_sought(&item, &mut place).await;
+                if self.steer.seek.get().is_none() {
+                    self.fail(&item, &error); // else it is elsewhere by now
+                }
+                if !self.until_sought(&item, &mut place).await {
+                    break; // the next of the list, which may be sound
+                }
             }
+            played = place.end().max(place.not_before);
         }
     }
 
@@ -247,10 +257,14 @@ impl<R: Runtime> Projector<R> {
             self.obey(item, place);
             if self.steer.paused.get() {
                 place.anchor = None;
+                place.next = place.next.take().filter(|_| !planted(Bug::PauseLosesFrame));
                 self.wait(None, false).await;
                 continue;
             }
             if place.next.is_none() {
+                if place.is_new {
+                    item.source.look().await?;
+                }
                 place.next = item.source.next(&mut place.cursor).await?;
             }
             if place.is_over() {
@@ -284,6 +298,9 @@ impl<R: Runtime> Projector<R> {
     /// The file has nothing more: waits until it has, or until the client seeks (false), or goes on to the next (true).
     async fn is_over(&self, item: &Item<R>, place: &mut Place) -> Result<bool, OpenError> {
         let ends = place.next.is_some() || !item.source.may_grow().await?;
+        if self.steer.changed.get() {
+            return Ok(false); // what the client asked for while the disk was busy is heard first
+        }
         if !ends {
             let again = self.now() + limits::VOD_GROWTH;
             self.wait(Some(again), false).await;
@@ -292,7 +309,7 @@ impl<R: Runtime> Projector<R> {
         if self.steer.list.borrow().is_empty() {
             // The client has it, and plays it: what it appends until then follows without a break.
             let end = place.end().unwrap_or(Instant::ZERO);
-            if self.now() < end {
+            if self.now() < end && !planted(Bug::CompleteTooSoon) {
                 self.wait(Some(end), false).await;
                 return Ok(false);
             }
@@ -304,18 +321,22 @@ impl<R: Runtime> Projector<R> {
                 what,
                 self.chunk_size,
             ));
-            self.until_sought(item, place).await;
+            if self.until_sought(item, place).await {
+                return Ok(false);
+            }
         }
         Ok(!self.steer.list.borrow().is_empty() && self.steer.seek.get().is_none())
     }
 
-    /// Waits until the client wants to be elsewhere.
-    async fn until_sought(&self, item: &Item<R>, place: &mut Place) {
+    /// Waits until the client wants to be elsewhere: in this file, or (false) in the next.
+    async fn until_sought(&self, item: &Item<R>, place: &mut Place) -> bool {
         while self.steer.seek.get().is_none() && self.steer.list.borrow().is_empty() {
             self.steer.changed.set(false);
             self.wait(None, false).await;
         }
+        let has_sought = self.steer.seek.get().is_some();
         self.obey(item, place);
+        has_sought
     }
 
     /// Waits until the next message is due.
@@ -324,12 +345,13 @@ impl<R: Runtime> Projector<R> {
         let Some(time) = place.next.as_ref().map(|packet| packet.time) else {
             return Woken::Ready;
         };
-        let (began, from) = *place.anchor.get_or_insert((now, time));
-        let ahead = Duration::from_millis(time.saturating_sub(from));
-        let due = began + ahead.saturating_sub(self.steer.buffer.get());
-        match due <= now {
+        let begins = place.not_before.map_or(now, |before| before.max(now));
+        let (began, from) = *place.anchor.get_or_insert((begins, time));
+        let plays = began + Duration::from_millis(time.saturating_sub(from));
+        let early = plays.since(now).saturating_sub(self.steer.buffer.get());
+        match early.is_zero() || planted(Bug::ViewUnpaced) {
             true => Woken::Ready,
-            false => self.wait(Some(due), false).await,
+            false => self.wait(Some(now + early), false).await,
         }
     }
 
@@ -450,6 +472,7 @@ impl Place {
         Self {
             cursor: item.source.seek(time),
             anchor: None,
+            not_before: None,
             next: None,
             is_new: true,
             until: item
