@@ -87,11 +87,16 @@ bugs! {
         "offset-forgotten-on-takeover" OffsetForgottenOnTakeover: "The next publication's time does not go on where the last one's ended.",
         "cache-age-ignored" CacheAgeIgnored: "Joiners are given what is older than they may be given.",
         "latency-unbounded" LatencyUnbounded: "A player that is too late goes on where it was.",
+        "seek-behind" SeekBehind: "Who seeks in a file begins at the next keyframe, not at the one before.",
         "two-claims" TwoClaims: "A name is leased to whoever asks.",
     }
     "server" {
         "cut-loses-frame" CutLosesFrame: "The keyframe that a recording is cut at is in neither file.",
         "rewind-skips-file" RewindSkipsFile: "Who is back in a recording goes from one file to the next but one.",
+        "pause-loses-frame" PauseLosesFrame: "The message that was read before a pause is never sent.",
+        "complete-too-soon" CompleteTooSoon: "A viewer is told that a file is over as soon as all of it is sent.",
+        "view-unpaced" ViewUnpaced: "A file is sent as fast as its viewer takes it.",
+        "growth-not-followed" GrowthNotFollowed: "A recording that still grows is over where it ended when it was opened.",
         "repair-skipped" RepairSkipped: "Recordings that a crash left unfinished stay so.",
         "lease-kept-on-reset" LeaseKeptOnReset: "A publisher whose connection is reset keeps its name.",
         "unsubscribe-lost" UnsubscribeLost: "The directory is not told that a shard's last player has gone.",

@@ -85,6 +85,40 @@ pub enum Observation {
         /// Its payload.
         payload: Bytes,
     },
+    /// The client asks to play a recording.
+    AsksToView {
+        /// Application and file.
+        name: Rc<str>,
+        /// From where, milliseconds.
+        from_ms: u64,
+        /// For how long, milliseconds; none: to its end.
+        for_ms: Option<u64>,
+        /// Behind what it plays already.
+        appended: bool,
+    },
+    /// A recording that the client has asked for is not played, or not any further.
+    Unplayable {
+        /// What it was told.
+        code: String,
+        /// Application and file, if it was not even begun.
+        refused: Option<Rc<str>>,
+    },
+    /// It got a message of that.
+    Viewed {
+        /// Audio, video or data.
+        kind: MediaKind,
+        /// Its time.
+        timestamp: Timestamp,
+        /// Its payload.
+        payload: Bytes,
+    },
+    /// Whispered: the client asks to have the recording go on elsewhere.
+    Seeks,
+    /// The server has said that the recording goes on where the client has asked it to.
+    Sought {
+        /// Milliseconds from its beginning.
+        ms: u64,
+    },
     /// From now on the client claims nothing: it unpublished, left, or one end of its connection is gone.
     LetsGo {
         /// Why, in words.
@@ -200,19 +234,14 @@ impl fmt::Display for Observation {
                 payload.len(),
                 seed::digest(payload) >> 32
             ),
-            Self::GoesBack => f.write_str("goes back"),
-            Self::IsBack => f.write_str("is back"),
-            Self::Relived {
-                kind,
-                timestamp,
-                payload,
-            } => write!(
-                f,
-                "<- {kind:?} again at {} ms, {} bytes {:08x}",
-                timestamp.0,
-                payload.len(),
-                seed::digest(payload) >> 32
-            ),
+            Self::AsksToView { .. }
+            | Self::Unplayable { .. }
+            | Self::Viewed { .. }
+            | Self::Seeks
+            | Self::Sought { .. }
+            | Self::GoesBack
+            | Self::IsBack
+            | Self::Relived { .. } => self.of_a_viewing(f),
             Self::LetsGo { why } => write!(f, "lets go: {why}"),
             Self::Starved { what } => write!(f, "waits in vain for {what}"),
             Self::Injected { what } => f.write_str(what),
@@ -234,6 +263,54 @@ impl fmt::Display for Observation {
             Self::Climate(climate) => write!(f, "{climate:?}"),
             Self::Stops => f.write_str("the server is told to stop"),
             Self::Server { text } | Self::World { text } => f.write_str(text),
+        }
+    }
+}
+
+impl Observation {
+    /// Those about a recording that is played.
+    fn of_a_viewing(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AsksToView {
+                name,
+                from_ms,
+                for_ms,
+                appended,
+            } => {
+                let more = if *appended { "more, " } else { "" };
+                write!(f, "asks to view {more}{name} from {from_ms} ms")?;
+                for_ms.map_or(Ok(()), |ms| write!(f, " for {ms} ms"))
+            }
+            Self::GoesBack => f.write_str("goes back"),
+            Self::IsBack => f.write_str("is back"),
+            Self::Relived {
+                kind,
+                timestamp,
+                payload,
+            } => write!(
+                f,
+                "<- {kind:?} again at {} ms, {} bytes {:08x}",
+                timestamp.0,
+                payload.len(),
+                seed::digest(payload) >> 32
+            ),
+            Self::Unplayable { code, refused } => match refused {
+                Some(name) => write!(f, "cannot view {name}: {code}"),
+                None => write!(f, "cannot view on: {code}"),
+            },
+            Self::Viewed {
+                kind,
+                timestamp,
+                payload,
+            } => write!(
+                f,
+                "<- {kind:?} of a file at {} ms, {} bytes {:08x}",
+                timestamp.0,
+                payload.len(),
+                seed::digest(payload) >> 32
+            ),
+            Self::Sought { ms } => write!(f, "has sought {ms} ms"),
+            _ => f.write_str("seeks"),
         }
     }
 }

@@ -16,7 +16,9 @@ use crate::order::OrderKind;
 mod acts;
 mod server;
 
-pub use acts::{Chunking, Cut, CutKind, Ending, Garbage, GarbageKind, Intervention, Order, Tell};
+pub use acts::{
+    Chunking, Cut, CutKind, Ending, Garbage, GarbageKind, Intervention, Order, Tell, View,
+};
 pub use server::{Conflict, Few, RECORDINGS, Record, ServerConfig, Tight};
 
 /// The version of the file's format.
@@ -260,6 +262,12 @@ pub enum Step {
     Hold(u64),
     /// Goes back in the live stream that it plays, so many milliseconds before what it has had last.
     Rewind(u64),
+    /// Plays a recording, on a connection to the application `vod`.
+    View(View),
+    /// Has another recording follow the one that plays.
+    Append(View),
+    /// Goes on at so many milliseconds of it.
+    Seek(u64),
     /// Calls something by name, and waits for the answer, whatever it is.
     Call(String),
     /// Sends a shared object message.

@@ -41,6 +41,30 @@ pub struct Climate {
     pub on_conflict: OnConflict,
     /// How long a stream waits for a publisher that vanished.
     pub grace: Duration,
+    /// What becomes of recordings, if they can be played.
+    pub archive: Option<Archive>,
+}
+
+/// What becomes of recordings.
+#[derive(Clone, Copy, Debug)]
+pub struct Archive {
+    /// Each is in one file: nothing cuts them.
+    pub whole: bool,
+    /// Their disk does what it is told, at once.
+    pub sound: bool,
+    /// The clocks by which they are played are right.
+    pub paced: bool,
+}
+
+impl Archive {
+    fn of(scenario: &Scenario) -> Option<Self> {
+        let record = scenario.server.record.filter(|record| record.vod)?;
+        Some(Self {
+            whole: record.segment_ms == 0 && record.segment_bytes == 0,
+            sound: scenario.disk.are_off(),
+            paced: scenario.clocks.are_right(),
+        })
+    }
 }
 
 impl Climate {
@@ -76,6 +100,7 @@ impl Climate {
             downstream: faults.downstream_window[1],
             on_conflict: scenario.server.on_conflict(),
             grace: scenario.server.grace(),
+            archive: Archive::of(scenario),
             drain: scenario
                 .server
                 .drain_ms

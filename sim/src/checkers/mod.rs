@@ -29,6 +29,7 @@ mod hub;
 pub mod invariants;
 mod library;
 mod liveness;
+mod moved;
 mod must_see;
 mod needless;
 mod notices;
@@ -38,6 +39,7 @@ mod promptness;
 mod publisher;
 pub mod recordings;
 mod rewinds;
+mod safe;
 mod selection;
 mod stop;
 mod tally;
@@ -45,6 +47,7 @@ pub mod tap;
 mod tight;
 mod timeouts;
 mod timestamps;
+mod viewings;
 
 pub use acks::Acks;
 pub use answers::Answers;
@@ -71,6 +74,7 @@ pub use tally::{Sums, Tally};
 pub use tight::TightBounds;
 pub use timeouts::Timeouts;
 pub use timestamps::Timestamps;
+pub use viewings::Viewings;
 
 /// One invariant.
 pub trait Checker {
@@ -161,6 +165,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(Orders::with(library.clone())),
         Box::new(Recordings::with(library.clone())),
         Box::new(Rewinds::with(library.clone())),
+        Box::new(Viewings::with(library.clone())),
         Box::new(Sums::with(library)),
         Box::new(GracefulStop::default()),
         Box::new(Liveness::default()),

@@ -461,6 +461,7 @@ mod tests {
                 drain: Duration::from_secs(1),
                 on_conflict: millstream::config::OnConflict::Refuse,
                 grace: Duration::ZERO,
+                archive: None,
             };
             history.see("world", &Observation::Climate(climate));
             if bob_waits {

@@ -12,6 +12,8 @@ pub struct NoNeedlessClose {
     /// Whose present connection may be closed.
     excused: BTreeSet<String>,
     stopping: bool,
+    /// Who has asked to play a recording, and plays nothing.
+    asks: BTreeSet<String>,
     exercised: u64,
 }
 
@@ -40,6 +42,18 @@ impl Checker for NoNeedlessClose {
                 self.excused.insert(who.into());
             }
             Observation::Told { code } if REFUSALS.contains(&&**code) => {
+                self.excused.insert(who.into());
+            }
+            Observation::AsksToView {
+                appended: false, ..
+            } => {
+                self.asks.insert(who.into());
+            }
+            Observation::Told { code } if code == "NetStream.Play.Start" => {
+                self.asks.remove(who);
+            }
+            // Its disk may have taken so long that the time in which it has to find something to do is over.
+            Observation::Unplayable { .. } if self.asks.contains(who) => {
                 self.excused.insert(who.into());
             }
             Observation::Stops => self.stopping = true,

@@ -2,13 +2,16 @@
 //! to file neither a gap nor an overlap, as long as the server has not counted a gap.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use millstream::media::flv::{FlvError, FlvReader, FlvTag};
 use millstream::rtmp::wire::MediaKind;
+use millstream::time::Duration;
 
 use super::library::Library;
+use super::moved::Moved;
+use super::safe::survives;
 use super::{Checker, Publication};
 use crate::journal::Observation;
 use crate::media::{Frame, Sort};
@@ -17,13 +20,19 @@ use crate::media::{Frame, Sort};
 #[derive(Clone, Debug, Default)]
 pub struct Shelf {
     /// Every file, by path.
-    pub files: Rc<BTreeMap<std::path::PathBuf, Vec<u8>>>,
+    pub files: Rc<BTreeMap<PathBuf, Vec<u8>>>,
     /// How often recordings have lost frames, as the server has counted; unknown if it was started again.
     pub gaps: Option<u64>,
     /// The machine's power was lost: what was not finished may be in pieces.
     pub lost_power: bool,
     /// Files that were not finished when a server died, in all.
     pub left: u64,
+    /// What was safe of each file when the power went, each time.
+    pub safe: Rc<Vec<(PathBuf, Vec<u8>)>>,
+    /// The file in which something had not been safe for the longest time then, and for how long.
+    pub unsafe_for: Option<(PathBuf, Duration)>,
+    /// The disk does what it is told.
+    pub sound: bool,
     /// The disk does what it is told, and the server stopped in good order: nothing is left unfinished.
     pub healthy: bool,
 }
@@ -37,6 +46,8 @@ pub struct Recordings {
     successions: u64,
     /// Files that a server left unfinished when it died, and the next one had to mend.
     mended: u64,
+    /// Files that were safe, at least in part, when the power went.
+    survivors: u64,
 }
 
 /// The frames of one file: where in their publication they begin and end.
@@ -80,6 +91,7 @@ impl Recordings {
         if shelf.healthy {
             self.mended += shelf.left;
         }
+        self.survivors += survives(&self.library, shelf)?;
         for (publication, mut spans) in spans {
             spans.sort_by_key(|span| span.first);
             self.sequence(&publication, &spans, shelf.gaps)?;
@@ -95,10 +107,10 @@ impl Recordings {
     ) -> Result<Option<(Publication, Span)>, String> {
         let name = path.display().to_string();
         let mut found: Option<(Publication, Span)> = None;
+        let mut moved = Moved::default();
         for tag in tags {
             let Some(entry) = self.library.find(&tag.payload) else {
-                // The file's own, with its duration and its index.
-                if tag.kind == MediaKind::Data && tag.payload.get(3..13) == Some(b"onMetaData") {
+                if tag.kind == MediaKind::Data && is_files_own(&tag.payload) {
                     continue;
                 }
                 return Err(format!(
@@ -110,6 +122,9 @@ impl Recordings {
                 continue;
             }
             self.exercised += 1;
+            moved
+                .judge(&entry.frame, tag.timestamp.0)
+                .map_err(|what| format!("{name}: of #{}, {what}", entry.index))?;
             let is_picture = entry.frame.sort.is_picture();
             let Some((publication, span)) = &mut found else {
                 let span = Span {
@@ -158,6 +173,26 @@ impl Recordings {
     }
 }
 
+/// Of a file that is whole: whose it is, and which are its first and its last sound, picture, or what nobody knows.
+pub(super) fn ends_of(library: &Library, content: &[u8]) -> Option<(Publication, usize, usize)> {
+    let tags = tags(content).ok()?;
+    let mut ends = None;
+    for entry in tags.iter().filter_map(|tag| library.find(&tag.payload)) {
+        if entry.frame.sort.is_header() {
+            continue;
+        }
+        let (_, _, last) =
+            ends.get_or_insert_with(|| (entry.publication.clone(), entry.index, entry.index));
+        *last = entry.index;
+    }
+    ends
+}
+
+/// Whether it is a file's own metadata, with its duration and its index.
+pub(super) fn is_files_own(payload: &[u8]) -> bool {
+    payload.get(3..13) == Some(b"onMetaData")
+}
+
 /// Whether between two frames that were recorded others lie that should have been: of a picture that nobody could decode
 /// at the beginning nothing is seen again.
 pub(super) fn lost(
@@ -182,7 +217,7 @@ pub(super) fn lost(
 }
 
 /// All tags of a file; those before what is wrong with it.
-fn tags(content: &[u8]) -> Result<Vec<FlvTag>, (Vec<FlvTag>, FlvError)> {
+pub(super) fn tags(content: &[u8]) -> Result<Vec<FlvTag>, (Vec<FlvTag>, FlvError)> {
     let (mut reader, mut tags, mut rest) = (FlvReader::new(), Vec::new(), content);
     loop {
         match reader.read(&mut rest) {
@@ -218,28 +253,39 @@ impl Checker for Recordings {
         vec![
             ("recordings behind others", self.successions),
             ("recordings left by a server that died", self.mended),
+            ("recordings that survived a power loss", self.survivors),
         ]
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::testing::{frames, sent};
+pub(super) mod testing {
+    //! Hand-made files.
     use super::*;
 
-    fn flv(frames: &[&Rc<Frame>]) -> Vec<u8> {
+    /// The frames, each at its own time.
+    pub(in crate::checkers) fn flv(frames: &[&Rc<Frame>]) -> Vec<u8> {
         let mut file = b"FLV\x01\x05\0\0\0\x09\0\0\0\0".to_vec();
         for frame in frames {
             let payload = frame.delivered();
             let len = payload.len() as u32;
             file.push(frame.kind.type_id());
             file.extend_from_slice(&len.to_be_bytes()[1..]);
-            file.extend_from_slice(&[0; 7]);
+            let [high, rest @ ..] = frame.timestamp.0.to_be_bytes();
+            file.extend_from_slice(&rest);
+            file.extend_from_slice(&[high, 0, 0, 0]);
             file.extend_from_slice(&payload);
             file.extend_from_slice(&(len + 11).to_be_bytes());
         }
         file
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{frames, sent};
+    use super::testing::flv;
+    use super::*;
 
     /// Judges files of these picks of one broadcast, each cut off by so many bytes.
     fn judge(files: &[(&str, &[usize], usize)], gaps: u64) -> Result<(), String> {
@@ -263,9 +309,7 @@ mod tests {
             &Observation::Recorded(Shelf {
                 files: Rc::new(files),
                 gaps: Some(gaps),
-                lost_power: false,
-                left: 0,
-                healthy: false,
+                ..Shelf::default()
             }),
         )
     }

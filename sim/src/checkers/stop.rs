@@ -158,6 +158,7 @@ mod tests {
             downstream: 65_536,
             on_conflict: millstream::config::OnConflict::Refuse,
             grace: Duration::ZERO,
+            archive: None,
             drain: Duration::from_secs(1),
         };
         let mut see = |at, who, seen: &Observation| checker.observe_at(at, who, seen);

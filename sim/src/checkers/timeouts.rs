@@ -139,7 +139,7 @@ impl Checker for Timeouts {
                 let sent = name.and_then(|name| self.bytes.get(name)).copied();
                 client.deaf = Some((at, sent.unwrap_or(0)));
             }
-            Observation::Received { .. } => client.reads(at),
+            Observation::Received { .. } | Observation::Viewed { .. } => client.reads(at),
             Observation::Stands { sent, last_sent } => {
                 let due = client.due(*sent, *last_sent);
                 let seen = client.woke.take().unwrap_or(at);
@@ -232,6 +232,7 @@ mod tests {
             drain: Duration::ZERO,
             on_conflict: millstream::config::OnConflict::Refuse,
             grace: Duration::ZERO,
+            archive: None,
         }
     }
 

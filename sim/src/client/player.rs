@@ -132,6 +132,12 @@ struct State {
     relives: bool,
     /// And waits for the server's word.
     returning: bool,
+    /// What it plays is a recording.
+    views: bool,
+    /// Where that is to go on, until the server says that it does.
+    sought: Option<u64>,
+    /// It cannot be played any further, or not at all.
+    unplayable: bool,
 }
 
 /// What a message stream was asked for.
@@ -174,6 +180,9 @@ impl<S: Stage> Actor<S> {
             _ if self.link.is_none() => {}
             Step::Publish(stream) => self.publish(stream).await,
             Step::Play(stream) => self.play(stream).await,
+            Step::View(stream) => self.view(stream).await,
+            Step::Append(view) => self.append(&view).await,
+            Step::Seek(ms) => self.seek(ms).await,
             Step::PlayBeside(stream) => self.play_beside(stream).await,
             Step::Play2(stream) => self.play2(stream).await,
             Step::Hold(ms) => self.hold(ms).await,

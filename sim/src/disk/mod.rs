@@ -66,6 +66,14 @@ const TAKES: [u64; 2] = [50, 2_000];
 /// Bytes a microsecond.
 const SPEED: u64 = 200;
 
+/// What would be left if the power went.
+pub struct Safe {
+    /// Of each file.
+    pub files: Vec<(PathBuf, Vec<u8>)>,
+    /// Where something has not been safe for the longest time, and for how long.
+    pub unsafe_for: Option<(PathBuf, Duration)>,
+}
+
 /// A disk of a world; clones are the same one.
 #[derive(Clone)]
 pub struct Platter(Rc<Inner>);
@@ -102,6 +110,16 @@ impl Platter {
         SimDisk {
             platter: self.clone(),
             site: site.clone(),
+        }
+    }
+
+    /// What would be left of each file if the power went now, and where something has not been safe for the longest time.
+    pub fn safe(&self, now: Instant) -> Safe {
+        let store = self.0.store.borrow();
+        let unsafe_since = store.unsafe_since();
+        Safe {
+            files: store.safe_files(),
+            unsafe_for: unsafe_since.map(|(path, since)| (path, now.since(since))),
         }
     }
 
@@ -211,6 +229,7 @@ impl Platter {
         }
         if part > 0 {
             inode.borrow_mut().write(offset, &buffer[..part], at);
+            inode.borrow_mut().is_unsafe(now());
         }
         result
     }

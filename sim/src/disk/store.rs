@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use fastrand::Rng;
 use millstream::runtime::disk::{Entry, Kind, Open};
-use millstream::time::WallTime;
+use millstream::time::{Instant, WallTime};
 
 use crate::seed::happens;
 
@@ -30,6 +30,8 @@ pub struct FileState {
     /// Not synced, oldest first.
     waiting: Vec<Change>,
     modified: WallTime,
+    /// Since when something of it has not been safe.
+    unsafe_since: Option<Instant>,
 }
 
 /// A change of a file.
@@ -245,6 +247,7 @@ impl Store {
                     safe: old.safe.clone(),
                     waiting: Vec::new(),
                     modified: old.modified,
+                    unsafe_since: None,
                 })))
             }
         };
@@ -265,6 +268,25 @@ impl Store {
             Node::File(inode) => Some((path.clone(), inode.borrow().seen.clone())),
         };
         self.seen.iter().filter_map(file).collect()
+    }
+
+    /// What is safe of each file whose name is.
+    pub fn safe_files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let file = |(path, node): (&PathBuf, &Node)| match node {
+            Node::Directory => None,
+            Node::File(inode) => Some((path.clone(), inode.borrow().safe.clone())),
+        };
+        self.safe.iter().filter_map(file).collect()
+    }
+
+    /// Where something has not been safe for the longest time, and since when.
+    pub fn unsafe_since(&self) -> Option<(PathBuf, Instant)> {
+        let file = |(path, node): (&PathBuf, &Node)| match node {
+            Node::Directory => None,
+            Node::File(inode) => Some((path.clone(), inode.borrow().unsafe_since?)),
+        };
+        let files = self.seen.iter().filter_map(file);
+        files.min_by_key(|(_, since)| *since)
     }
 
     fn in_directory(&self, path: &Path) -> io::Result<()> {
@@ -335,8 +357,14 @@ impl FileState {
         self.change(Change::Length(len), now);
     }
 
+    /// Something was written just now.
+    pub fn is_unsafe(&mut self, now: Instant) {
+        self.unsafe_since.get_or_insert(now);
+    }
+
     /// Everything written is safe.
     pub fn sync(&mut self) {
+        self.unsafe_since = None;
         for change in std::mem::take(&mut self.waiting) {
             change.make(&mut self.safe);
         }

@@ -66,6 +66,10 @@ fn of_step(step: &Step, found: &mut Found) {
         Step::ClearMetadata => "cleared metadata",
         Step::PlayBeside(_) => "two plays on a connection",
         Step::Play2(_) => "play2",
+        Step::View(view) if view.start_ms > 0 => "plays a recording from its middle",
+        Step::View(_) => "plays a recording",
+        Step::Append(_) => "plays recordings one behind the other",
+        Step::Seek(_) => "seeks",
         Step::Call(_) => "call by name",
         Step::SharedObject(_) => "shared object",
         Step::AbortMessage => "aborted command",
@@ -269,7 +273,7 @@ mod tests {
         }
         let mean = scripts as f64 / SEEDS as f64;
         println!("{mean} scripts a seed, drawn in {} us", cost.as_micros());
-        assert_eq!(counts.len(), 81, "as many as are named above");
+        assert_eq!(counts.len(), 85, "as many as are named above");
         for (what, count) in counts {
             assert!(
                 (2.0..60.0).contains(&percent(count)),

@@ -1,7 +1,9 @@
 //! Recordings, and what becomes of their disk.
 
+use fastrand::Rng;
+
 use crate::disk::DiskFaults;
-use crate::scenario::{Record, Scenario};
+use crate::scenario::{Connect, ReadPace, Record, Scenario, Script, Step, View};
 use crate::seed::{self, happens};
 
 /// Sometimes everything is recorded, to a disk that works, or one that stalls, fails and fills up.
@@ -20,10 +22,17 @@ pub(super) fn come(scenario: &mut Scenario) {
         true => rng.u64(range),
         false => 0,
     };
+    let (segment_ms, segment_bytes) = (some(200..4_000), some(1_000..400_000));
+    // A flood leaves no room for anybody else.
+    let vod = rng.bool() && scenario.server.connections.is_none();
     scenario.server.record = Some(Record {
-        segment_ms: some(200..4_000),
-        segment_bytes: some(1_000..400_000),
+        segment_ms,
+        segment_bytes,
+        vod,
     });
+    if vod {
+        viewers(scenario, rng);
+    }
     if happens(rng, 0.5) {
         return;
     }
@@ -44,4 +53,97 @@ pub(super) fn come(scenario: &mut Scenario) {
         },
         full_ms: rng.u64(100..6_000),
     };
+}
+
+/// Some who play what was recorded, or still is.
+fn viewers(scenario: &mut Scenario, rng: &mut Rng) {
+    let published: Vec<_> = scenario.clients.iter().filter_map(publishes).collect();
+    if published.is_empty() {
+        return;
+    }
+    for n in 0..rng.usize(1..4) {
+        let (_, start_ms) = &published[rng.usize(..published.len())];
+        scenario.clients.push(Script {
+            name: format!("viewer-{n}"),
+            host: n,
+            start_ms: start_ms + rng.u64(300..6_000),
+            steps: views(&published, rng),
+        });
+    }
+}
+
+/// What a viewer does.
+fn views(published: &[(String, u64)], rng: &mut Rng) -> Vec<Step> {
+    let connect = Connect {
+        app: "vod".into(),
+        ..Connect::default()
+    };
+    let mut steps = vec![Step::Connect(connect), Step::View(view(published, rng))];
+    if happens(rng, 0.15) {
+        let bytes = 1 << rng.u32(8..13);
+        let every_ms = rng.u64(20..200);
+        steps.push(Step::ReadSlowly(ReadPace { bytes, every_ms }));
+    }
+    steps.push(Step::WaitMs(rng.u64(1..1_500)));
+    for _ in 0..rng.usize(..6) {
+        match rng.u8(..8) {
+            0..3 => steps.push(Step::Seek(rng.u64(..5_000))),
+            3 => steps.push(Step::Seek(rng.u64(..500))),
+            4 => steps.extend([
+                Step::Pause(true),
+                Step::WaitMs(rng.u64(1..800)),
+                Step::Pause(false),
+            ]),
+            5 | 6 => steps.push(Step::Append(view(published, rng))),
+            _ => steps.extend([
+                Step::Pause(true),
+                // What is sought may have been written meanwhile.
+                Step::WaitMs(rng.u64(1..3_000)),
+                Step::Seek(rng.u64(..5_000)),
+                Step::WaitMs(rng.u64(1..400)),
+                Step::Pause(false),
+            ]),
+        }
+        steps.push(Step::WaitMs(rng.u64(1..1_200)));
+    }
+    if rng.bool() {
+        // To the end of most.
+        steps.push(Step::WaitMs(rng.u64(3_000..7_000)));
+    }
+    steps.push(Step::Close);
+    steps
+}
+
+/// Which file, and what of it.
+fn view(published: &[(String, u64)], rng: &mut Rng) -> View {
+    let (name, _) = &published[rng.usize(..published.len())];
+    let file = *rng
+        .choice(["", "", "", "", "-2", "-3"].iter())
+        .unwrap_or(&"");
+    // Quarters of a second survive being sent in seconds.
+    let mut some = |rate: f64, most: u64| match happens(rng, rate) {
+        true => rng.u64(1..most) * 250,
+        false => 0,
+    };
+    let (start_ms, for_ms) = (some(0.25, 16), some(0.15, 12));
+    View {
+        name: format!("{name}{file}"),
+        start_ms,
+        for_ms: (for_ms > 0).then_some(for_ms),
+    }
+}
+
+/// What a script publishes first, and when it comes.
+fn publishes(script: &Script) -> Option<(String, u64)> {
+    let mut app = None;
+    for step in &script.steps {
+        match step {
+            Step::Connect(connect) => app = Some(&connect.app),
+            Step::Publish(stream) => {
+                return Some((format!("{}/{}", app?, stream.name), script.start_ms));
+            }
+            _ => {}
+        }
+    }
+    None
 }

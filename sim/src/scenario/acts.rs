@@ -90,6 +90,19 @@ pub enum Tell {
     },
 }
 
+/// Which recording is played, and what of it. It need not be there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct View {
+    /// Application and stream as they were published; `-2` and so on behind that are the files that followed the first.
+    pub name: String,
+    /// From where, milliseconds. (A server takes what lies behind the end for another unit.)
+    pub start_ms: u64,
+    /// For how long, milliseconds; none: to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub for_ms: Option<u64>,
+}
+
 /// How a publish or play ends while its connection stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

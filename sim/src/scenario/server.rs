@@ -69,10 +69,15 @@ pub struct Record {
     pub segment_ms: u64,
     /// How large they get, bytes; 0: as large as the stream.
     pub segment_bytes: u64,
+    /// What is recorded is called by its application and its stream alone, and played as `vod/APPLICATION/STREAM`.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub vod: bool,
 }
 
 /// Where they are recorded.
 pub const RECORDINGS: &str = "/recordings";
+/// Where the operator's own files are: none.
+const FILMS: &str = "/films";
 
 /// The server's [`OnConflict`], as a file has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +149,10 @@ impl ServerConfig {
             set(&mut every.record_dir, Directory::new(RECORDINGS));
             every.segment_time = millis(record.segment_ms);
             every.segment_bytes = record.segment_bytes;
+            if record.vod {
+                set(&mut settings.vod, Directory::new(FILMS));
+                set(&mut every.record_name, "{app}/{stream}".parse().ok());
+            }
         }
         let few = self.few.map(|few| AppSettings {
             streams: few.streams,

@@ -24,6 +24,10 @@ pub(super) struct Trouble {
     links: BTreeMap<usize, Link>,
     /// Recordings that the server had not finished when it died, in all.
     pub(super) unfinished: u64,
+    /// What was safe of each file when the power went, each time.
+    pub(super) safe: Vec<(PathBuf, Vec<u8>)>,
+    /// Where something had not been safe for the longest time then, and for how long.
+    pub(super) unsafe_for: Option<(PathBuf, Duration)>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -96,12 +100,21 @@ impl World {
         self.sim.crash(SERVER);
         self.host.bury();
         if outage.power {
+            self.note_what_is_safe();
             self.shared.disk.lose_power();
             self.reconnect_links();
         }
         self.count_unfinished();
         let down = Duration::from_millis(outage.down_ms.max(1));
         self.trouble.back_at = Some(self.sim.elapsed() + down);
+    }
+
+    fn note_what_is_safe(&mut self) {
+        let safe = self.shared.disk.safe(self.now());
+        self.trouble.safe.extend(safe.files);
+        let longest = self.trouble.unsafe_for.take().into_iter();
+        let longest = longest.chain(safe.unsafe_for);
+        self.trouble.unsafe_for = longest.max_by_key(|(_, age)| *age);
     }
 
     fn count_unfinished(&mut self) {

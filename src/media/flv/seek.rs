@@ -6,6 +6,7 @@ use super::walk::{Seen, Walked, Walker};
 use crate::limits;
 use crate::media::file::{Step, Sync, SyncIndex};
 use crate::media::frame::classify::Class;
+use crate::planted::{Bug, planted};
 
 /// A search for the last place at or before a time at which one may begin.
 ///
@@ -75,6 +76,7 @@ impl Seek {
     pub(super) fn new(file: &FlvFile, time: u64, writer: Option<&SyncIndex>) -> Self {
         let index = writer.or(file.index.as_ref());
         let (before, behind) = index.map_or((None, None), |index| index.around(time));
+        let before = behind.filter(|_| planted(Bug::SeekBehind)).or(before);
         let is_all = file.layout.has_video && index.is_some_and(|index| index.stride() == 1);
         let phase = match before {
             Some(entry) => Phase::Verify(Verify {

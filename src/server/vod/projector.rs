@@ -19,6 +19,7 @@ use super::viewing::{Item, Steer};
 use crate::limits;
 use crate::media::file::Packet;
 use crate::media::file::any::AnyCursor;
+use crate::planted::{Bug, planted};
 use crate::rtmp::session::server::{play_completed, play_failed, play_switched};
 use crate::rtmp::session::{MessageStreamId, Status};
 use crate::rtmp::wire::{MediaKind, WireMessage};
@@ -44,7 +45,7 @@ pub(super) struct Place {
     /// When what time of the file was due to begin; none until the next message.
     pub(super) anchor: Option<(Instant, i64)>,
     /// When it is due to begin, if what was sent before is still being played then.
-    follows: Option<Instant>,
+    not_before: Option<Instant>,
     /// The next message, already read.
     next: Option<Packet>,
     /// Since when there is nothing more in a file that may still grow.
@@ -100,18 +101,22 @@ impl<R: Runtime> Projector<R> {
                 self.say(play_switched(self.stream, &item.name, self.chunk_size));
             }
             let mut place = Place::at(&item, item.from);
-            place.follows = due.filter(|due| *due > self.now());
+            place.not_before = due;
             loop {
                 match self.play(&item, &mut place, None).await {
                     Ok(()) if self.goes_on(&item, &mut place).await => break,
                     Ok(()) => {}
                     Err(error) => {
-                        self.fail(&item.name, &error);
-                        self.until_sought(&item, &mut place).await;
+                        if self.steer.seek.get().is_none() {
+                            self.fail(&item.name, &error); // else it is elsewhere by now
+                        }
+                        if !self.until_sought(&item, &mut place).await {
+                            break; // the next of the list, which may be sound
+                        }
                     }
                 }
             }
-            due = place.end();
+            due = place.end().max(place.not_before);
         }
     }
 
@@ -141,11 +146,15 @@ impl<R: Runtime> Projector<R> {
             self.obey(item, place);
             if self.steer.paused.get() {
                 place.hold(self.now());
+                place.next = (place.next.take()).filter(|_| !planted(Bug::PauseLosesFrame));
                 self.wait(None, false).await;
                 place.go_on(self.now());
                 continue;
             }
             if place.next.is_none() {
+                if place.is_new {
+                    item.source.look().await?;
+                }
                 place.next = item.source.next(&mut place.cursor).await?;
             }
             if place.is_over() {
@@ -184,7 +193,11 @@ impl<R: Runtime> Projector<R> {
         place: &mut Place,
         part: Option<Part<'_, R>>,
     ) -> Result<bool, OpenError> {
-        if place.next.is_some() || !item.source.may_grow().await? {
+        let ends = place.next.is_some() || !item.source.may_grow().await?;
+        if self.steer.changed.get() {
+            return Ok(false); // what the client asked for while the disk was busy is heard first
+        }
+        if ends {
             return Ok(true);
         }
         let now = self.now();
@@ -201,12 +214,14 @@ impl<R: Runtime> Projector<R> {
         if self.steer.list.borrow().is_empty() {
             // The client has it, and plays it: what it appends until then follows without a break.
             let end = place.end().unwrap_or(Instant::ZERO);
-            if self.now() < end {
+            if self.now() < end && !planted(Bug::CompleteTooSoon) {
                 self.wait(Some(end), false).await;
                 return false;
             }
             self.completed(&item.name, place.played(), place.sent);
-            self.until_sought(item, place).await;
+            if self.until_sought(item, place).await {
+                return false;
+            }
         }
         !self.steer.list.borrow().is_empty() && self.steer.seek.get().is_none()
     }
@@ -217,13 +232,15 @@ impl<R: Runtime> Projector<R> {
         self.say(play_completed(self.stream, name, what, self.chunk_size));
     }
 
-    /// Waits until the client wants to be elsewhere.
-    async fn until_sought(&self, item: &Item<R>, place: &mut Place) {
+    /// Waits until the client wants to be elsewhere: in this file, or (false) in the next.
+    async fn until_sought(&self, item: &Item<R>, place: &mut Place) -> bool {
         while self.steer.seek.get().is_none() && self.steer.list.borrow().is_empty() {
             self.steer.changed.set(false);
             self.wait(None, false).await;
         }
+        let has_sought = self.steer.seek.get().is_some();
         self.obey(item, place);
+        has_sought
     }
 
     /// Waits until the next message is due.
@@ -232,13 +249,13 @@ impl<R: Runtime> Projector<R> {
         let Some(time) = place.next.as_ref().map(|packet| packet.time as i64) else {
             return Woken::Ready;
         };
-        let begins = place.follows.take().unwrap_or(now);
+        let begins = place.not_before.map_or(now, |before| before.max(now));
         let (began, from) = *place.anchor.get_or_insert((begins, time));
-        let ahead = Duration::from_millis(u64::try_from(time - from).unwrap_or(0));
-        let due = began + ahead.saturating_sub(self.steer.buffer.get());
-        match due <= now {
+        let plays = began + Duration::from_millis(u64::try_from(time - from).unwrap_or(0));
+        let early = plays.since(now).saturating_sub(self.steer.buffer.get());
+        match early.is_zero() || planted(Bug::ViewUnpaced) {
             true => Woken::Ready,
-            false => self.wait(Some(due), false).await,
+            false => self.wait(Some(now + early), false).await,
         }
     }
 
@@ -363,7 +380,7 @@ impl Place {
         Self {
             cursor: item.source.seek(time),
             anchor: None,
-            follows: None,
+            not_before: None,
             next: None,
             dry: None,
             is_new: true,

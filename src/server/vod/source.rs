@@ -11,6 +11,7 @@ use super::names;
 use crate::limits;
 use crate::media::file::any::{AnyCursor, AnyError, AnyFile, AnyOpen};
 use crate::media::file::{FileInfo, MediaFile as _, Packet, Step, Task as _};
+use crate::planted::{Bug, planted};
 use crate::runtime::disk::{Disk, Open};
 
 /// Why a file is not played.
@@ -230,11 +231,20 @@ impl<D: Disk> Source<D> {
         Ok(bytes)
     }
 
+    /// Looks anew how long a recording is that is still written: what its viewer has sought may be there by now.
+    pub(super) async fn look(&self) -> io::Result<()> {
+        if names::is_unfinished(&self.path) {
+            let size = self.disk.len(&self.file).await?;
+            self.size.set(size.max(self.size.get()));
+        }
+        Ok(())
+    }
+
     /// Whether more may come behind what there is. Looks anew how long the file is.
     pub(super) async fn may_grow(&self) -> io::Result<bool> {
         let before = self.size.get();
         self.size.set(self.disk.len(&self.file).await?.max(before));
-        if !names::is_unfinished(&self.path) {
+        if !names::is_unfinished(&self.path) || planted(Bug::GrowthNotFollowed) {
             return Ok(self.size.get() > before);
         }
         if self.size.get() > before {

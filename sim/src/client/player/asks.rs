@@ -1,6 +1,8 @@
 //! What a script asks the server for.
 
-use millstream::rtmp::command::Play2;
+use std::rc::Rc;
+
+use millstream::rtmp::command::{Play2, PlayOptions, PlayStart};
 use millstream::rtmp::message;
 use millstream::rtmp::shared_object::{SharedEvent, SharedObject};
 use millstream::time::Timestamp;
@@ -8,10 +10,23 @@ use millstream::time::Timestamp;
 use super::{ANSWER_TIME, Actor, Asked, Beside, OnAir, Stage, State};
 use crate::client::link::Link;
 use crate::journal::Observation;
-use crate::scenario::Stream;
+use crate::scenario::{Stream, View};
 
 /// The chunk stream of messages that are taken back; the session uses others.
 const ABORTED_CSID: u8 = 40;
+
+/// What of it, in seconds, as the specification has it.
+fn part(view: &View) -> PlayOptions {
+    let seconds = |ms: u64| ms as f64 / 1e3;
+    PlayOptions {
+        start: match view.start_ms {
+            0 => PlayStart::default(),
+            ms => PlayStart::Recorded(seconds(ms)),
+        },
+        duration: view.for_ms.map(seconds),
+        reset: true,
+    }
+}
 
 impl<S: Stage> Actor<S> {
     pub(super) async fn publish(&mut self, stream: Stream) {
@@ -48,6 +63,54 @@ impl<S: Stage> Actor<S> {
     pub(super) async fn play(&mut self, stream: Stream) {
         let name = self.full_name(&stream);
         self.note(&Observation::AsksToPlay { name: name.clone() });
+        self.state.views = false;
+        self.begin(name, &stream.name, PlayOptions::default()).await;
+        if !self.config.pipelined {
+            self.refusal("play", &stream);
+        }
+    }
+
+    pub(super) async fn view(&mut self, view: View) {
+        let name = self.asks_to_view(&view, false);
+        self.state.views = true;
+        self.state.unplayable = false;
+        self.begin(name, &view.name, part(&view)).await;
+    }
+
+    /// Nobody answers that, unless it is refused.
+    pub(super) async fn append(&mut self, view: &View) {
+        let plays = self.state.views && self.state.playing;
+        let Some(on) = self.state.stream.filter(|_| plays) else {
+            return;
+        };
+        self.asks_to_view(view, true);
+        self.with_link(|link| link.session.play_next(on, &view.name, part(view)));
+        self.flush().await;
+    }
+
+    fn asks_to_view(&self, view: &View, appended: bool) -> Rc<str> {
+        let name: Rc<str> = Rc::from(format!("{}/{}", self.config.app, view.name));
+        self.note(&Observation::AsksToView {
+            name: name.clone(),
+            from_ms: view.start_ms,
+            for_ms: view.for_ms,
+            appended,
+        });
+        name
+    }
+
+    pub(super) async fn seek(&mut self, ms: u64) {
+        if !self.state.views || !self.state.playing {
+            return;
+        }
+        self.state.sought = Some(ms);
+        self.whisper(&Observation::Seeks);
+        self.with_link(|link| link.session.seek(ms as f64));
+        let answered = |state: &State, _: &Link<S>| state.sought.is_none();
+        self.must("the answer to seek", ANSWER_TIME, answered).await;
+    }
+
+    async fn begin(&mut self, name: Rc<str>, asked: &str, options: PlayOptions) {
         let state = std::mem::take(&mut self.state);
         self.state = State {
             played: Some(name),
@@ -63,13 +126,13 @@ impl<S: Stage> Actor<S> {
             ..state
         };
         self.state.asked.push_back(Asked::Play);
-        self.with_link(|link| link.session.play(&stream.name));
+        self.with_link(|link| link.session.play_with(asked, options));
         if self.config.pipelined {
             return;
         }
-        let answered = |state: &State, _: &Link<S>| state.playing || state.refused;
+        let answered =
+            |state: &State, _: &Link<S>| state.playing || state.refused || state.unplayable;
         self.must("the answer to play", ANSWER_TIME, answered).await;
-        self.refusal("play", &stream);
     }
 
     pub(super) async fn play_beside(&mut self, stream: Stream) {

@@ -12,6 +12,9 @@ use super::{Actor, Asked, Stage};
 use crate::faults::Fault;
 use crate::journal::Observation;
 
+/// What names of recordings begin with.
+const VOD: &str = "vod/";
+
 impl<S: Stage> Actor<S> {
     pub(super) fn handle(&mut self, event: ClientEvent) {
         match event {
@@ -23,6 +26,9 @@ impl<S: Stage> Actor<S> {
             ClientEvent::Refused { code, .. } if code == "NetStream.Seek.Failed" => {
                 self.state.returning = false; // nothing is recorded
                 self.told(code);
+            }
+            ClientEvent::Refused { code, description } if self.is_of_view(&code) => {
+                self.cannot_view(code, &description);
             }
             ClientEvent::Refused { code, .. } => {
                 self.state.refused = true;
@@ -86,6 +92,12 @@ impl<S: Stage> Actor<S> {
                     timestamp,
                     payload,
                 });
+            } else if self.state.views {
+                self.note(&Observation::Viewed {
+                    kind,
+                    timestamp,
+                    payload,
+                });
             } else if let Some(name) = &self.state.played {
                 self.note(&received(name));
             }
@@ -112,12 +124,16 @@ impl<S: Stage> Actor<S> {
             }
             "NetStream.Play.Start" if mine && !self.state.playing => {
                 self.state.playing = true;
-                if let Some(name) = self.state.played.clone() {
+                if let Some(name) = self.state.played.clone().filter(|_| !self.state.views) {
                     self.note(&Observation::Plays { name });
                 }
             }
-            "NetStream.Seek.Notify" | "NetStream.Unpause.Notify" if mine => {
+            "NetStream.Unpause.Notify" if mine => self.is_back(),
+            "NetStream.Seek.Notify" if mine => {
                 self.is_back();
+                if let Some(ms) = self.state.sought.take() {
+                    self.note(&Observation::Sought { ms });
+                }
             }
             "NetStream.Play.Transition" if mine => {
                 if let Some(name) = self.state.next.take() {
@@ -142,6 +158,19 @@ impl<S: Stage> Actor<S> {
             self.state.refused = true;
         }
         self.told(code);
+    }
+
+    /// Whether an error is about what it views, or asks to view.
+    fn is_of_view(&self, code: &str) -> bool {
+        self.state.views && code.starts_with("NetStream.Play.")
+    }
+
+    /// A refusal begins with what was asked for.
+    fn cannot_view(&mut self, code: String, description: &str) {
+        self.state.unplayable = true;
+        let name = description.split(": ").next().unwrap_or_default();
+        let refused = name.starts_with(VOD).then(|| Rc::from(name));
+        self.note(&Observation::Unplayable { code, refused });
     }
 
     fn told(&self, code: String) {

@@ -93,11 +93,15 @@ impl ClientSession {
                     millis: u32::try_from(millis).unwrap_or(u32::MAX),
                 };
                 self.link.output.user(buffer);
-                self.send_call(id, "play", play_arguments(name, options));
+                self.ask_to_play(id, name, options);
                 let publishes = None;
                 self.streams.push(Stream { id, publishes });
             }
         }
+    }
+
+    pub(super) fn ask_to_play(&mut self, id: MessageStreamId, name: String, options: PlayOptions) {
+        self.send_call(id, "play", play_arguments(name, options));
     }
 
     pub(super) fn delete(&mut self, stream: Stream) {

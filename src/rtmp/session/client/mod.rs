@@ -218,6 +218,16 @@ impl ClientSession {
         self.wish(Wish::Play(name.to_owned(), options));
     }
 
+    /// play with `reset` false: one more recording behind those that `stream` plays. There is no answer but for a refusal;
+    /// when its turn comes, the data message onPlayStatus NetStream.Play.Switch.
+    pub fn play_next(&mut self, stream: MessageStreamId, name: &str, options: PlayOptions) {
+        let options = PlayOptions {
+            reset: false,
+            ..options
+        };
+        self.ask_to_play(stream, name.to_owned(), options);
+    }
+
     /// play2: another stream in place of the one that `stream` plays. onStatus NetStream.Play.Transition answers, and
     /// later the data message onPlayStatus.
     pub fn play2(&mut self, stream: MessageStreamId, play: &Play2) {
