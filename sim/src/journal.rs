@@ -75,7 +75,10 @@ pub enum Observation {
     /// live, it is gone.
     GoesBack,
     /// The server has said that a live stream goes on where the client wants it to, perhaps in the past.
-    IsBack,
+    IsBack {
+        /// It has sought that, rather than held it.
+        sought: bool,
+    },
     /// Somebody who has gone back in a live stream got a message of it.
     Relived {
         /// Audio, video or data.
@@ -240,7 +243,7 @@ impl fmt::Display for Observation {
             | Self::Seeks
             | Self::Sought { .. }
             | Self::GoesBack
-            | Self::IsBack
+            | Self::IsBack { .. }
             | Self::Relived { .. } => self.of_a_viewing(f),
             Self::LetsGo { why } => write!(f, "lets go: {why}"),
             Self::Starved { what } => write!(f, "waits in vain for {what}"),
@@ -282,7 +285,7 @@ impl Observation {
                 for_ms.map_or(Ok(()), |ms| write!(f, " for {ms} ms"))
             }
             Self::GoesBack => f.write_str("goes back"),
-            Self::IsBack => f.write_str("is back"),
+            Self::IsBack { .. } => f.write_str("is back"),
             Self::Relived {
                 kind,
                 timestamp,

@@ -137,6 +137,13 @@ impl Cursor {
         }
     }
 
+    /// Goes on just where it has held the stream, in a ring that begins with `base`; false if that is gone.
+    pub fn let_go(&mut self, base: u64) -> bool {
+        let here = self.next >= base;
+        self.paused &= !here;
+        here
+    }
+
     /// Goes on as one who joins now (the newest keyframe, though it may have had that), and is given this first.
     pub fn rejoin(&mut self, stream: &Stream, now: Instant) -> Vec<WireMessage> {
         let (cursor, prelude) = stream.join(now);

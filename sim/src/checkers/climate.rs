@@ -43,6 +43,8 @@ pub struct Climate {
     pub grace: Duration,
     /// What becomes of recordings, if they can be played.
     pub archive: Option<Archive>,
+    /// Everything is recorded.
+    pub recorded: bool,
 }
 
 /// What becomes of recordings.
@@ -100,6 +102,7 @@ impl Climate {
             downstream: faults.downstream_window[1],
             on_conflict: scenario.server.on_conflict(),
             grace: scenario.server.grace(),
+            recorded: scenario.server.record.is_some(),
             archive: Archive::of(scenario),
             drain: scenario
                 .server

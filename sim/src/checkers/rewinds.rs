@@ -1,4 +1,5 @@
-//! Who goes back in a live stream that is recorded gets what was published, without a hole, in the stream's own time.
+//! Who goes back in a live stream that is recorded gets what was published, without a hole, in the stream's own time; and
+//! who holds it goes on behind what it has had.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use bytes::Bytes;
 use millstream::rtmp::wire::MediaKind;
 use millstream::time::Timestamp;
 
-use super::library::Library;
+use super::library::{Entry, Library};
 use super::recordings::lost;
 use super::{Checker, Publication};
 use crate::journal::Observation;
@@ -20,19 +21,23 @@ use crate::media::Sort;
 pub struct Rewinds {
     library: Library,
     players: BTreeMap<String, Player>,
-    /// The time that players of what is live were told of a frame.
-    live: BTreeMap<Bytes, Timestamp>,
+    /// The times that players were told of a publication's frames.
+    times: BTreeMap<Publication, BTreeMap<usize, Timestamp>>,
     hole: Option<String>,
-    small_rings: bool,
+    /// What is live may be lost, too.
+    harsh: bool,
+    recorded: bool,
     exercised: u64,
-    /// Times that somebody went back.
-    returns: u64,
+    sought: u64,
+    held: u64,
 }
 
 #[derive(Default)]
 struct Player {
-    /// The frame that it has had last since it went back, and whether there was a picture.
+    /// The frame that it has had last, and whether there was a picture.
     last: Option<(Publication, usize, bool)>,
+    /// It has gone back.
+    is_back: bool,
 }
 
 impl Rewinds {
@@ -44,47 +49,68 @@ impl Rewinds {
         }
     }
 
-    fn relive(&mut self, who: &str, time: Timestamp, payload: &Bytes) -> Result<(), String> {
+    fn receive(&mut self, who: &str, time: Timestamp, payload: &Bytes) -> Result<(), String> {
         let Some(entry) = self.library.find(payload) else {
-            return Err(format!("{who} got what nobody published"));
+            return Ok(()); // for others to judge
         };
         if entry.frame.sort.is_header() {
             return Ok(());
         }
-        let known = *self.live.entry(payload.clone()).or_insert(time);
-        if known != time {
-            return Err(format!(
-                "#{} of {} had the time {} before, and {} for {who}, who is back in it",
-                entry.index, entry.publication.0, known.0, time.0
-            ));
-        }
-        let Some(player) = self.players.get_mut(who) else {
-            return Ok(()); // on its way
+        let player = match self.players.get_mut(who) {
+            Some(player) => player,
+            None => self.players.entry(who.to_owned()).or_default(),
         };
-        let is_picture = entry.frame.sort.is_picture();
-        let mut has_picture = is_picture;
-        if let Some((publication, last, had_picture)) = &player.last
-            && *publication == entry.publication
-        {
+        let times = match self.times.get_mut(&entry.publication) {
+            Some(times) => times,
+            None => self.times.entry(entry.publication.clone()).or_default(),
+        };
+        let known = *times.entry(entry.index).or_insert(time);
+        if player.is_back {
+            if known != time {
+                return Err(format!(
+                    "#{} of {} had the time {} before, and {} for {who}, who is back in it",
+                    entry.index, entry.publication.0, known.0, time.0
+                ));
+            }
+            let hole = player.follows(&entry, &self.library)?;
             self.exercised += 1;
-            let frames = self.library.frames(publication);
-            if let Err(what) = lost(&frames, *last, entry.index, *had_picture) {
-                let what = format!("{who}, who is back in {}: {what}", publication.0);
+            if let Some(what) = hole {
+                let what = format!("{who}, who is back in {}: {what}", entry.publication.0);
                 self.hole.get_or_insert(what);
             }
-            has_picture |= *had_picture;
         }
-        if is_picture
-            && entry.frame.sort != Sort::Key
-            && player.last.as_ref().is_none_or(|last| !last.2)
-        {
+        let is_same = |last: &&mut (Publication, usize, bool)| last.0 == entry.publication;
+        match player.last.as_mut().filter(is_same) {
+            Some((_, last, has_picture)) => {
+                *last = entry.index;
+                *has_picture |= entry.frame.sort.is_picture();
+            }
+            None => {
+                let publication = entry.publication.clone();
+                player.last = Some((publication, entry.index, entry.frame.sort.is_picture()));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Player {
+    /// What it has not had, if it gets this frame now.
+    fn follows(&self, entry: &Entry, library: &Library) -> Result<Option<String>, String> {
+        let last = self.last.as_ref();
+        let last = last.filter(|last| last.0 == entry.publication);
+        let has_picture = last.is_some_and(|last| last.2);
+        if entry.frame.sort == Sort::Inter && !has_picture {
             return Err(format!(
-                "{who} went back in {}, and begins with #{}, a picture that needs another",
+                "of {} it gets #{} first, a picture that needs another",
                 entry.publication.0, entry.index
             ));
         }
-        player.last = Some((entry.publication.clone(), entry.index, has_picture));
-        Ok(())
+        let Some((publication, last, has_picture)) = last else {
+            return Ok(None);
+        };
+        let frames = library.frames(publication);
+        Ok(lost(&frames, *last, entry.index, *has_picture).err())
     }
 }
 
@@ -96,10 +122,20 @@ impl Checker for Rewinds {
     fn observe(&mut self, who: &str, seen: &Observation) -> Result<(), String> {
         self.library.learn(who, seen);
         match seen {
-            Observation::SmallRings => self.small_rings = true,
-            Observation::IsBack => {
-                self.returns += 1;
-                self.players.insert(who.to_owned(), Player::default());
+            Observation::SmallRings => self.harsh = true,
+            Observation::Climate(climate) => {
+                self.recorded = climate.recorded;
+                self.harsh |= climate.tight.is_some();
+            }
+            Observation::IsBack { sought } => {
+                let player = self.players.entry(who.to_owned()).or_default();
+                player.is_back = true;
+                if *sought {
+                    player.last = None;
+                    self.sought += 1;
+                } else {
+                    self.held += 1;
+                }
             }
             Observation::Dials => drop(self.players.remove(who)),
             Observation::Received {
@@ -107,17 +143,14 @@ impl Checker for Rewinds {
                 timestamp,
                 payload,
                 ..
-            } => {
-                self.live.entry(payload.clone()).or_insert(*timestamp);
             }
-            Observation::Relived {
+            | Observation::Relived {
                 kind: MediaKind::Audio | MediaKind::Video,
                 timestamp,
                 payload,
-            } => return self.relive(who, *timestamp, payload),
+            } if self.recorded => return self.receive(who, *timestamp, payload),
             Observation::Recorded(shelf) if shelf.healthy && shelf.gaps == Some(0) => {
-                // Who is live again may fall behind a small ring.
-                return match self.hole.take().filter(|_| !self.small_rings) {
+                return match self.hole.take().filter(|_| !self.harsh) {
                     Some(hole) => Err(hole),
                     None => Ok(()),
                 };
@@ -132,6 +165,61 @@ impl Checker for Rewinds {
     }
 
     fn special_cases(&self) -> Vec<(&'static str, u64)> {
-        vec![("times that players went back", self.returns)]
+        vec![
+            ("players that sought in live streams", self.sought),
+            ("players that held streams which are recorded", self.held),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::recordings::Shelf;
+    use super::super::testing::{frames, sent};
+    use super::*;
+
+    /// Bob gets these frames of one broadcast live, and these when he is back.
+    fn judge(live: &[usize], sought: bool, back: &[usize]) -> Result<(), String> {
+        let mut checker = Rewinds {
+            recorded: true,
+            ..Rewinds::default()
+        };
+        let frames = frames("alice", 0, 12);
+        for (index, frame) in frames.iter().enumerate() {
+            checker.observe("alice", &sent(0, index, frame))?;
+        }
+        let again = |index: &usize| Observation::Relived {
+            kind: frames[*index].kind,
+            timestamp: Timestamp(*index as u32),
+            payload: frames[*index].delivered(),
+        };
+        for index in live {
+            checker.observe("bob", &again(index))?;
+        }
+        checker.observe("bob", &Observation::IsBack { sought })?;
+        for index in back {
+            checker.observe("bob", &again(index))?;
+        }
+        checker.observe(
+            "world",
+            &Observation::Recorded(Shelf {
+                gaps: Some(0),
+                healthy: true,
+                ..Shelf::default()
+            }),
+        )
+    }
+
+    #[test]
+    fn what_follows_on_what_was_had_is_right() {
+        assert_eq!(judge(&[3, 4, 5], false, &[6, 7, 8]), Ok(()));
+        assert_eq!(judge(&[3, 4, 5], true, &[3, 4, 5, 6]), Ok(()));
+    }
+
+    #[test]
+    fn holes_and_repetitions_are_found() {
+        assert!(judge(&[3, 4, 5], false, &[7]).unwrap_err().contains("#6"));
+        assert!(judge(&[3, 4, 5], false, &[5, 6]).is_err());
+        assert!(judge(&[3, 4], true, &[3, 4, 7]).unwrap_err().contains("#5"));
     }
 }

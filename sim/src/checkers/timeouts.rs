@@ -232,6 +232,7 @@ mod tests {
             drain: Duration::ZERO,
             on_conflict: millstream::config::OnConflict::Refuse,
             grace: Duration::ZERO,
+            recorded: false,
             archive: None,
         }
     }

@@ -136,13 +136,9 @@ impl<R: Runtime> Connection<R> {
                     publication.clear_metadata();
                 }
             }
-            Event::Paused {
-                stream,
-                paused,
-                position,
-            } => {
+            Event::Paused { stream, paused, .. } => {
                 match self.roles.get_mut(&stream) {
-                    Some(Role::Play(play)) => play.set_paused(paused, position),
+                    Some(Role::Play(play)) => play.set_paused(paused),
                     Some(Role::View(viewing)) => viewing.controls.set_paused(paused),
                     _ => return,
                 }

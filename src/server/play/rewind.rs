@@ -4,12 +4,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{Play, queue_prelude};
-use crate::limits;
+use crate::media::frame::{Frame, FrameKind};
 use crate::media::ring::Item;
 use crate::media::timeline::{LongTime, Timeline};
 use crate::runtime::{Conn, Runtime};
 use crate::server::stream::LiveStream;
-use crate::server::vod::{Controls, Past, is_now};
+use crate::server::vod::{Controls, Last, Past, is_now};
 use crate::time::{Duration, Instant, Timestamp};
 
 /// A player's way to what is recorded of its stream.
@@ -22,9 +22,14 @@ pub(super) struct Rewind<R: Runtime> {
 #[derive(Clone, Copy)]
 pub(super) struct Held {
     at: Timestamp,
+    /// What it has had last.
+    last: Option<Last>,
     /// What was recorded then.
     timeline: Option<u64>,
 }
+
+/// Messages that are looked at for what a player has had last.
+const LOOK_BACK: u64 = 64;
 
 impl<R: Runtime> Rewind<R> {
     pub(super) fn set_wanted(&self, audio: Option<bool>, video: Option<bool>) {
@@ -42,6 +47,14 @@ impl<C: Conn> LiveStream<C> {
         }
     }
 
+    /// The player in `slot` goes on just where it has held the stream; false if that is not in the ring any more.
+    fn let_go(&self, slot: usize) -> bool {
+        let state = &mut *self.state.borrow_mut();
+        let base = state.media.ring().base();
+        let player = state.players.get_mut(slot);
+        player.is_some_and(|player| player.cursor.let_go(base))
+    }
+
     /// The player in `slot` goes on with what is live, as if it had come now.
     pub(in crate::server) fn rejoin(&self, slot: usize, now: Instant) {
         let state = &mut *self.state.borrow_mut();
@@ -53,16 +66,17 @@ impl<C: Conn> LiveStream<C> {
 }
 
 impl<R: Runtime> Play<R> {
-    /// `pause`, with the client's position in milliseconds: holds the stream, or goes on where it was held, if that is
-    /// recorded, and otherwise with what is live.
-    pub(in crate::server) fn set_paused(&mut self, paused: bool, position: f64) {
+    /// `pause`: holds the stream, or goes on where it was held, if that is recorded, and otherwise with what is live.
+    ///
+    /// Where that is, is known here: what clients say of their position counts from anywhere, or is 0.
+    pub(in crate::server) fn set_paused(&mut self, paused: bool) {
         if let Some(rewind) = self.rewind.as_ref().filter(|one| one.past.is_away()) {
             return rewind.controls.set_paused(paused);
         }
         match self.held.take() {
             Some(held) if !paused && self.return_to(held) => {}
             held => {
-                self.held = paused.then(|| held.unwrap_or(self.place(position)));
+                self.held = paused.then(|| held.unwrap_or(self.place()));
                 self.hold(paused);
             }
         }
@@ -77,10 +91,11 @@ impl<R: Runtime> Play<R> {
         let is_now = self.is_now(time, edge);
         match &self.rewind {
             Some(rewind) if rewind.past.is_away() => rewind.controls.seek(time),
+            // It goes on with what is live when it goes on.
+            _ if is_now && self.is_held() => self.held = None,
             // Who seeks has nothing left of before.
-            _ if is_now && self.held.is_none() => self.rejoin(),
-            _ if is_now => {}
-            _ => self.go_back(timeline.id(), time),
+            _ if is_now => self.rejoin(),
+            _ => self.go_back(timeline.id(), (time, None), self.is_held()),
         }
         Some(!is_now)
     }
@@ -96,6 +111,12 @@ impl<R: Runtime> Play<R> {
         if let Some(rewind) = &self.rewind {
             rewind.controls.heed(buffer());
         }
+    }
+
+    fn is_held(&self) -> bool {
+        let state = self.stream.state.borrow();
+        let player = state.players.get(self.slot);
+        player.is_some_and(|player| player.cursor.is_paused())
     }
 
     fn rejoin(&self) {
@@ -119,25 +140,32 @@ impl<R: Runtime> Play<R> {
         self.stream.state.borrow().media.is_live() && is_now(time, edge)
     }
 
-    /// Where the player is by its own word, or (if that can hardly be) by ours.
-    fn place(&self, position: f64) -> Held {
+    /// Where the player is.
+    fn place(&self) -> Held {
         let state = self.stream.state.borrow();
-        let player = state.players.get(self.slot);
-        let next = player.and_then(|player| state.media.ring().get(player.cursor.next()));
-        let frame = next.and_then(Item::frame);
-        let next = frame.map_or(state.media.newest(), |frame| frame.message.timestamp());
-        let said = stamp(position);
-        let most = i32::try_from(limits::VOD_BUFFER_MAX.as_millis()).unwrap_or(i32::MAX);
+        let ring = state.media.ring();
+        let next = state.players.get(self.slot);
+        let next = next.map_or(ring.head(), |player| player.cursor.next());
+        let frames = (next.saturating_sub(LOOK_BACK).max(ring.base())..next).rev();
+        let frames = frames.filter_map(|at| ring.get(at).and_then(Item::frame));
+        let mut frames = frames.filter(|frame| match frame.kind {
+            FrameKind::Keyframe | FrameKind::Inter | FrameKind::Audio => true,
+            FrameKind::Header | FrameKind::Data | FrameKind::Other => false,
+        });
+        let of = |frame: &Frame| (frame.message.kind(), frame.message.timestamp());
+        let last = frames.next().map(of).map(|(kind, time)| Last {
+            kind,
+            time,
+            nth: 1 + frames.filter(|frame| of(frame) == (kind, time)).count(),
+        });
         Held {
-            at: match (0..=most).contains(&next.since(said)) {
-                true => said,
-                false => next,
-            },
+            at: last.map_or(state.media.newest(), |last| last.time),
+            last,
             timeline: state.media.timeline().map(|timeline| timeline.id()),
         }
     }
 
-    /// Goes on where it was held; false if that is not recorded, or as good as live.
+    /// Goes on where it was held; false if that is not recorded.
     fn return_to(&mut self, held: Held) -> bool {
         let Some((timeline, edge)) = self.recorded() else {
             return false;
@@ -145,22 +173,25 @@ impl<R: Runtime> Play<R> {
         let Ok(time) = u64::try_from(timeline.long(held.at)) else {
             return false;
         };
-        let is_its = held.timeline.is_none_or(|id| id == timeline.id());
-        if !is_its || self.is_now(time, edge) {
+        if held.timeline.is_some_and(|id| id != timeline.id()) {
             return false;
         }
-        self.go_back(timeline.id(), time);
+        if self.is_now(time, edge) {
+            // So short a time is not on the disk yet, and in the ring still.
+            return self.stream.let_go(self.slot);
+        }
+        self.go_back(timeline.id(), (time, held.last), false);
         true
     }
 
-    /// Goes back to `time` of that timeline.
-    fn go_back(&mut self, timeline: u64, time: u64) {
+    /// Goes back to `time` of that timeline, behind what the player has had last; `paused`: when it does not hold it any more.
+    fn go_back(&mut self, timeline: u64, (time, last): (u64, Option<Last>), paused: bool) {
+        self.held = None;
         self.hold(true);
-        let paused = self.held.take().is_some();
         let rewind = self.rewind();
         rewind.past.leave(timeline);
         rewind.controls.set_paused(paused);
-        rewind.controls.seek(time);
+        rewind.controls.go_on(time, last);
     }
 
     fn rewind(&mut self) -> &mut Rewind<R> {

@@ -255,11 +255,13 @@ impl<R: Runtime> Projector<R> {
     ) -> Result<Return, OpenError> {
         let mut found = self.find(past, time).await?;
         let mut at = LongTime::try_from(time).unwrap_or(LongTime::MAX);
+        let mut behind = self.steer.behind.take();
         // When which time was due: it goes on so across files.
         let mut due: Option<(Instant, LongTime)> = None;
         while let Some((chapter, item)) = found {
             let within = |time: LongTime| u64::try_from(time - chapter.zero).unwrap_or(0);
             let mut place = Place::at(&item, within(at));
+            place.behind = behind.take();
             place.until = until.map(|until| within(LongTime::try_from(until).unwrap_or(i64::MAX)));
             place.anchor = due.map(|(began, time)| (began, time - chapter.zero));
             let part = Part {

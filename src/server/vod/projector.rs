@@ -15,7 +15,7 @@ use futures_lite::future::yield_now;
 
 use super::past::Part;
 use super::source::OpenError;
-use super::viewing::{Item, Steer};
+use super::viewing::{Item, Last, Steer};
 use crate::limits;
 use crate::media::file::Packet;
 use crate::media::file::any::AnyCursor;
@@ -42,6 +42,10 @@ pub(super) struct Projector<R: Runtime> {
 /// Where a viewer is in a file.
 pub(super) struct Place {
     cursor: AnyCursor,
+    /// Where it began, milliseconds.
+    from: u64,
+    /// Everything up to that message is passed over, if it is there.
+    pub(super) behind: Option<Last>,
     /// When what time of the file was due to begin; none until the next message.
     pub(super) anchor: Option<(Instant, i64)>,
     /// When it is due to begin, if what was sent before is still being played then.
@@ -164,6 +168,9 @@ impl<R: Runtime> Projector<R> {
                 continue;
             }
             place.dry = None;
+            if place.passes_over(item) {
+                continue;
+            }
             if self.until_due(place).await == Woken::Ready
                 && self.until_there_is_room().await == Woken::Ready
                 && !self.steer.changed.get()
@@ -379,6 +386,8 @@ impl Place {
     pub(super) fn at<R: Runtime>(item: &Item<R>, time: u64) -> Self {
         Self {
             cursor: item.source.seek(time),
+            from: time,
+            behind: None,
             anchor: None,
             not_before: None,
             next: None,
@@ -391,6 +400,30 @@ impl Place {
             sent: 0,
             span: None,
         }
+    }
+
+    /// Whether the next message is one that its player has had. If what it had last is not in the file, it gets everything
+    /// from the keyframe on.
+    fn passes_over<R: Runtime>(&mut self, item: &Item<R>) -> bool {
+        let (Some(last), Some(packet)) = (&mut self.behind, &self.next) else {
+            return false;
+        };
+        let since = (item.origin + packet.time as u32).since(last.time);
+        if packet.kind == last.kind && since > 0 {
+            let until = self.until;
+            *self = Self::at(item, self.from);
+            self.until = until;
+            return true;
+        }
+        if packet.kind == last.kind && since == 0 {
+            last.nth -= 1;
+            if last.nth == 0 {
+                self.behind = None;
+                self.is_new = false;
+            }
+        }
+        self.next = None;
+        true
     }
 
     /// When what was sent will have been played.

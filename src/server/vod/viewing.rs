@@ -10,6 +10,7 @@ use super::projector::Projector;
 use super::source::Source;
 use crate::limits;
 use crate::rtmp::session::MessageStreamId;
+use crate::rtmp::wire::MediaKind;
 use crate::runtime::{Runtime, Task};
 use crate::server::event::{Event, Party};
 use crate::server::outbox::Outbox;
@@ -44,12 +45,23 @@ pub(in crate::server) struct Controls<R: Runtime> {
     _task: Task<()>,
 }
 
+/// The message of a live stream that a player has had last: of those of its kind and time, the `nth`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::server) struct Last {
+    pub(in crate::server) kind: MediaKind,
+    pub(in crate::server) time: Timestamp,
+    /// From 1.
+    pub(in crate::server) nth: usize,
+}
+
 /// What the client wants now.
 pub(super) struct Steer<R: Runtime> {
     pub(super) list: RefCell<VecDeque<Item<R>>>,
     pub(super) paused: Cell<bool>,
     /// Where to go on, milliseconds.
     pub(super) seek: Cell<Option<u64>>,
+    /// And behind which message there: the client has had that.
+    pub(super) behind: Cell<Option<Last>>,
     pub(super) audio: Cell<bool>,
     pub(super) video: Cell<bool>,
     /// How long the client buffers.
@@ -65,6 +77,7 @@ impl<R: Runtime> Steer<R> {
             list: RefCell::new(list),
             paused: Cell::new(false),
             seek: Cell::new(None),
+            behind: Cell::new(None),
             audio: Cell::new(true),
             video: Cell::new(true),
             buffer: Cell::new(limits::VOD_BUFFER),
@@ -152,7 +165,13 @@ impl<R: Runtime> Controls<R> {
 
     /// Goes on at `position` milliseconds.
     pub(in crate::server) fn seek(&self, position: u64) {
+        self.go_on(position, None);
+    }
+
+    /// Goes on at `position` milliseconds, behind `last` if the client has had that.
+    pub(in crate::server) fn go_on(&self, position: u64, last: Option<Last>) {
         self.steer.seek.set(Some(position));
+        self.steer.behind.set(last);
         self.steer.change();
     }
 

@@ -128,9 +128,9 @@ impl<S: Stage> Actor<S> {
                     self.note(&Observation::Plays { name });
                 }
             }
-            "NetStream.Unpause.Notify" if mine => self.is_back(),
+            "NetStream.Unpause.Notify" if mine => self.is_back(false),
             "NetStream.Seek.Notify" if mine => {
-                self.is_back();
+                self.is_back(true);
                 if let Some(ms) = self.state.sought.take() {
                     self.note(&Observation::Sought { ms });
                 }

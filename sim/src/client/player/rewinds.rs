@@ -48,9 +48,9 @@ impl<S: Stage> Actor<S> {
     }
 
     /// The server has confirmed it.
-    pub(super) fn is_back(&mut self) {
+    pub(super) fn is_back(&mut self, sought: bool) {
         if std::mem::take(&mut self.state.returning) {
-            self.note(&Observation::IsBack);
+            self.note(&Observation::IsBack { sought });
         }
     }
 }
