@@ -76,7 +76,10 @@ impl<R: Runtime> Play<R> {
         match self.held.take() {
             Some(held) if !paused && self.return_to(held) => {}
             held => {
-                self.held = paused.then(|| held.unwrap_or(self.place()));
+                self.held = match paused {
+                    true => held.or_else(|| self.place()),
+                    false => None,
+                };
                 self.hold(paused);
             }
         }
@@ -140,8 +143,8 @@ impl<R: Runtime> Play<R> {
         self.stream.state.borrow().media.is_live() && is_now(time, edge)
     }
 
-    /// Where the player is.
-    fn place(&self) -> Held {
+    /// Where the player is; none if the stream is over, and the player has had all of it.
+    fn place(&self) -> Option<Held> {
         let state = self.stream.state.borrow();
         let ring = state.media.ring();
         let next = state.players.get(self.slot);
@@ -158,11 +161,12 @@ impl<R: Runtime> Play<R> {
             time,
             nth: 1 + frames.filter(|frame| of(frame) == (kind, time)).count(),
         });
-        Held {
+        let is_over = last.is_none() && !state.media.is_live();
+        (!is_over).then(|| Held {
             at: last.map_or(state.media.newest(), |last| last.time),
             last,
             timeline: state.media.timeline().map(|timeline| timeline.id()),
-        }
+        })
     }
 
     /// Goes on where it was held; false if that is not recorded.

@@ -34,6 +34,9 @@ impl<S: Stage> Actor<S> {
     }
 
     fn goes_back(&mut self) -> bool {
+        if self.state.refused {
+            return false; // nobody published it in time
+        }
         if self.state.playing && !self.state.relives {
             self.state.relives = true;
             self.note(&Observation::GoesBack);
