@@ -462,4 +462,13 @@ pub const VOD_PACKETS_PER_TURN: u32 = 64;
 pub const VOD_GROWTH: Duration = Duration::from_millis(250);
 /// Recordings that may wait behind what plays (`play` with `reset` false).
 pub const PLAYLIST: usize = 64;
+/// Files of a live stream's recording that players may go back to: a week of segments of ten minutes. Each costs some
+/// hundred bytes on every shard that carries the stream.
+pub const TIMELINE: usize = 1_024;
+/// How close to what is live nobody goes back: what lies between is not on the disk yet ([`RECORD_INTERVAL`],
+/// [`RECORD_FLUSH`]), and would be played with a stutter.
+pub const REWIND_MIN: Duration = Duration::from_secs(2);
+/// How long a player that has gone back waits for the recording's next file, and for its first, before it goes on with what
+/// is live: between two files there is a rename and two syncs of the disk.
+pub const REWIND_GAP: Duration = Duration::from_secs(5);
 const _: () = assert!(VOD_BLOCK_BYTES * 4 <= VOD_CACHE_BYTES);

@@ -91,6 +91,7 @@ bugs! {
     }
     "server" {
         "cut-loses-frame" CutLosesFrame: "The keyframe that a recording is cut at is in neither file.",
+        "rewind-skips-file" RewindSkipsFile: "Who is back in a recording goes from one file to the next but one.",
         "repair-skipped" RepairSkipped: "Recordings that a crash left unfinished stay so.",
         "lease-kept-on-reset" LeaseKeptOnReset: "A publisher whose connection is reset keeps its name.",
         "unsubscribe-lost" UnsubscribeLost: "The directory is not told that a shard's last player has gone.",

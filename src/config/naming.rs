@@ -161,6 +161,33 @@ impl NamePattern {
         plain || is_number(number) && self.covers(first)
     }
 
+    /// The pattern of what is recorded of one stream: date, time and number are open.
+    pub fn of(&self, app: &str, stream: &str) -> Self {
+        let parts = self.parts.iter().map(|part| match part {
+            Part::Field(Field::App) => Part::Text(spelt(app)),
+            Part::Field(Field::Stream) => Part::Text(spelt(stream)),
+            part => part.clone(),
+        });
+        Self {
+            text: self.text.clone(),
+            parts: parts.collect(),
+        }
+    }
+
+    /// The directory of all its files, relative and perhaps empty, if there is one: date, time and number may be parts of
+    /// directories' names.
+    pub fn directory(&self) -> Option<String> {
+        let parts = self.parts.iter().map(|part| match part {
+            Part::Text(text) => text.as_str(),
+            Part::Field(_) => "{",
+        });
+        let name: String = parts.collect();
+        match name.rsplit_once('/') {
+            None => Some(String::new()),
+            Some((directory, _)) => (!directory.contains('{')).then(|| directory.to_owned()),
+        }
+    }
+
     /// How many directories lie between the pattern's beginning and its files.
     pub fn depth(&self) -> usize {
         self.text.matches('/').count()
@@ -316,6 +343,24 @@ mod tests {
         assert_eq!(spelt("live/a"), "live%2Fa");
         assert_eq!(spelt("50%"), "50%25");
         assert_eq!(spelt(&"x".repeat(100)).len(), limits::RECORD_PIECE_BYTES);
+    }
+
+    #[test]
+    fn the_recordings_of_one_stream_are_known_by_their_names() {
+        let cam = NamePattern::default().of("live", "c m");
+        assert_eq!(cam.directory().unwrap(), "live");
+        for (name, is_its) in [
+            ("live/c%20m-20260801-100203", true),
+            ("live/c%20m-20260801-100203-2", true),
+            ("live/c%20m-20260801-100203-20260801-100204", false),
+            ("live/cam-20260801-100203", false),
+            ("other/c%20m-20260801-100203", false),
+        ] {
+            assert_eq!(cam.is_name(name), is_its, "{name}");
+        }
+        let daily = pattern("{app}/{date}/{stream}-{time}");
+        assert_eq!(daily.of("a", "b").directory(), None);
+        assert_eq!(pattern("{stream}{n}").of("a", "b").directory().unwrap(), "");
     }
 
     #[test]

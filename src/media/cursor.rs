@@ -93,6 +93,11 @@ impl Cursor {
         !self.gate && self.audio && self.video == Video::On
     }
 
+    /// Whether it wants sound, and pictures.
+    pub fn wanted(&self) -> (bool, bool) {
+        (self.audio, self.video != Video::Off)
+    }
+
     /// How often it lost frames because it was behind.
     pub fn jumps(&self) -> Jumps {
         self.jumps

@@ -17,3 +17,4 @@ pub mod mp4;
 pub mod prelude;
 pub mod ring;
 pub mod stream;
+pub mod timeline;

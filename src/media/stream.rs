@@ -3,11 +3,15 @@
 //! The same type serves on the publisher's shard, where messages come from the connection, and on every other
 //! shard that has players, where they come by mailbox (first a snapshot, then batch by batch).
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::clock::Clock;
 use super::codecs::Codecs;
 use super::cursor::Cursor;
+use super::directory::PublicationId;
 use super::facts::{Gop, Picture};
 use super::frame::classify::{Class, classify};
 use super::frame::{Frame, FrameKind};
@@ -15,6 +19,7 @@ use super::headers::Headers;
 use super::keep::Keep;
 use super::lead::Lead;
 use super::ring::{Item, Notice, NoticeKind, Ring, Tally};
+use super::timeline::Timeline;
 use crate::limits;
 use crate::planted::{Bug, planted};
 use crate::rtmp::wire::WireMessage;
@@ -37,6 +42,8 @@ pub struct Stream {
     clock: Clock,
     picture: Picture,
     gop: Gop,
+    /// What of it is recorded, if it is. It outlives its publication.
+    timeline: Option<Arc<Timeline>>,
 }
 
 /// What a shard needs that begins to carry a stream of another. It goes on as that one does.
@@ -50,6 +57,8 @@ pub struct Snapshot {
     pub lead: Lead,
     /// Whether there is metadata: what the GOP holds may have been cleared since.
     pub has_metadata: bool,
+    /// What of it is recorded.
+    pub timeline: Option<Arc<Timeline>>,
 }
 
 impl Stream {
@@ -76,6 +85,7 @@ impl Stream {
             clock: Clock::default(),
             picture: Picture::default(),
             gop: Gop::default(),
+            timeline: None,
         }
     }
 
@@ -130,6 +140,35 @@ impl Stream {
         &self.codecs
     }
 
+    /// The time of its newest message.
+    pub fn newest(&self) -> Timestamp {
+        self.newest
+    }
+
+    /// What of it is recorded, if it is, or was until its publisher went.
+    pub fn timeline(&self) -> Option<&Arc<Timeline>> {
+        self.timeline.as_ref()
+    }
+
+    /// As another shard has it, or as the publication before had it, whose time this one goes on with.
+    pub fn set_timeline(&mut self, timeline: Option<Arc<Timeline>>) {
+        self.timeline = timeline;
+    }
+
+    /// `publication` is recorded in the file `path` from now on: its first message there has the time `first`, which is
+    /// `lead` milliseconds in the file. What is recorded by now.
+    pub fn recorded_in(
+        &mut self,
+        publication: PublicationId,
+        (path, first, lead): (PathBuf, Timestamp, i64),
+    ) -> Arc<Timeline> {
+        let timeline = self.timeline.take();
+        let mut timeline = timeline.unwrap_or_else(|| Arc::new(Timeline::new(publication, first)));
+        Arc::make_mut(&mut timeline).push(path, first, lead);
+        self.timeline = Some(Arc::clone(&timeline));
+        timeline
+    }
+
     /// What its metadata says of the picture.
     pub fn picture(&self) -> &Picture {
         &self.picture
@@ -144,6 +183,7 @@ impl Stream {
     pub fn begin(&mut self, notice: Option<Bytes>, now: Instant) {
         self.live = true;
         self.clock = Clock::default();
+        self.timeline = None;
         self.forget();
         if let Some(bytes) = notice {
             self.ring.push(
@@ -184,6 +224,7 @@ impl Stream {
     pub fn begin_from(&mut self, snapshot: Snapshot, notice: Option<Bytes>, now: Instant) {
         self.begin(notice, now);
         self.lead = snapshot.lead;
+        self.timeline = snapshot.timeline;
         self.has_video = snapshot.has_video;
         for message in snapshot.messages {
             self.push(message, now);
@@ -230,6 +271,11 @@ impl Stream {
     /// `@clearDataFrame`: late joiners get no metadata any more. False if there was none.
     pub fn clear_metadata(&mut self) -> bool {
         self.metadata.take().is_some()
+    }
+
+    /// What late joiners get for metadata.
+    pub fn metadata(&self) -> Option<&WireMessage> {
+        self.metadata.as_ref()
     }
 
     /// Whether late joiners get metadata.
@@ -293,6 +339,7 @@ impl Stream {
                 lead => lead.clone(),
             },
             has_metadata: self.metadata.is_some(),
+            timeline: self.timeline.clone(),
         }
     }
 

@@ -446,9 +446,11 @@ impl<R: Runtime> Connection<R> {
             self.outbox.flush(self.now());
         }
         for (stream, role) in &self.roles {
-            if let Role::View(viewing) = role {
-                viewing.set_buffer(self.session.buffer_length(*stream));
-                viewing.wake();
+            let buffer = || self.session.buffer_length(*stream);
+            match role {
+                Role::View(viewing) => viewing.controls.heed(buffer()),
+                Role::Play(play) => play.heed(buffer),
+                Role::Publish(_) => {}
             }
         }
         self.outbox

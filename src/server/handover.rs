@@ -153,6 +153,7 @@ impl<R: Runtime> Shard<R> {
             Heritage {
                 quiet: local.lost,
                 clock: state.media.bequeath(),
+                timeline: state.media.timeline().cloned(),
             }
         };
         tracing::info!(stream = %key, resumed = heir.quiet, "another publisher takes the name over");

@@ -60,6 +60,12 @@ impl<R: Runtime> Shard<R> {
                     stream.state.borrow_mut().media.clear_metadata();
                 }
             }
+            ShardMessage::Recorded { route, timeline } => {
+                if let Some(stream) = self.routed(&route, true) {
+                    let media = &mut stream.state.borrow_mut().media;
+                    media.set_timeline(Some(timeline));
+                }
+            }
             ShardMessage::Ended { route } => self.ended(&route),
             ShardMessage::Asked { number, ask } => self.asked(number, &ask),
             ShardMessage::ArchiveListed => self.recorders().release(),

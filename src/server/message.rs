@@ -11,6 +11,7 @@ use crate::media::directory::{
     Lease, PublicationId, ShardId, StreamKey, Subscriber, SubscriptionId,
 };
 use crate::media::stream::Snapshot;
+use crate::media::timeline::Timeline;
 use crate::rtmp::wire::WireMessage;
 use crate::runtime::SocketAddr;
 use crate::runtime::mailbox::{CONTROL, Receiver, Sender, mailbox};
@@ -112,6 +113,13 @@ pub enum ShardMessage<S> {
         /// Where it goes.
         route: Route,
     },
+    /// From the publisher's shard: another file of the stream's recording has begun.
+    Recorded {
+        /// Where it goes.
+        route: Route,
+        /// All of them.
+        timeline: Arc<Timeline>,
+    },
     /// From the publisher's shard: the publisher has gone.
     Ended {
         /// Where it goes.
@@ -154,6 +162,8 @@ pub(super) enum Beginning {
 pub(super) struct Heritage {
     /// Players' time goes on.
     pub(super) clock: Clock,
+    /// What was recorded of it, for those who go back in it.
+    pub(super) timeline: Option<Arc<Timeline>>,
     /// Its publisher had vanished: players were told of no end, and are told of no beginning.
     pub(super) quiet: bool,
 }

@@ -8,6 +8,7 @@
 
 mod joiners;
 mod patience;
+mod rewind;
 
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
@@ -16,6 +17,7 @@ use std::task::Poll;
 use bytes::Bytes;
 pub(super) use joiners::Joiners;
 use patience::Patience;
+use rewind::{Held, Rewind};
 
 use super::event::{Event, Party};
 use super::meters::Meters;
@@ -594,6 +596,10 @@ pub(super) struct Play<R: Runtime> {
     slot: usize,
     message_stream: MessageStreamId,
     party: Party,
+    outbox: Rc<Outbox<R::Conn>>,
+    /// It has been back in what is recorded of the stream, or holds it and may be.
+    rewind: Option<Box<Rewind<R>>>,
+    held: Option<Held>,
 }
 
 impl<R: Runtime> Play<R> {
@@ -605,12 +611,25 @@ impl<R: Runtime> Play<R> {
         outbox: Rc<Outbox<R::Conn>>,
         message_stream: MessageStreamId,
     ) -> Self {
+        Self::attach_to(shard, party, outbox, message_stream, true)
+    }
+
+    fn attach_to(
+        shard: &Shard<R>,
+        party: Party,
+        outbox: Rc<Outbox<R::Conn>>,
+        message_stream: MessageStreamId,
+        is_live: bool,
+    ) -> Self {
         let stream = shard.stream(&party.stream);
+        let here = Rc::clone(&outbox);
         let slot = {
             let mut state = stream.state.borrow_mut();
             let now = shard.runtime().now();
             let (cursor, prelude) = state.media.join(now);
-            queue_prelude(&outbox, message_stream, &prelude);
+            if is_live {
+                queue_prelude(&outbox, message_stream, &prelude);
+            }
             let slot = state.players.insert(Player {
                 outbox,
                 cursor,
@@ -632,7 +651,23 @@ impl<R: Runtime> Play<R> {
             slot,
             message_stream,
             party,
+            outbox: here,
+            rewind: None,
+            held: None,
         }
+    }
+
+    /// The same for one who wants what is recorded of the stream first, from `start` on ([`Past`](super::vod::Past)).
+    pub(super) fn attach_back(
+        shard: &Shard<R>,
+        party: Party,
+        outbox: Rc<Outbox<R::Conn>>,
+        message_stream: MessageStreamId,
+        start: (f64, Option<f64>),
+    ) -> Self {
+        let mut play = Self::attach_to(shard, party, outbox, message_stream, false);
+        play.begin_back(start);
+        play
     }
 
     /// Whether somebody publishes the stream, as far as this shard knows.
@@ -645,18 +680,11 @@ impl<R: Runtime> Play<R> {
         self.stream.deliver_to(self.slot, self.shard.runtime())
     }
 
-    /// `pause`.
-    pub(super) fn set_paused(&self, paused: bool) {
-        let now = self.shard.runtime().now();
-        let state = &mut *self.stream.state.borrow_mut();
-        if let Some(player) = state.players.get_mut(self.slot) {
-            let prelude = player.cursor.set_paused(paused, &state.media, now);
-            queue_prelude(&player.outbox, player.stream, &prelude);
-        }
-    }
-
     /// `receiveAudio`, `receiveVideo`.
     pub(super) fn set_wanted(&self, audio: Option<bool>, video: Option<bool>) {
+        if let Some(rewind) = &self.rewind {
+            rewind.set_wanted(audio, video);
+        }
         if let Some(player) = self.stream.state.borrow_mut().players.get_mut(self.slot) {
             player.cursor.set_wanted(audio, video);
         }

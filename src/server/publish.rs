@@ -346,11 +346,15 @@ impl<R: Runtime> Shard<R> {
         } else {
             Beginning::Publication
         };
+        let timeline = stream.state.borrow().media.timeline().cloned();
         if !(resumes && planted(Bug::ResumeLosesPlayers)) {
             self.tell_audience(&stream, publication, |route| ShardMessage::Snapshot {
                 route,
                 beginning,
-                snapshot: Snapshot::default(),
+                snapshot: Snapshot {
+                    timeline: timeline.clone(),
+                    ..Snapshot::default()
+                },
             });
         }
         stream.deliver_new(self.runtime());
@@ -383,6 +387,7 @@ impl<R: Runtime> Shard<R> {
         }
         if let Some(heritage) = heritage {
             state.media.inherit(heritage.clock);
+            state.media.set_timeline(heritage.timeline);
         }
         state.joiners.begin_anew(self.runtime().now());
         local.first = state.media.ring().head();

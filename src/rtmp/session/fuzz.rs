@@ -217,7 +217,9 @@ impl Served {
             }
             Event::Paused { stream, paused, .. } => session.confirm_pause(*stream, *paused),
             Event::SeekRequested { stream, .. } if refuses => session.reject_seek(*stream, "no"),
-            Event::SeekRequested { stream, position } => session.confirm_seek(*stream, *position),
+            Event::SeekRequested { stream, position } => {
+                session.confirm_seek(*stream, *position, true)
+            }
             Event::LengthRequested { transaction, .. } => {
                 session.answer_length(*transaction, 1.0);
             }

@@ -9,7 +9,7 @@ use futures_lite::future::yield_now;
 
 use super::farewell::Close;
 use super::{Connection, Role};
-use crate::config::Missing;
+use crate::config::{Missing, Record};
 use crate::limits;
 use crate::media::directory::StreamKey;
 use crate::rtmp::command::PublishKind;
@@ -20,7 +20,8 @@ use crate::server::event::Party;
 use crate::server::play::Play;
 use crate::server::publish::Publication;
 use crate::server::record::NotRecorded;
-use crate::server::vod::{Item, OpenError, Source, Viewing};
+use crate::server::vod::{Item, OpenError, Source, Viewing, newest, part};
+use crate::time::Timestamp;
 
 /// What is done about something that a client asks for.
 type Answer<'a> = Pin<Box<dyn Future<Output = Result<(), Close>> + 'a>>;
@@ -34,22 +35,13 @@ struct Wish {
 }
 
 impl Wish {
-    /// From where, and for how long, of a recording that is `length` long: milliseconds.
-    ///
-    /// The specification has seconds; librtmp sends milliseconds. What would lie behind the end in seconds, and does not
-    /// in milliseconds, are those.
-    fn part(&self, length: Option<u64>) -> (u64, Option<u64>) {
+    /// From where, and for how long, in the client's unit.
+    fn start(&self) -> (f64, Option<f64>) {
         let start = match self.start {
             PlayStart::Recorded(start) => start,
             PlayStart::LiveOrRecorded | PlayStart::Live => 0.0,
         };
-        let length = length.map_or(f64::INFINITY, |length| length as f64);
-        let unit = match start * 1e3 > length && start <= length {
-            true => 1.0,
-            false => 1e3,
-        };
-        let millis = |number: f64| (number * unit) as u64; // saturates
-        (millis(start), self.duration.map(millis))
+        (start, self.duration)
     }
 }
 
@@ -144,10 +136,14 @@ impl<R: Runtime> Connection<R> {
                     publication.clear_metadata();
                 }
             }
-            Event::Paused { stream, paused, .. } => {
-                match self.roles.get(&stream) {
-                    Some(Role::Play(play)) => play.set_paused(paused),
-                    Some(Role::View(viewing)) => viewing.set_paused(paused),
+            Event::Paused {
+                stream,
+                paused,
+                position,
+            } => {
+                match self.roles.get_mut(&stream) {
+                    Some(Role::Play(play)) => play.set_paused(paused, position),
+                    Some(Role::View(viewing)) => viewing.controls.set_paused(paused),
                     _ => return,
                 }
                 self.session.confirm_pause(stream, paused);
@@ -159,22 +155,14 @@ impl<R: Runtime> Connection<R> {
             } => {
                 match self.roles.get(&stream) {
                     Some(Role::Play(play)) => play.set_wanted(audio, video),
-                    Some(Role::View(viewing)) => viewing.set_wanted(audio, video),
+                    Some(Role::View(viewing)) => viewing.controls.set_wanted(audio, video),
                     _ => return,
                 }
                 if audio == Some(true) || video == Some(true) {
                     self.session.confirm_receive(stream);
                 }
             }
-            Event::SeekRequested { stream, position } => {
-                if let Some(Role::View(viewing)) = self.roles.get(&stream) {
-                    viewing.seek(position);
-                    self.session.confirm_seek(stream, position);
-                } else {
-                    let why = "a live stream cannot be sought in";
-                    self.session.reject_seek(stream, why);
-                }
-            }
+            Event::SeekRequested { stream, position } => self.seek(stream, position),
             Event::SharedObject(ref object) => {
                 tracing::debug!(
                     connection = self.id,
@@ -184,6 +172,24 @@ impl<R: Runtime> Connection<R> {
                 );
             }
             _ => {}
+        }
+    }
+
+    fn seek(&mut self, stream: MessageStreamId, position: f64) {
+        let recorded = match self.roles.get_mut(&stream) {
+            Some(Role::View(viewing)) => {
+                viewing.controls.seek(position.max(0.0) as u64); // saturates; NaN is zero
+                Some(true)
+            }
+            Some(Role::Play(play)) => play.seek(position),
+            _ => None,
+        };
+        match recorded {
+            Some(recorded) => self.session.confirm_seek(stream, position, recorded),
+            None => {
+                let why = "nothing is recorded of this live stream: it cannot be sought in";
+                self.session.reject_seek(stream, why);
+            }
         }
     }
 
@@ -249,6 +255,15 @@ impl<R: Runtime> Connection<R> {
         if is_file {
             return Box::pin(self.view(wish, key, list)).await;
         }
+        // Boxed: every player's future would have room for what few want.
+        let wish = match wish.start {
+            PlayStart::Recorded(_) => match Box::pin(self.play_recorded(wish, &key)).await? {
+                Some(wish) => wish,
+                None => return Ok(()),
+            },
+            PlayStart::LiveOrRecorded | PlayStart::Live => wish,
+        };
+        let stream = wish.stream;
         let (missing, wait_max) = {
             let settings = self.shard.settings();
             let application = settings.applications.of(key.application());
@@ -279,6 +294,37 @@ impl<R: Runtime> Connection<R> {
         Ok(())
     }
 
+    /// Plays what is recorded of the stream `key`: of what is live now, or the newest file of what was. The wish comes back
+    /// if there is nothing.
+    async fn play_recorded(&mut self, wish: Wish, key: &StreamKey) -> Result<Option<Wish>, Close> {
+        let stream = wish.stream;
+        let is_recorded = {
+            let settings = self.shard.settings();
+            let application = settings.applications.of(key.application());
+            application.record != Record::Off && application.record_dir.path().is_some()
+        };
+        if !is_recorded {
+            return Ok(Some(wish));
+        }
+        if Box::pin(self.shard.is_published(key, self.id)).await {
+            if self.session.accept_recording(stream) {
+                self.reply()?;
+                let outbox = Rc::clone(&self.outbox);
+                let party = self.party(key.clone());
+                let play = Play::attach_back(&self.shard, party, outbox, stream, wish.start());
+                self.roles.insert(stream, Role::Play(Box::new(play)));
+            }
+            return Ok(None);
+        }
+        match self.open(key).await {
+            Err(OpenError::NotFound) => Ok(Some(wish)),
+            opened => {
+                self.view_opened(wish, key.clone(), None, opened)?;
+                Ok(None)
+            }
+        }
+    }
+
     /// Plays a recording, or appends it to the `list` that plays.
     async fn view(
         &mut self,
@@ -286,9 +332,20 @@ impl<R: Runtime> Connection<R> {
         key: StreamKey,
         list: Option<(MessageStreamId, Box<Viewing<R>>)>,
     ) -> Result<(), Close> {
+        let list = list.filter(|(of, _)| *of == wish.stream);
+        let opened = self.open(&key).await;
+        self.view_opened(wish, key, list.map(|(_, list)| list), opened)
+    }
+
+    fn view_opened(
+        &mut self,
+        wish: Wish,
+        key: StreamKey,
+        list: Option<Box<Viewing<R>>>,
+        opened: Result<Rc<Source<R::Disk>>, OpenError>,
+    ) -> Result<(), Close> {
         let stream = wish.stream;
-        let list = list.filter(|(of, _)| *of == stream).map(|(_, list)| list);
-        let source = match self.open(&key).await {
+        let source = match opened {
             Ok(source) => source,
             Err(error) => {
                 tracing::info!(connection = self.id, stream = %key, "not played: {error}");
@@ -308,12 +365,14 @@ impl<R: Runtime> Connection<R> {
                 return Ok(());
             }
         };
-        let (from, duration) = wish.part(source.duration());
+        let (from, duration) = part(wish.start(), source.duration());
         let item = Item {
             name: wish.name,
             source,
             from,
             duration,
+            origin: Timestamp(0),
+            tells_metadata: true,
         };
         if let Some(list) = list {
             if list.append(item) {
@@ -331,21 +390,15 @@ impl<R: Runtime> Connection<R> {
         self.reply()?;
         let outbox = Rc::clone(&self.outbox);
         let viewing = Viewing::begin(&self.shard, self.party(key), outbox, stream, item);
-        viewing.set_buffer(self.session.buffer_length(stream));
+        (viewing.controls).heed(self.session.buffer_length(stream));
         self.roles.insert(stream, Role::View(Box::new(viewing)));
         Ok(())
     }
 
     /// Opens the file that `key` means, or gives up waiting for its disk.
     async fn open(&self, key: &StreamKey) -> Result<Rc<Source<R::Disk>>, OpenError> {
-        let (directories, name) = {
-            let settings = self.shard.settings();
-            (settings.file_directories(), settings.file_of(key))
-        };
-        let name = name.ok_or(OpenError::NotFound)?;
         let runtime = self.shard.runtime();
-        let disk = runtime.disk();
-        let mut open = pin!(self.shard.library().open(&disk, &directories, name));
+        let mut open = pin!(self.find(key));
         let mut patience = pin!(runtime.sleep_until(self.now() + limits::VOD_OPEN_TIME));
         poll_fn(|cx| match open.as_mut().poll(cx) {
             Poll::Pending => patience
@@ -355,6 +408,32 @@ impl<R: Runtime> Connection<R> {
             ready => ready,
         })
         .await
+    }
+
+    /// Of the files that are played: what its name says. Of a stream that may be recorded: what its name says, or the newest
+    /// of its recordings.
+    async fn find(&self, key: &StreamKey) -> Result<Rc<Source<R::Disk>>, OpenError> {
+        let disk = self.shard.runtime().disk();
+        let (directories, name, recorded) = {
+            let settings = self.shard.settings();
+            match settings.file_of(key) {
+                Some(name) => (settings.file_directories(), name, None),
+                None => {
+                    let application = settings.applications.of(key.application());
+                    let dir = application.record_dir.path().ok_or(OpenError::NotFound)?;
+                    let pattern = application.record_name.clone();
+                    (vec![dir.to_owned()], key.as_str(), Some(pattern))
+                }
+            }
+        };
+        let library = self.shard.library();
+        match (library.open(&disk, &directories, name).await, recorded) {
+            (Err(OpenError::NotFound), Some(pattern)) => {
+                let newest = newest(&disk, &directories, &pattern, key).await?;
+                library.open_first(&disk, newest).await
+            }
+            (opened, _) => opened,
+        }
     }
 
     /// How long the recording of that name is, seconds; 0 for what is live, or is not there.

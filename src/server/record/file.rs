@@ -31,7 +31,7 @@ pub(super) struct Writing<D: Disk> {
 }
 
 /// `path` with `.part` behind it.
-pub(super) fn part_of(path: &Path) -> PathBuf {
+pub(in crate::server) fn part_of(path: &Path) -> PathBuf {
     let mut part = path.as_os_str().to_owned();
     part.push(".");
     part.push(PART);

@@ -11,26 +11,28 @@
 //! On the control thread the [archive] mends what an earlier server has left unfinished, and removes what is too old.
 
 pub(super) mod archive;
-mod file;
+pub(super) mod file;
 mod recorder;
 mod segment;
 mod tap;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::event::Party;
+use super::message::ShardMessage;
 use super::shard::Shard;
 use super::stream::{LiveStream, Source};
 use crate::config::Record;
 use crate::limits;
-use crate::media::directory::StreamKey;
+use crate::media::directory::{PublicationId, StreamKey};
 use crate::media::prelude::InForce;
 use crate::media::stream::Stream;
 use crate::runtime::{Runtime, SocketAddr, Task};
-use crate::time::Instant;
+use crate::time::{Instant, Timestamp};
 use recorder::Recorder;
 use tap::Tap;
 
@@ -129,7 +131,7 @@ impl<R: Runtime> Shard<R> {
         if !local.recordings.is_empty() {
             return Ok(());
         }
-        for container in application.record_format.containers() {
+        for (number, container) in application.record_format.containers().iter().enumerate() {
             let (cursor, prelude) = state.media.join(self.runtime().now());
             let tap = Rc::new(RefCell::new(Tap::new(cursor)));
             let recorder = Recorder::new(
@@ -141,11 +143,37 @@ impl<R: Runtime> Shard<R> {
                 dir.to_owned(),
                 InForce::of(&prelude),
             );
+            // Who goes back is given one of the two that there may be.
+            let recorder = match number {
+                0 => recorder.telling(local.publication),
+                _ => recorder,
+            };
             local.recordings.push(Recording(tap));
             let task = self.runtime().spawn("record", recorder.run());
             self.recorders().keep(task);
         }
         Ok(())
+    }
+
+    /// The recording of `publication` goes on in another file ([`Stream::recorded_in`]): whoever plays the stream may go
+    /// back to it.
+    fn note_recorded(
+        &self,
+        stream: &LiveStream<R::Conn>,
+        publication: PublicationId,
+        file: (PathBuf, Timestamp, i64),
+    ) {
+        let timeline = {
+            let state = &mut *stream.state.borrow_mut();
+            if state.newest != publication {
+                return; // the end of a recording whose stream goes on with another publisher
+            }
+            state.media.recorded_in(publication, file)
+        };
+        self.tell_audience(stream, publication, |route| ShardMessage::Recorded {
+            route,
+            timeline: Arc::clone(&timeline),
+        });
     }
 
     /// Somebody wants the stream `key` recorded from now on, or no more.

@@ -17,6 +17,7 @@ use super::segment::{LongTime, Segment, Taken};
 use super::tap::{Next, Tap};
 use crate::config::{AppSettings, Container, Naming};
 use crate::limits;
+use crate::media::directory::PublicationId;
 use crate::media::frame::FrameKind;
 use crate::media::prelude::InForce;
 use crate::planted::{Bug, planted};
@@ -26,7 +27,7 @@ use crate::runtime::disk::Disk;
 use crate::server::event::{Event, Failure, Party, Recorded};
 use crate::server::shard::Shard;
 use crate::server::stream::LiveStream;
-use crate::time::Instant;
+use crate::time::{Instant, Timestamp};
 
 /// Records one stream.
 pub(super) struct Recorder<R: Runtime> {
@@ -36,6 +37,8 @@ pub(super) struct Recorder<R: Runtime> {
     pub(super) party: Party,
     pub(super) settings: Arc<AppSettings>,
     container: Container,
+    /// Whoever plays this publication is told of the files.
+    told: Option<PublicationId>,
     pub(super) dir: PathBuf,
     pub(super) in_force: InForce,
     clock: LongTime,
@@ -54,6 +57,8 @@ pub(super) struct Recorder<R: Runtime> {
 
 struct Open<D: Disk> {
     segment: Segment,
+    /// The time of its first message, until players have been told of it.
+    untold: Option<Timestamp>,
     file: Writing<D>,
     flushed: Instant,
     synced: Instant,
@@ -91,6 +96,7 @@ impl<R: Runtime> Recorder<R> {
             party,
             settings,
             container,
+            told: None,
             dir,
             in_force,
             clock: LongTime::default(),
@@ -101,6 +107,14 @@ impl<R: Runtime> Recorder<R> {
             trouble: false,
             over_since: None,
             left_out: 0,
+        }
+    }
+
+    /// Tells whoever plays `publication` of its files.
+    pub(super) fn telling(self, publication: PublicationId) -> Self {
+        Self {
+            told: Some(publication),
+            ..self
         }
     }
 
@@ -245,10 +259,11 @@ impl<R: Runtime> Recorder<R> {
         };
         self.number = number;
         let now = self.shard.runtime().now();
-        let mut segment = None;
+        let (mut segment, mut untold) = (None, None);
         // The disk may have taken its time: what is next now begins the file.
         if let Some(frame) = self.tap.borrow().frame() {
             let prelude = self.in_force.messages();
+            untold = Some(frame.message.timestamp());
             let (clock, out) = (&mut self.clock, &mut self.out);
             segment = Some(Segment::begin(
                 &settings,
@@ -263,6 +278,7 @@ impl<R: Runtime> Recorder<R> {
             tracing::info!(stream = %key, file = %file.path.display(), "records");
             self.open = Some(Open {
                 segment,
+                untold,
                 file,
                 flushed: now,
                 synced: now,
@@ -282,6 +298,7 @@ impl<R: Runtime> Recorder<R> {
             let mut written = open.file.append(&mut self.out).await;
             let now = self.shard.runtime().now();
             if bytes > 0 && written.is_ok() {
+                self.tell(&mut open);
                 let meters = self.shard.meters();
                 let took = u64::try_from(now.since(began).as_micros()).unwrap_or(u64::MAX);
                 meters.record_writes.observe(took, 1);
@@ -302,6 +319,17 @@ impl<R: Runtime> Recorder<R> {
                 return false;
             }
             self.pause().await;
+        }
+    }
+
+    /// The file's beginning is written: it can be read.
+    fn tell(&self, open: &mut Open<R::Disk>) {
+        let Some(first) = open.untold.take() else {
+            return;
+        };
+        if let (Some(publication), Some(stream)) = (self.told, self.stream.upgrade()) {
+            let file = (open.file.path.clone(), first, open.segment.lead);
+            self.shard.note_recorded(&stream, publication, file);
         }
     }
 

@@ -68,6 +68,8 @@ pub(super) enum Taken {
 pub(super) struct Segment {
     muxer: Box<dyn Muxer>,
     zero: i64,
+    /// What its first message has for a time, milliseconds.
+    pub(super) lead: i64,
     /// Bytes made so far.
     pub(super) bytes: u64,
     frames: u64,
@@ -102,9 +104,11 @@ impl Segment {
     ) -> Self {
         let time = clock.of(first);
         let whole = settings.segment_time;
+        let zero = clock.zero(first, time);
         let mut segment = Self {
             muxer: muxer(settings, container),
-            zero: clock.zero(first, time),
+            zero,
+            lead: time - zero,
             bytes: 0,
             frames: 0,
             length: (!whole.is_zero())

@@ -53,6 +53,13 @@ fn is_plain(component: &str) -> bool {
     !component.is_empty() && !component.starts_with('.') && !component.contains(odd)
 }
 
+/// What stands before the ending of a file that may be played, finished or not.
+pub(super) fn stem(name: &str) -> Option<&str> {
+    let name = name.strip_suffix(".part").unwrap_or(name);
+    let (stem, ending) = name.rsplit_once('.')?;
+    ENDINGS.contains(&ending).then_some(stem)
+}
+
 /// Whether that file is still being written, or was left so.
 pub(super) fn is_unfinished(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == UNFINISHED)

@@ -75,16 +75,27 @@ impl<D: Disk> Library<D> {
         name: &str,
     ) -> Result<Rc<Source<D>>, OpenError> {
         let directories = directories.iter();
-        for path in directories.flat_map(|directory| names::candidates(directory, name)) {
-            let open = self.files.borrow().get(&path).and_then(Weak::upgrade);
-            if let Some(source) = open {
-                return Ok(source);
-            }
-            match disk.open(&path, Open::Read).await {
-                Ok(file) => return self.keep(disk, file, path).await,
-                Err(error) if is_no_file(&error) => {}
+        let paths = directories.flat_map(|directory| names::candidates(directory, name));
+        self.open_first(disk, paths).await
+    }
+
+    /// The first of the files that is there, opened, unless it is open already.
+    pub(in crate::server) async fn open_first(
+        &self,
+        disk: &D,
+        paths: impl IntoIterator<Item = PathBuf>,
+    ) -> Result<Rc<Source<D>>, OpenError> {
+        for path in paths {
+            let file = match disk.open(&path, Open::Read).await {
+                Ok(file) => file,
+                Err(error) if is_no_file(&error) => continue,
                 Err(error) => return Err(error.into()),
-            }
+            };
+            let known = self.files.borrow().get(&path).and_then(Weak::upgrade);
+            return match known {
+                Some(source) if source.is(&file).await? => Ok(source),
+                _ => self.keep(disk, file, path).await,
+            };
         }
         Err(OpenError::NotFound)
     }
@@ -157,6 +168,14 @@ fn is_no_file(error: &io::Error) -> bool {
 }
 
 impl<D: Disk> Source<D> {
+    /// Whether `file`, which has its name now, is this one still, as far as their lengths tell: its name may have been given
+    /// to another since.
+    async fn is(&self, file: &D::File) -> io::Result<bool> {
+        let here = self.disk.len(&self.file).await?;
+        let there = self.disk.len(file).await?;
+        Ok(here == there || (here < there && names::is_unfinished(&self.path)))
+    }
+
     /// What is known of it.
     pub(super) fn info(&self) -> &FileInfo {
         &self.info

@@ -231,15 +231,17 @@ impl ServerSession {
         output.status(stream, Status::PlayStart, "Going on.");
     }
 
-    /// StreamIsRecorded, StreamBegin, NetStream.Seek.Notify, Play.Start: a recording goes on at `position` milliseconds,
-    /// or at the keyframe before that.
-    pub fn confirm_seek(&mut self, stream: MessageStreamId, position: f64) {
+    /// StreamIsRecorded (if it is `recorded`, rather than live), StreamBegin, NetStream.Seek.Notify, Play.Start: what plays
+    /// goes on at `position` milliseconds, or at the keyframe before that.
+    pub fn confirm_seek(&mut self, stream: MessageStreamId, position: f64, recorded: bool) {
         if !self.still_plays(stream) {
             return;
         }
         let description = format!("Going on at {position} ms.");
         let output = &mut self.link.output;
-        output.user(UserControl::StreamIsRecorded(stream));
+        if recorded {
+            output.user(UserControl::StreamIsRecorded(stream));
+        }
         output.user(UserControl::StreamBegin(stream));
         output.status(stream, Status::SeekNotify, &description);
         output.status(stream, Status::PlayStart, "Going on.");

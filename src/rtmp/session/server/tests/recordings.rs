@@ -45,7 +45,7 @@ fn a_recording_says_that_it_is_one_and_a_seek_says_it_again() {
         peer.event(),
         Some(Event::SeekRequested { stream: 1, position }) if position == 5_000.0
     ));
-    peer.session.confirm_seek(1, 4_000.0);
+    peer.session.confirm_seek(1, 4_000.0, true);
     assert_eq!(
         peer.words(),
         [

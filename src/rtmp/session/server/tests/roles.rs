@@ -160,7 +160,7 @@ fn what_players_ask_is_answered_as_specified() {
     }
     assert_eq!(peer.words(), [""; 0], "the shell answers");
     peer.session.confirm_receive(1);
-    peer.session.confirm_seek(1, 9.0);
+    peer.session.confirm_seek(1, 9.0, true);
     peer.session.reject_seek(1, "live");
     peer.session.confirm_pause(1, true);
     peer.session.confirm_pause(1, false);
@@ -350,7 +350,7 @@ fn nothing_is_said_of_a_play_that_was_left() {
     assert!(matches!(peer.event(), Some(Event::Paused { .. })));
     peer.session.confirm_pause(1, true);
     peer.session.confirm_receive(1);
-    peer.session.confirm_seek(1, 1.0);
+    peer.session.confirm_seek(1, 1.0, true);
     peer.session.reject_seek(1, "live");
     assert_eq!(peer.words(), [""; 0]);
 }
