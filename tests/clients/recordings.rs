@@ -110,75 +110,16 @@ fn recordings_hold_every_packet_and_play_it_back() {
     let Some(program) = enhanced_ffmpeg().filter(|_| have("ffprobe")) else {
         return;
     };
-    let (program, dir) = (program.as_str(), scratch("recorded"));
-    let server = &recorder(&dir, runtimes()[0]);
-    let live = dir.join("live");
+    let (program, dir) = (program.as_str(), &scratch("recorded"));
+    let server = &recorder(dir, runtimes()[0]);
+    let live = &dir.join("live");
     thread::scope(|scope| {
         for clip in CLIPS {
-            let recorded = ["flv", "mp4"].map(|ending| live.join(format!("{clip}.{ending}")));
-            scope.spawn(move || {
-                let file = media(&format!("{clip}.flv"));
-                let mut published = list_file(program, &file);
-                // FFmpeg writes that of VP9 with another level, and that of FLAC once more at the end, with the length.
-                let is_anew = clip.starts_with("vp9") || clip.ends_with("flac");
-                for track in published.iter_mut().filter(|_| is_anew) {
-                    track.configuration = ANEW.to_owned();
-                }
-                let publisher = publish_all(program, &file, &server.url(clip));
-                // Somebody watches the recording while it is being written.
-                let watches = if clip == CLIPS[0] { &recorded[..] } else { &[] };
-                thread::sleep(ATTACH * 2);
-                let watchers: Vec<_> = watches
-                    .iter()
-                    .map(|file| list(program, &server.of_vod("live", file)))
-                    .collect();
-                publisher.succeeds(PUBLISH);
-                wait_for("finished recordings", FINISH, || {
-                    recorded.iter().all(|file| file.exists()).then_some(())
-                });
-                let viewers = recorded
-                    .each_ref()
-                    .map(|file| list(program, &server.of_vod("live", file)));
-                for file in &recorded {
-                    decodes_silently(program, file);
-                    let who = file.file_name().unwrap().to_string_lossy();
-                    assert_same(&list_file(program, file), &published, false, &who);
-                }
-                for viewer in viewers.into_iter().chain(watchers) {
-                    let played = tracks(&viewer.succeeds(PLAY));
-                    assert_same(&played, &published, false, &format!("{clip}, played"));
-                }
-            });
+            scope.spawn(move || records_whole(program, server, live, clip));
         }
         for clip in CUT {
             let dir = dir.join("cut").join(clip);
-            scope.spawn(move || {
-                let file = media(&format!("{clip}.flv"));
-                let url = format!("rtmp://{}/cut/{clip}", server.address);
-                publish_all(program, &file, &url).succeeds(PUBLISH);
-                wait_for("finished pieces", FINISH, || {
-                    are_finished(&files(&dir)).then_some(())
-                });
-                let published = hashes(&list_file(program, &file));
-                for ending in ["flv", "mp4"] {
-                    let pieces = files(&dir).into_iter();
-                    let pieces = pieces.filter(|it| it.extension().is_some_and(|it| it == ending));
-                    let mut joined = vec![Vec::new(); published.len()];
-                    for (number, piece) in (1..).zip(pieces) {
-                        assert!(
-                            piece.ends_with(format!("{number:04}.{ending}")),
-                            "{piece:?}"
-                        );
-                        decodes_silently(program, &piece);
-                        let hashes = hashes(&list_file(program, &piece));
-                        assert_eq!(hashes.len(), joined.len(), "{piece:?}");
-                        for (joined, hashes) in joined.iter_mut().zip(hashes) {
-                            joined.extend(hashes);
-                        }
-                    }
-                    assert_eq!(joined, published, "{clip}.{ending}");
-                }
-            });
+            scope.spawn(move || records_in_pieces(program, server, &dir, clip));
         }
     });
     for ending in ["flv", "mp4"] {
@@ -191,6 +132,68 @@ fn recordings_hold_every_packet_and_play_it_back() {
                 "{source}: {said} s of {length}"
             );
         }
+    }
+}
+
+/// Publishes a clip, and compares it with what was recorded, in both containers, and with what is played of that.
+fn records_whole(program: &str, server: &Server, live: &Path, clip: &str) {
+    let recorded = ["flv", "mp4"].map(|ending| live.join(format!("{clip}.{ending}")));
+    let file = media(&format!("{clip}.flv"));
+    let mut published = list_file(program, &file);
+    // FFmpeg writes that of VP9 with another level, and that of FLAC once more at the end, with the length.
+    let is_anew = clip.starts_with("vp9") || clip.ends_with("flac");
+    for track in published.iter_mut().filter(|_| is_anew) {
+        track.configuration = ANEW.to_owned();
+    }
+    let play = |file: &PathBuf| list(program, &server.of_vod("live", file));
+    let publisher = publish_all(program, &file, &server.url(clip));
+    // Somebody watches the recording while it is being written.
+    let watches = if clip == CLIPS[0] { &recorded[..] } else { &[] };
+    thread::sleep(ATTACH * 2);
+    let watchers: Vec<_> = watches.iter().map(play).collect();
+    publisher.succeeds(PUBLISH);
+    wait_for("finished recordings", FINISH, || {
+        recorded.iter().all(|file| file.exists()).then_some(())
+    });
+    let viewers = recorded.each_ref().map(play);
+    for file in &recorded {
+        decodes_silently(program, file);
+        let who = file.file_name().unwrap().to_string_lossy();
+        assert_same(&list_file(program, file), &published, false, &who);
+    }
+    for viewer in viewers.into_iter().chain(watchers) {
+        let played = tracks(&viewer.succeeds(PLAY));
+        assert_same(&played, &published, false, &format!("{clip}, played"));
+    }
+}
+
+/// Publishes a clip that is recorded in pieces: joined, they are the clip, no packet lost or doubled.
+fn records_in_pieces(program: &str, server: &Server, dir: &Path, clip: &str) {
+    let file = media(&format!("{clip}.flv"));
+    let url = format!("rtmp://{}/cut/{clip}", server.address);
+    publish_all(program, &file, &url).succeeds(PUBLISH);
+    wait_for("finished pieces", FINISH, || {
+        are_finished(&files(dir)).then_some(())
+    });
+    let published = hashes(&list_file(program, &file));
+    for ending in ["flv", "mp4"] {
+        let pieces = files(dir).into_iter();
+        let pieces = pieces.filter(|it| it.extension().is_some_and(|it| it == ending));
+        let mut joined = vec![Vec::new(); published.len()];
+        let mut count = 0;
+        for piece in pieces {
+            count += 1;
+            let name = format!("{count:04}.{ending}");
+            assert!(piece.ends_with(name), "{piece:?}");
+            decodes_silently(program, &piece);
+            let hashes = hashes(&list_file(program, &piece));
+            assert_eq!(hashes.len(), joined.len(), "{piece:?}");
+            for (joined, hashes) in joined.iter_mut().zip(hashes) {
+                joined.extend(hashes);
+            }
+        }
+        assert_eq!(count, 3, "{clip}.{ending}");
+        assert_eq!(joined, published, "{clip}.{ending}");
     }
 }
 
