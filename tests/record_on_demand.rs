@@ -140,7 +140,7 @@ fn pictures(path: &Path) -> Vec<u32> {
     media.iter().filter_map(|it| number(&it.2)).collect()
 }
 
-fn is_finished(path: &PathBuf) -> bool {
+fn is_finished(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "flv")
 }
 
@@ -164,7 +164,7 @@ fn an_operator_begins_and_ends_a_recording() {
         drop(publisher);
         until("both are finished", || {
             let files = scratch.files();
-            files.len() == 2 && files.iter().all(is_finished)
+            files.len() == 2 && files.iter().all(|it| is_finished(it))
         });
         let files = scratch.files();
         assert!(files[0].ends_with("live/cam-2.flv"), "{files:?}");
@@ -276,7 +276,7 @@ fn names_are_spelt_in_a_path_and_stay_in_their_directory() {
             "{name:?}"
         );
         drop(publisher);
-        until(name, || scratch.files().iter().any(is_finished));
+        until(name, || scratch.files().iter().any(|it| is_finished(it)));
         let files = scratch.files();
         let own = files[0].strip_prefix(&scratch.0).unwrap();
         assert!(own.to_str().unwrap().starts_with(file), "{name:?}: {own:?}");
@@ -305,7 +305,7 @@ fn a_publisher_has_itself_recorded_by_its_type() {
             publisher.until("the word", |it| it.status("NetStream.Record.Stop"));
             until("it is finished", || {
                 let files = scratch.files();
-                files.len() == count && files.iter().all(is_finished)
+                files.len() == count && files.iter().all(|it| is_finished(it))
             });
             assert!(!publisher.refused("NetStream.Record.NoAccess"));
         }
@@ -375,7 +375,9 @@ fn what_is_always_recorded_can_be_ended_and_begun_again() {
     publisher.until("the word", |it| it.status("NetStream.Record.Start"));
     assert_eq!(stage.order("POST", "all/cam"), 200);
     assert_eq!(stage.order("DELETE", "all/cam"), 200);
-    until("it is finished", || scratch.files().iter().any(is_finished));
+    until("it is finished", || {
+        scratch.files().iter().any(|it| is_finished(it))
+    });
     stage.send(&mut publisher, 25..50);
     assert_eq!(scratch.files().len(), 1);
     assert_eq!(pictures(&scratch.files()[0]), (0..25).collect::<Vec<_>>());
