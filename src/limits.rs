@@ -329,6 +329,8 @@ pub const MP4_MOOF_BYTES: u64 = 4 * 1024 * 1024;
 pub const MP4_MOOF_SAMPLES: usize = 131_072;
 /// Bytes of `mfra`: a million keyframes.
 pub const MP4_MFRA_BYTES: u64 = 20 * 1024 * 1024;
+/// Bytes of `sidx`: all the pieces that one can list, 65,535 of 12 bytes.
+pub const MP4_SIDX_BYTES: u64 = 1024 * 1024;
 /// Bytes that are read at a time of what is read whole.
 pub const MP4_READ_BYTES: u64 = 1024 * 1024;
 /// Bytes that are read to find out what a box is: most descriptions of fragments are shorter.

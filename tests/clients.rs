@@ -10,10 +10,14 @@
     reason = "these tests run real programs in the real world, and fail by panicking"
 )]
 
+#[path = "clients/frames.rs"]
+mod frames;
 #[path = "clients/packets.rs"]
 mod packets;
 #[path = "clients/programs.rs"]
 mod programs;
+#[path = "clients/recordings.rs"]
+mod recordings;
 mod support;
 
 use std::path::{Path, PathBuf};

@@ -11,6 +11,7 @@
     reason = "a test is outside of the server: it has real sockets and clocks"
 )]
 
+mod http_client;
 #[allow(dead_code, reason = "other tests use the rest")]
 mod rtmp_client;
 
@@ -18,6 +19,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use http_client::{Answer, ask, send};
 use millstream::config::{Backend, Config, HttpListen, Token};
 use millstream::rtmp::wire::MediaKind::{Audio, Data, Video};
 use millstream::{Server, StartError, limits};
@@ -25,49 +27,6 @@ use rtmp_client::{AUDIO_CONFIG, Client, METADATA, VIDEO_CONFIG, picture};
 use serde_json::Value;
 
 const TOKEN: &str = "0123456789abcdef";
-
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
-    }
-}
-
-fn send(address: SocketAddr, request: &str) -> Answer {
-    let mut socket = TcpStream::connect(address).expect("it listens");
-    socket
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    socket.write_all(request.as_bytes()).unwrap();
-    let mut bytes = Vec::new();
-    socket.read_to_end(&mut bytes).expect("an answer");
-    let text = String::from_utf8(bytes).expect("text");
-    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok())
-        .expect("a status");
-    Answer {
-        status,
-        head: head.to_ascii_lowercase(),
-        body: body.to_owned(),
-    }
-}
-
-fn ask(address: SocketAddr, method: &str, path: &str, headers: &str) -> Answer {
-    send(
-        address,
-        &format!(
-            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n"
-        ),
-    )
-}
 
 fn get(address: SocketAddr, path: &str) -> Answer {
     ask(address, "GET", path, "")

@@ -6,60 +6,24 @@
     reason = "a test is outside of the server: it has real sockets, clocks and files"
 )]
 
+mod recordings;
 #[allow(dead_code, reason = "other tests use the rest")]
 mod rtmp_client;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use millstream::Server;
 use millstream::config::{Backend, Config};
 use millstream::media::file::{MediaFile, Step, Task};
-use millstream::media::flv::{FlvReader, FlvTag};
+use millstream::media::flv::FlvTag;
 use millstream::media::mp4::Mp4Open;
 use millstream::rtmp::wire::MediaKind::{self, Audio, Data, Video};
+use recordings::{Scratch, media, tags, until};
 use rtmp_client::{AUDIO_CONFIG, Client, METADATA, VIDEO_CONFIG, picture};
-
-/// What nothing takes when all is well.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A directory of this test's, gone with it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let name = format!("millstream-record-{}-{name}", std::process::id());
-        let dir = std::env::temp_dir().join(name);
-        fs::create_dir_all(&dir).expect("a place for files");
-        Self(dir)
-    }
-
-    /// Every file in it, sorted.
-    fn files(&self) -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        let mut open = vec![self.0.clone()];
-        while let Some(dir) = open.pop() {
-            for entry in fs::read_dir(dir).expect("it is there") {
-                let path = entry.expect("an entry").path();
-                match path.is_dir() {
-                    true => open.push(path),
-                    false => found.push(path),
-                }
-            }
-        }
-        found.sort();
-        found
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 fn start(backend: Backend, dir: &Path, more: &str) -> (Server, Arc<Mutex<Vec<String>>>) {
     let mut config = Config::default();
@@ -81,32 +45,6 @@ fn start(backend: Backend, dir: &Path, more: &str) -> (Server, Arc<Mutex<Vec<Str
         .start()
         .expect("a free port");
     (server, events)
-}
-
-fn tags(path: &Path) -> Vec<FlvTag> {
-    let content = fs::read(path).expect("it is there");
-    let (mut reader, mut rest, mut tags) = (FlvReader::new(), &content[..], Vec::new());
-    while let Some(tag) = reader.read(&mut rest).expect("an FLV file") {
-        tags.push(tag);
-    }
-    reader.finish().expect("whole");
-    tags
-}
-
-/// Without what is the file's own.
-fn media(tags: &[FlvTag]) -> Vec<(MediaKind, u32, Bytes)> {
-    let published = tags.iter().filter(|tag| tag.kind != Data);
-    published
-        .map(|tag| (tag.kind, tag.timestamp.0, tag.payload.clone()))
-        .collect()
-}
-
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !is_so() {
-        assert!(since.elapsed() < PATIENCE, "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// A stream of ten seconds, a keyframe every twenty pictures, and its headers.

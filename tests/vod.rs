@@ -7,59 +7,28 @@
     reason = "a test is outside of the server: it has files and clocks of its own, and fails by panicking"
 )]
 
-use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use millstream::Server;
-use millstream::config::Config;
 use millstream::media::flv::{FlvReader, FlvTag};
 use millstream::rtmp::amf::Value;
-use millstream::rtmp::command::{PlayOptions, PlayStart};
+use millstream::rtmp::command::PlayOptions;
 use millstream::rtmp::session::client::ClientEvent;
 use millstream::rtmp::wire::MediaKind;
 use rtmp_client::Client;
+use vod_viewer::{film, media, options, pictures, server_of, viewer};
 
 #[allow(dead_code, reason = "it is for several tests")]
 mod rtmp_client;
+#[allow(dead_code, reason = "it is for several tests")]
+mod vod_viewer;
 
 /// 6 s, a keyframe a second.
 const FILM: &str = "h264_aac.flv";
 
-fn media() -> String {
-    format!("{}/corpus/media", env!("CARGO_MANIFEST_DIR"))
-}
-
 fn server() -> Server {
     server_of(&media())
-}
-
-fn server_of(directory: &str) -> Server {
-    let mut config = Config::default();
-    let text = format!("[server]\nhttp = \"off\"\nvod = {directory:?}");
-    config.apply_toml("test", &text).unwrap();
-    let builder = Server::builder().config(config);
-    let builder = builder.listen(([127, 0, 0, 1], 0).into()).shards(2);
-    builder.start().expect("a free port")
-}
-
-fn options(start: f64, duration: Option<f64>, reset: bool) -> PlayOptions {
-    PlayOptions {
-        start: PlayStart::from_number(start),
-        duration,
-        reset,
-    }
-}
-
-/// A viewer of `name` that asks for all of it at once.
-fn viewer(server: &Server, name: &str, options: PlayOptions) -> Client {
-    let mut client = Client::connect_to(server.local_addrs()[0], "vod");
-    client.session.play_with(name, options);
-    client.until("an answer", |it| {
-        it.status("NetStream.Play.Start") || it.refused("NetStream.Play.StreamNotFound")
-    });
-    client
 }
 
 /// Sound and pictures of a file, with their times.
@@ -68,13 +37,6 @@ fn tags(name: &str) -> Vec<FlvTag> {
     let (mut reader, mut input) = (FlvReader::new(), bytes.as_slice());
     let all = std::iter::from_fn(|| reader.read(&mut input).unwrap());
     all.filter(|tag| tag.kind != MediaKind::Data).collect()
-}
-
-/// The times of the pictures that came, sequence headers left out.
-fn pictures(client: &Client) -> Vec<u32> {
-    let media = client.media.iter();
-    let pictures = media.filter(|(kind, _, payload)| *kind == MediaKind::Video && payload[1] == 1);
-    pictures.map(|(_, time, _)| time.0).collect()
 }
 
 /// The time of the first picture behind the last sequence header: what is behind a seek begins with one.
@@ -275,75 +237,6 @@ fn lengths_are_told_and_what_is_no_file_is_not_found() {
     assert!(publisher.refused("NetStream.Publish.Denied"));
 }
 
-/// A file without an index: `pictures` of `len` bytes, `step` milliseconds each, every 25th a keyframe; how long it is. Most
-/// of it is a hole, which a disk need not hold and a reader cannot tell.
-fn film(path: &Path, pictures: u32, len: u32, step: u32) -> u32 {
-    let mut file = std::fs::File::create(path).unwrap();
-    file.write_all(b"FLV\x01\x01\0\0\0\x09\0\0\0\0").unwrap();
-    let mut at = 13;
-    let mut tag = |time: u32, head: &[u8], len: u32| {
-        let mut bytes = vec![9];
-        bytes.extend_from_slice(&len.to_be_bytes()[1..]);
-        bytes.extend_from_slice(&time.to_be_bytes()[1..]);
-        bytes.extend_from_slice(&[(time >> 24) as u8, 0, 0, 0]);
-        bytes.extend_from_slice(head);
-        file.seek(SeekFrom::Start(at)).unwrap();
-        file.write_all(&bytes).unwrap();
-        at += u64::from(11 + len);
-        file.seek(SeekFrom::Start(at)).unwrap();
-        file.write_all(&(11 + len).to_be_bytes()).unwrap();
-        at += 4;
-    };
-    let config = rtmp_client::VIDEO_CONFIG;
-    tag(0, config, config.len() as u32);
-    for number in 0..pictures {
-        // Every tenth picture of that kind is a keyframe.
-        let kind = if number % 25 == 0 { 0 } else { 1 };
-        let head = rtmp_client::picture(number * 10 + kind, 0);
-        tag(number * step, &head, len);
-    }
-    pictures * step
-}
-
-#[test]
-fn a_viewer_seeks_in_ten_gigabytes_at_once() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let directory = std::env::temp_dir().join(format!("millstream-vod-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).unwrap();
-    let length = film(&directory.join("huge.flv"), 10_000, 1 << 20, 40);
-    let bytes = directory.join("huge.flv").metadata().unwrap().len();
-    assert!(bytes > 10_000_000_000);
-    let server = server_of(directory.to_str().unwrap());
-    let mut client = viewer(&server, "huge.flv", PlayOptions::default());
-    client.until("a picture", |it| !pictures(it).is_empty());
-    let mut times = Vec::new();
-    for part in [9, 1, 5, 7, 3] {
-        let to = length / 10 * part + 500;
-        let before = client.statuses("NetStream.Seek.Notify");
-        let began = Instant::now();
-        client.session.seek(to.into());
-        client.flush();
-        client.until("the answer", |it| {
-            it.statuses("NetStream.Seek.Notify") > before
-        });
-        client.media.clear();
-        let first = to - 500;
-        client.until("its picture", |it| pictures(it).contains(&first));
-        times.push(began.elapsed());
-        client.media.clear();
-    }
-    eprintln!("from seek to the whole first picture: {times:?}");
-    drop(server);
-    std::fs::remove_dir_all(&directory).unwrap();
-    assert!(
-        times.iter().all(|time| *time < Duration::from_secs(5)),
-        "{times:?}"
-    );
-}
-
-/// Who measures memory, and who takes much of it, is not to run beside the other.
-static ALONE: Mutex<()> = Mutex::new(());
-
 /// Bytes of memory that this process has.
 #[cfg(target_os = "linux")]
 fn memory() -> usize {
@@ -355,7 +248,6 @@ fn memory() -> usize {
 #[cfg(target_os = "linux")]
 #[test]
 fn for_a_viewer_that_does_not_read_nothing_piles_up() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let directory = std::env::temp_dir().join(format!("millstream-slow-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     film(&directory.join("fast.flv"), 20_000, 10_000, 1);

@@ -109,11 +109,13 @@ impl MediaFile for FlvFile {
     }
 
     fn seek(&self, time: u64, writer: Option<&SyncIndex>) -> FlvCursor {
-        let seek = Seek::new(self, time, writer);
-        FlvCursor {
-            at: self.body,
-            state: State::Seek(Box::new(seek)),
-        }
+        let state = match time {
+            // All there is: sound that comes before the first keyframe, too, wherever an index has that.
+            0 => State::Ready,
+            _ => State::Seek(Box::new(Seek::new(self, time, writer))),
+        };
+        let at = self.body;
+        FlvCursor { at, state }
     }
 
     fn next(

@@ -220,6 +220,9 @@ fn prelude(has_video: bool) -> Vec<WireMessage> {
 
 /// Where playing begins that is to begin at `time`: at the last sync point, by a look at each message.
 fn reference(all: &[Packet], time: u64) -> usize {
+    if time == 0 {
+        return 0;
+    }
     let found = all
         .iter()
         .rposition(|packet| packet.is_sync && packet.time <= time);
@@ -361,6 +364,25 @@ fn viewers_get_the_streams_metadata_with_the_duration() {
         .and_then(|keyframes| keyframes.get("times"));
     let expected = [0.0, 0.08].map(Value::Number).to_vec();
     assert_eq!(times, Some(&Value::StrictArray(expected)));
+}
+
+#[test]
+fn from_the_beginning_nothing_is_left_out() {
+    let media = [
+        (sound(1, 20), 0),
+        (picture(true, 2, 50), 0),
+        (sound(3, 20), 23),
+        (picture(false, 4, 50), 40),
+    ];
+    let recording = record(64, &prelude(true), &media);
+    let mut opened = disk(&recording.finished).open();
+    assert!(opened.index.is_some());
+    assert_eq!(disk(&recording.finished).play(&mut opened, 0).len(), 4);
+    let mut cursor = opened.seek(0, Some(recording.writer.index()));
+    let first = disk(&recording.unfinished).next(&mut opened, &mut cursor);
+    assert!(first.is_some_and(|first| first.kind == MediaKind::Audio));
+    let later = disk(&recording.finished).play(&mut opened, 30);
+    assert_eq!(later.len(), 3, "from the keyframe on");
 }
 
 #[test]

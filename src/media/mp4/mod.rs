@@ -20,6 +20,7 @@ mod open;
 mod parts;
 mod picture;
 mod repair;
+mod sidx;
 mod sound;
 mod source;
 mod table;

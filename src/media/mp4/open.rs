@@ -4,6 +4,7 @@ use super::boxes::{Fields, HEADER_MAX, Head, child};
 use super::error::Mp4Error;
 use super::file::Mp4File;
 use super::moof;
+use super::sidx::Pieces;
 use super::source::{Movie, movie};
 use super::walk::{Found, Walk};
 use crate::limits;
@@ -11,8 +12,8 @@ use crate::media::file::{Step, Sync, SyncIndex, Task};
 
 /// Opens a file: [`Task`].
 ///
-/// `moov` is read whole, up to [`limits::MP4_MOOV_BYTES`]; of fragments without an index at the file's end (`mfra`), every
-/// description, once.
+/// `moov` is read whole, up to [`limits::MP4_MOOV_BYTES`]; of fragments without an index at the file's end (`mfra`) or before
+/// them (`sidx`), every description, once.
 #[derive(Debug)]
 pub struct Mp4Open {
     size: u64,
@@ -21,6 +22,7 @@ pub struct Mp4Open {
     state: State,
     movie: Option<(Movie, Vec<u8>)>,
     first_moof: Option<u64>,
+    pieces: Option<Pieces>,
     walks: bool,
 }
 
@@ -34,6 +36,8 @@ enum State {
         base: u64,
         asked: bool,
     },
+    /// A `sidx` was asked for.
+    Pieces,
     /// The first fragment is looked at.
     First(Walk),
     IndexSize {
@@ -56,6 +60,7 @@ impl Mp4Open {
             state: State::Begin,
             movie: None,
             first_moof: None,
+            pieces: None,
             walks: true,
         }
     }
@@ -112,6 +117,9 @@ impl Mp4Open {
             return self.through(); // it is not whole; of a file that grows, not yet
         }
         self.at += size;
+        if head.kind == *b"sidx" && size <= limits::MP4_SIDX_BYTES {
+            return Ok(self.ask_pieces(size - head.header));
+        }
         let is_known = self.movie.as_ref().map(|(movie, _)| movie.is_fragmented);
         match (is_known, self.first_moof) {
             (Some(false), _) | (Some(true), Some(_)) => self.through(),
@@ -120,6 +128,18 @@ impl Mp4Open {
                 Ok(None)
             }
         }
+    }
+
+    /// Reads a `sidx`, whose `len` bytes end here, if it may be wanted.
+    fn ask_pieces(&mut self, len: u64) -> Option<Step<Mp4File>> {
+        let is_wanted = self.movie.is_some() && self.pieces.is_none() && self.walks;
+        if !is_wanted || len == 0 {
+            self.state = State::Begin;
+            return None;
+        }
+        self.state = State::Pieces;
+        let (offset, len) = (self.at - len, len as usize);
+        Some(Step::Read { offset, len })
     }
 
     /// All boxes that matter were seen.
@@ -148,10 +168,19 @@ impl Mp4Open {
         Some(Step::Done(file))
     }
 
-    fn walk(&mut self) {
+    /// There is no index at the end: that before the fragments is taken, or all of them are visited.
+    fn walk(&mut self) -> Option<Step<Mp4File>> {
         let first = self.first();
+        let movie = self.movie.as_ref().map(|(movie, _)| movie);
+        let pieces = self.pieces.take().zip(movie);
+        if let Some((index, duration)) =
+            pieces.and_then(|(pieces, movie)| pieces.index(movie, self.size))
+        {
+            return self.done(index, duration, first, u64::MAX);
+        }
         let index = SyncIndex::new(limits::MP4_INDEX_ENTRIES);
         self.state = State::Walk(Walk::new(first), index, 0);
+        None
     }
 
     /// One round: with what was asked for, if something was.
@@ -169,6 +198,12 @@ impl Mp4Open {
                 // Where nothing more comes, the file is shorter than it was said to be.
                 let is_over = asked && input.is_empty();
                 self.load(end, bytes, base, is_over)
+            }
+            State::Pieces => {
+                let movie = self.movie.as_ref().map(|(movie, _)| movie);
+                self.pieces = movie.and_then(|movie| Pieces::of(movie, input, self.at));
+                self.state = State::Begin;
+                Ok(None)
             }
             State::First(walk) => self.look(walk, input),
             State::IndexSize { asked } => Ok(self.index_size(asked, input)),
@@ -254,10 +289,7 @@ impl Mp4Open {
                 let len = length as usize;
                 Some(Step::Read { offset, len })
             }
-            _ => {
-                self.walk();
-                None
-            }
+            _ => self.walk(),
         }
     }
 
@@ -268,8 +300,7 @@ impl Mp4Open {
             Some((index, movie.duration))
         });
         let Some((index, duration)) = found else {
-            self.walk();
-            return None;
+            return self.walk();
         };
         if duration > 0 {
             return self.done(index, duration, first, u64::MAX);

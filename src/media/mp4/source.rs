@@ -61,6 +61,13 @@ impl Movie {
         u64::try_from(due + self.base).unwrap_or(0)
     }
 
+    /// A time in units of `timescale` in those of a source; none: there is no such timescale, or source.
+    pub(super) fn own_units(&self, source: usize, time: u64, timescale: u32) -> Option<u64> {
+        let own = u128::from(self.sources.get(source)?.timescale);
+        let time = (u128::from(time) * own).checked_div(timescale.into())?;
+        u64::try_from(time).ok()
+    }
+
     /// The last time of a source's own that is due at or before `due`.
     pub(super) fn own_time(&self, source: &Source, due: u64) -> u64 {
         source.own_time(i64::try_from(due).unwrap_or(i64::MAX / 2) - self.base)

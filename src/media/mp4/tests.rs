@@ -403,3 +403,97 @@ fn hostile_files_are_refused_with_a_reason() {
     }
     assert!(open(&nested).is_err());
 }
+
+/// The reads of `task`, and what came of it.
+fn counted<T: Task<Error = Mp4Error>>(mut task: T, file: &[u8]) -> (usize, T::Output) {
+    let (mut reads, mut input): (usize, &[u8]) = (0, &[]);
+    loop {
+        match task.step(input).expect("a good file") {
+            Step::Read { offset, len } => {
+                reads += 1;
+                let from = offset as usize;
+                input = &file[from..(from + len).min(file.len())];
+            }
+            Step::Done(output) => return (reads, output),
+        }
+    }
+}
+
+/// A recording of a minute that was not finished, with `before` between `moov` and its fragments; where each fragment ends.
+fn a_minute(before: &[u8]) -> (Vec<u8>, Vec<usize>) {
+    let (mut file, mut ends) = (Vec::new(), Vec::new());
+    let mut writer = Mp4Writer::new();
+    writer.begin(&[video_header(), sound_header()], &mut file);
+    for n in 0..1_500 {
+        writer.push(&picture(n), n * 40, &mut file);
+        if n == 0 {
+            continue;
+        }
+        writer.push(&sound(n), n * 40 + 7, &mut file);
+        if ends.last() != Some(&file.len()) {
+            ends.push(file.len());
+        }
+    }
+    writer.flush(&mut file);
+    ends.push(file.len());
+    ends.dedup();
+    let moof = file.windows(4).position(|it| it == b"moof").expect("one");
+    file.splice(moof - 4..moof - 4, before.iter().copied());
+    ends.retain(|end| *end >= moof);
+    let ends = ends.into_iter().map(|end| end + before.len());
+    (file, ends.collect())
+}
+
+/// `sidx` of the track `id`: so many bytes to each piece, a second long.
+fn sidx(id: u32, pieces: &[usize], kind: u32) -> Vec<u8> {
+    let mut out = Vec::new();
+    full(&mut out, *b"sidx", 0, 0, |out| {
+        // In a timescale of its own, with nothing before the first piece.
+        for field in [id, 90_000, 0, 0, pieces.len() as u32] {
+            u32(out, field);
+        }
+        for piece in pieces {
+            for field in [kind << 31 | *piece as u32, 90_000, 0x9000_0000] {
+                u32(out, field);
+            }
+        }
+    });
+    out
+}
+
+#[test]
+fn without_an_index_each_fragment_costs_one_read() {
+    let (file, ends) = a_minute(&[]);
+    let (reads, mut opened) = counted(Mp4Open::new(file.len() as u64), &file);
+    assert!(ends.len() >= 60, "{}", ends.len());
+    assert!(reads <= ends.len() + 10, "{reads} for {}", ends.len());
+    assert_eq!(opened.info().duration, Some(60_007));
+    assert_eq!(from(&mut opened, 30_500, &file)[0].time, 30_000);
+}
+
+#[test]
+fn an_index_before_the_fragments_spares_visiting_them() {
+    let (plain, ends) = a_minute(&[]);
+    let first = plain.windows(4).position(|it| it == b"moof").expect("one") - 4;
+    let begins = [&[first], &ends[..ends.len() - 1]].concat();
+    let pieces: Vec<usize> = begins.iter().zip(&ends).map(|(a, b)| b - a).collect();
+    let wanted = from(&mut open(&plain).expect("a good file"), 30_500, &plain);
+    let another = sidx(7, &pieces, 0);
+    let (whole, few) = (sidx(1, &pieces, 0), sidx(1, &pieces[..3], 0));
+    for (index, spares) in [
+        (whole.clone(), true),
+        ([another, whole].concat(), true),
+        // The first of many, as streams are kept that were fetched piece by piece; an index of indices; nothing.
+        (few, false),
+        (sidx(1, &pieces, 1), false),
+        (sidx(1, &[], 0), false),
+    ] {
+        let (file, _) = a_minute(&index);
+        let (reads, mut opened) = counted(Mp4Open::new(file.len() as u64), &file);
+        assert_eq!(reads < 15, spares, "{reads}");
+        // It knows of the leading track alone: the other ends 7 ms later.
+        let length = if spares { 60_000 } else { 60_007 };
+        assert_eq!(opened.info().duration, Some(length));
+        assert_eq!(from(&mut opened, 30_500, &file), wanted);
+    }
+}

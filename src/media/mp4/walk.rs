@@ -1,6 +1,6 @@
 //! From one box of a file to the next, with as few reads as there can be.
 
-use super::boxes::{HEADER, Head, Kind};
+use super::boxes::{HEADER, HEADER_MAX, Head, Kind};
 use super::error::Mp4Error;
 use crate::limits;
 use crate::media::file::Step;
@@ -11,6 +11,8 @@ pub(super) struct Walk {
     pub(super) at: u64,
     /// Bytes that were asked for.
     asked: usize,
+    /// The header of the box here, if it came with the description before it: of the samples, which are passed over.
+    known: Option<Head>,
 }
 
 /// What stands there.
@@ -30,7 +32,11 @@ pub(super) enum Found<'a> {
 
 impl Walk {
     pub(super) fn new(at: u64) -> Self {
-        Self { at, asked: 0 }
+        Self {
+            at,
+            asked: 0,
+            known: None,
+        }
     }
 
     /// Steps over one box of a file that has `size` bytes by now.
@@ -44,12 +50,17 @@ impl Walk {
         if left < HEADER as u64 {
             return Ok(Step::Done(Found::End));
         }
-        if self.asked == 0 {
+        let known = self.known.take();
+        if self.asked == 0 && known.is_none() {
             return Ok(self.read(left.min(limits::MP4_WALK_BYTES)));
         }
         let asked = core::mem::take(&mut self.asked);
-        let Some(head) = Head::parse(input, offset)? else {
-            return Ok(Step::Done(Found::End));
+        let head = match known {
+            Some(head) => head,
+            None => match Head::parse(input, offset)? {
+                Some(head) => head,
+                None => return Ok(Step::Done(Found::End)),
+            },
         };
         let length = head.size.unwrap_or(left);
         if length > left {
@@ -72,6 +83,10 @@ impl Walk {
         match input.get(head.header as usize..length as usize) {
             Some(body) => {
                 self.at = end;
+                let behind = input.get(length as usize..).unwrap_or_default();
+                // One that is wrong is read again, and found to be so, in its turn.
+                let next = Head::parse(behind, end).ok().flatten();
+                self.known = next.filter(|next| next.kind != *b"moof");
                 let body_at = offset + head.header;
                 Ok(Step::Done(Found::Moof {
                     offset,
@@ -81,7 +96,7 @@ impl Walk {
             }
             // The file is shorter than it was said to be.
             None if asked as u64 >= length => Ok(Step::Done(Found::End)),
-            None => Ok(self.read(length)),
+            None => Ok(self.read((length + HEADER_MAX as u64).min(left))),
         }
     }
 

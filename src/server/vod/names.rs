@@ -14,12 +14,19 @@ const UNFINISHED: &str = "part";
 /// `2 × (ENDINGS + 1)`.
 ///
 /// `film.mp4` is itself; `film` is any of the endings; so are `flv:film` and `mp4:film` (as Flash spells them), with what
-/// stands before the colon first. A file that is still being written has `.part` behind its name, which nobody needs to
+/// stands before the colon first. FFmpeg takes all but the last part of its URL for the application, and asks for
+/// `a/mp4:film.mp4` where `a/film.mp4` is meant. A file that is still being written has `.part` behind its name, which nobody needs to
 /// know.
 pub(super) fn candidates(directory: &Path, name: &str) -> Vec<PathBuf> {
     let (kind, name) = match name.split_once(':') {
-        Some((kind, rest)) if ENDINGS.contains(&kind) => (Some(kind), rest),
-        _ => (None, name),
+        Some((before, rest)) => {
+            let (directory, kind) = before.split_at(before.rfind('/').map_or(0, |at| at + 1));
+            match ENDINGS.contains(&kind) {
+                true => (Some(kind), format!("{directory}{rest}")),
+                false => (None, name.to_owned()),
+            }
+        }
+        None => (None, name.to_owned()),
     };
     if !name.split('/').all(is_plain) {
         return Vec::new();
@@ -30,7 +37,7 @@ pub(super) fn candidates(directory: &Path, name: &str) -> Vec<PathBuf> {
     });
     let mut names = Vec::new();
     if has_ending {
-        names.push(name.to_owned());
+        names.push(name.clone());
     }
     let endings = kind.into_iter().chain(ENDINGS);
     names.extend(endings.map(|ending| format!("{name}.{ending}")));
@@ -75,6 +82,8 @@ mod tests {
         assert_eq!(first("a/film").unwrap(), "/srv/a/film.flv");
         assert_eq!(first("mp4:a/film").unwrap(), "/srv/a/film.mp4");
         assert_eq!(first("mp4:film.f4v").unwrap(), "/srv/film.f4v");
+        assert_eq!(first("a/mp4:film.mp4").unwrap(), "/srv/a/film.mp4");
+        assert_eq!(first("a/b/flv:film").unwrap(), "/srv/a/b/film.flv");
         let all = candidates(Path::new("/srv"), "film.flv");
         assert!(all.contains(&PathBuf::from("/srv/film.flv.part")));
         assert!(is_unfinished(Path::new("/srv/film.flv.part")));
@@ -101,6 +110,11 @@ mod tests {
             "flv:",
             "flv:/etc/passwd",
             "flv:flv:film",
+            "a/mp4:../film",
+            "a/mp4:",
+            "a/mp4:/film",
+            "a/mp4:b:film",
+            "a/../mp4:film",
         ] {
             assert_eq!(first(name), None, "{name:?}");
         }
