@@ -25,7 +25,7 @@ pub(super) fn come(scenario: &mut Scenario, wild: bool) {
     };
     let (segment_ms, segment_bytes) = (some(200..4_000), some(1_000..400_000));
     // A flood leaves no room for anybody else.
-    let vod = rng.bool() && scenario.server.connections.is_none();
+    let vod = happens(rng, 0.75) && scenario.server.connections.is_none();
     scenario.server.record = Some(Record {
         segment_ms,
         segment_bytes,
@@ -102,7 +102,7 @@ fn viewers(scenario: &mut Scenario, rng: &mut Rng) {
     if published.is_empty() {
         return;
     }
-    for n in 0..rng.usize(1..4) {
+    for n in 0..rng.usize(2..5) {
         let (_, start_ms) = &published[rng.usize(..published.len())];
         scenario.clients.push(Script {
             name: format!("viewer-{n}"),
