@@ -96,7 +96,6 @@ bugs! {
         "pause-loses-frame" PauseLosesFrame: "The message that was read before a pause is never sent.",
         "complete-too-soon" CompleteTooSoon: "A viewer is told that a file is over as soon as all of it is sent.",
         "view-unpaced" ViewUnpaced: "A file is sent as fast as its viewer takes it.",
-        "growth-not-followed" GrowthNotFollowed: "A recording that still grows is over where it ended when it was opened.",
         "repair-skipped" RepairSkipped: "Recordings that a crash left unfinished stay so.",
         "lease-kept-on-reset" LeaseKeptOnReset: "A publisher whose connection is reset keeps its name.",
         "unsubscribe-lost" UnsubscribeLost: "The directory is not told that a shard's last player has gone.",
