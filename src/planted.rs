@@ -92,7 +92,7 @@ bugs! {
     }
     "server" {
         "cut-loses-frame" CutLosesFrame: "The keyframe that a recording is cut at is in neither file.",
-        "rewind-skips-file" RewindSkipsFile: "Who is back in a recording goes from one file to the next but one.",
+        "rewind-repeats" RewindRepeats: "Who holds a live stream that is recorded gets again what it has had since the last keyframe.",
         "pause-loses-frame" PauseLosesFrame: "The message that was read before a pause is never sent.",
         "complete-too-soon" CompleteTooSoon: "A viewer is told that a file is over as soon as all of it is sent.",
         "view-unpaced" ViewUnpaced: "A file is sent as fast as its viewer takes it.",
