@@ -471,4 +471,6 @@ pub const REWIND_MIN: Duration = Duration::from_secs(2);
 /// How long a player that has gone back waits for the recording's next file, and for its first, before it goes on with what
 /// is live: between two files there is a rename and two syncs of the disk.
 pub const REWIND_GAP: Duration = Duration::from_secs(5);
+/// The same once its publisher has gone: what was published by then may still begin one.
+pub const REWIND_END: Duration = Duration::from_millis(500);
 const _: () = assert!(VOD_BLOCK_BYTES * 4 <= VOD_CACHE_BYTES);

@@ -75,6 +75,11 @@ pub(super) struct Record {
 }
 
 impl Hub {
+    /// Whether everything is recorded.
+    pub(super) fn is_recorded(&self) -> bool {
+        self.climate.is_some_and(|climate| climate.recorded)
+    }
+
     /// With the frames of `library`.
     pub(super) fn over(library: Library) -> Self {
         Self {

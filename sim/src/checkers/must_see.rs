@@ -363,6 +363,10 @@ impl Checker for MustSee {
                     self.double.extend([who.to_owned(), first.to_owned()]);
                 }
             }
+            // Who may go on in the past is told later of what is live.
+            Observation::Pauses if self.hub.is_recorded() => {
+                self.excused.insert(who.into());
+            }
             Observation::Pauses => self.holds(who),
             Observation::Picks { kind } => self.picks(who, *kind),
             Observation::Told { code } if code == "NetStream.Pause.Notify" => {

@@ -8,9 +8,10 @@ use crate::seed::{self, happens};
 /// Sometimes some, where streams are recorded.
 pub(super) fn come(scenario: &mut Scenario) {
     let rng = &mut seed::rng(scenario.seed, "generate/rewinds");
-    // A flood leaves no room for anybody else.
+    // A flood leaves no room for anybody else, and who may wait for a publisher only so long is turned away.
     if scenario.server.record.is_none()
         || scenario.server.connections.is_some()
+        || scenario.server.few.is_some()
         || !happens(rng, 0.6)
     {
         return;

@@ -239,7 +239,10 @@ impl<R: Runtime> Projector<R> {
         }
         if self.steer.seek.get().is_none() {
             past.away.set(false);
-            past.stream.rejoin(past.slot, self.now());
+            match past.is_live() {
+                true => past.stream.rejoin(past.slot, self.now()),
+                false => past.stream.hold(past.slot, false, self.now()), // its last word
+            }
             past.stream.state.borrow_mut().request_pass();
             past.stream.wake_pump(self.shard.runtime());
         }
@@ -325,7 +328,7 @@ impl<R: Runtime> Projector<R> {
         past: &Past<R>,
         chapter: &Chapter,
     ) -> Result<Option<Found<R>>, OpenError> {
-        let until = self.now() + limits::REWIND_GAP;
+        let began = self.now();
         loop {
             let Some(timeline) = past.timeline() else {
                 return Ok(None);
@@ -334,7 +337,11 @@ impl<R: Runtime> Projector<R> {
                 return self.find(past, next.begin.unsigned_abs()).await;
             }
             self.steer.changed.set(false);
-            if self.steer.seek.get().is_some() || self.now() >= until {
+            let patience = match past.is_live() {
+                true => limits::REWIND_GAP,
+                false => limits::REWIND_END,
+            };
+            if self.steer.seek.get().is_some() || self.now().since(began) >= patience {
                 return Ok(None);
             }
             let again = self.now() + limits::VOD_GROWTH;

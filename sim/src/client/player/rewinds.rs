@@ -46,7 +46,8 @@ impl<S: Stage> Actor<S> {
     }
 
     async fn must_be_back(&mut self, what: &str) {
-        let answered = |state: &State, _: &Link<S>| !state.returning || state.ended;
+        let answered =
+            |state: &State, _: &Link<S>| !state.returning || state.ended || state.refused;
         self.must(what, ANSWER_TIME, answered).await;
     }
 
