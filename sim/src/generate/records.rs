@@ -102,7 +102,7 @@ fn viewers(scenario: &mut Scenario, rng: &mut Rng) {
     if published.is_empty() {
         return;
     }
-    for n in 0..rng.usize(2..5) {
+    for n in 0..rng.usize(1..4) {
         let (_, start_ms) = &published[rng.usize(..published.len())];
         scenario.clients.push(Script {
             name: format!("viewer-{n}"),
