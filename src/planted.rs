@@ -92,11 +92,10 @@ bugs! {
     }
     "server" {
         "cut-loses-frame" CutLosesFrame: "The keyframe that a recording is cut at is in neither file.",
-        "rewind-skips-file" RewindSkipsFile: "Who is back in a recording goes from one file to the next but one.",
+        "rewind-repeats" RewindRepeats: "Who holds a live stream that is recorded gets again what it has had since the last keyframe.",
         "pause-loses-frame" PauseLosesFrame: "The message that was read before a pause is never sent.",
         "complete-too-soon" CompleteTooSoon: "A viewer is told that a file is over as soon as all of it is sent.",
         "view-unpaced" ViewUnpaced: "A file is sent as fast as its viewer takes it.",
-        "growth-not-followed" GrowthNotFollowed: "A recording that still grows is over where it ended when it was opened.",
         "repair-skipped" RepairSkipped: "Recordings that a crash left unfinished stay so.",
         "lease-kept-on-reset" LeaseKeptOnReset: "A publisher whose connection is reset keeps its name.",
         "unsubscribe-lost" UnsubscribeLost: "The directory is not told that a shard's last player has gone.",

@@ -374,6 +374,9 @@ impl Checker for MustSee {
             Observation::Strays { how } if *how == "sends raw bytes" => {
                 self.excused.insert(who.into());
             }
+            Observation::GoesBack => {
+                self.excused.insert(who.into());
+            }
             Observation::Strays { how } if *how == "reads slowly" => {
                 self.slow.insert(who.into());
             }

@@ -114,9 +114,9 @@ impl Checker for Timeouts {
             return Ok(());
         };
         match seen {
-            Observation::AsksToPublish { .. } | Observation::AsksToPlay { .. } => {
-                client.idle = None
-            }
+            Observation::AsksToPublish { .. }
+            | Observation::AsksToPlay { .. }
+            | Observation::AsksToView { .. } => client.idle = None,
             Observation::Publishes { .. } => client.publishes = Some(at),
             Observation::Plays { name } => {
                 client.plays = Some(name.clone());

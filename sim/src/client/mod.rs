@@ -13,7 +13,7 @@ mod garbage;
 mod link;
 mod player;
 
-pub use player::play_script;
+pub use player::{VOD_BUFFER, play_script};
 
 /// The world a script is played in: the simulator's, or real sockets (`tests/both_worlds.rs`).
 pub trait Stage: Clone + 'static {

@@ -70,6 +70,12 @@ pub async fn play_script<S: Stage>(stage: S, journal: Journal, world_seed: u64, 
     actor.leave("left");
 }
 
+/// The application of recordings.
+const VOD: &str = "vod";
+/// How long one buffers who plays a recording: as little as a server allows, since few recordings here are longer than
+/// what most players buffer.
+pub const VOD_BUFFER: Duration = millstream::limits::VOD_BUFFER_MIN;
+
 struct Actor<S: Stage> {
     world_seed: u64,
     stage: S,
@@ -344,6 +350,10 @@ impl<S: Stage> Actor<S> {
                     (true, false) => HandshakeKind::DigestSchema1,
                     (true, true) => HandshakeKind::DigestSchema0,
                     (false, _) => HandshakeKind::Simple,
+                },
+                buffer: match &*config.app {
+                    VOD => VOD_BUFFER,
+                    _ => ClientConfig::default().buffer,
                 },
                 // As Flash was: S2 must answer C1.
                 strict_handshake: true,

@@ -140,7 +140,7 @@ fn assemble(seed: u64, swarm: Swarm, mood: Mood, stage: Stage, roles: Vec<Role>)
         scenario.network.tick_ms = LONG_TICK_MS;
     }
     some_reconnect(&mut scenario);
-    records::come(&mut scenario);
+    records::come(&mut scenario, mood == Mood::Wild);
     rewinds::come(&mut scenario);
     scenario
 }

@@ -3,11 +3,12 @@
 use fastrand::Rng;
 
 use crate::disk::DiskFaults;
-use crate::scenario::{Connect, ReadPace, Record, Scenario, Script, Step, View};
+use crate::scenario::{Connect, Outage, ReadPace, Record, Scenario, Script, Step, View};
 use crate::seed::{self, happens};
 
-/// Sometimes everything is recorded, to a disk that works, or one that stalls, fails and fills up.
-pub(super) fn come(scenario: &mut Scenario) {
+/// Sometimes everything is recorded, to a disk that works, or one that stalls, fails and fills up; and where anything may
+/// happen (`wild`), one that loses its power.
+pub(super) fn come(scenario: &mut Scenario, wild: bool) {
     let rng = &mut seed::rng(scenario.seed, "generate/records");
     // What a dead server leaves is to be made whole by the next.
     let often = if scenario.outages.is_empty() {
@@ -24,7 +25,7 @@ pub(super) fn come(scenario: &mut Scenario) {
     };
     let (segment_ms, segment_bytes) = (some(200..4_000), some(1_000..400_000));
     // A flood leaves no room for anybody else.
-    let vod = rng.bool() && scenario.server.connections.is_none();
+    let vod = happens(rng, 0.75) && scenario.server.connections.is_none();
     scenario.server.record = Some(Record {
         segment_ms,
         segment_bytes,
@@ -33,12 +34,14 @@ pub(super) fn come(scenario: &mut Scenario) {
     if vod {
         viewers(scenario, rng);
     }
+    if wild && happens(rng, 0.4) {
+        return loses_power(scenario, rng);
+    }
     if happens(rng, 0.5) {
         return;
     }
     let mut rate = |most: f64| match rng.bool() {
-        // Three digits, which a file keeps as they are.
-        true => (rng.f64() * most * 1e3).round() / 1e3,
+        true => round(rng.f64() * most),
         false => 0.0,
     };
     let (errors, short_writes, stalls) = (rate(0.1), rate(0.1), rate(0.1));
@@ -55,13 +58,51 @@ pub(super) fn come(scenario: &mut Scenario) {
     };
 }
 
+/// Messages of a broadcast that lasts some seconds.
+const LONG: usize = 250;
+
+/// Its machine loses its power while there is something to lose: of a disk that takes its time, names as well.
+fn loses_power(scenario: &mut Scenario, rng: &mut Rng) {
+    let begins = scenario.clients.iter().filter_map(publishes);
+    let begins: Vec<u64> = begins.map(|(_, start_ms)| start_ms).collect();
+    let begins = rng.choice(begins).unwrap_or(0);
+    scenario.outages = vec![Outage {
+        // On slow links it takes a second until anything is published.
+        at_ms: begins + rng.u64(500..2_500),
+        down_ms: rng.u64(1..1_500),
+        power: true,
+    }];
+    // Long enough for that to fall into it.
+    let steps = scenario.clients.iter_mut().flat_map(|it| &mut it.steps);
+    for step in steps {
+        if let Step::SendMedia(media) = step {
+            media.frames = media.frames.max(if media.paced { LONG } else { 0 });
+        }
+    }
+    if rng.bool() {
+        scenario.disk = DiskFaults {
+            stalls: round(0.2 + rng.f64() * 0.3),
+            stall_ms: rng.u64(200..3_000),
+            ..DiskFaults::default()
+        };
+        if let Some(record) = &mut scenario.server.record {
+            record.segment_ms = rng.u64(200..700);
+        }
+    }
+}
+
+/// Three digits, which a file keeps as they are.
+fn round(rate: f64) -> f64 {
+    (rate * 1e3).round() / 1e3
+}
+
 /// Some who play what was recorded, or still is.
 fn viewers(scenario: &mut Scenario, rng: &mut Rng) {
     let published: Vec<_> = scenario.clients.iter().filter_map(publishes).collect();
     if published.is_empty() {
         return;
     }
-    for n in 0..rng.usize(1..4) {
+    for n in 0..rng.usize(2..5) {
         let (_, start_ms) = &published[rng.usize(..published.len())];
         scenario.clients.push(Script {
             name: format!("viewer-{n}"),

@@ -21,9 +21,8 @@ pub(super) struct Rewind<R: Runtime> {
 /// Where a player holds what is live.
 #[derive(Clone, Copy)]
 pub(super) struct Held {
-    at: Timestamp,
     /// What it has had last.
-    last: Option<Last>,
+    last: Last,
     /// What was recorded then.
     timeline: Option<u64>,
 }
@@ -143,7 +142,7 @@ impl<R: Runtime> Play<R> {
         self.stream.state.borrow().media.is_live() && is_now(time, edge)
     }
 
-    /// Where the player is; none if the stream is over, and the player has had all of it.
+    /// Where the player is; none if it has had nothing as yet, or the stream is over.
     fn place(&self) -> Option<Held> {
         let state = self.stream.state.borrow();
         let ring = state.media.ring();
@@ -156,15 +155,13 @@ impl<R: Runtime> Play<R> {
             FrameKind::Header | FrameKind::Data | FrameKind::Other => false,
         });
         let of = |frame: &Frame| (frame.message.kind(), frame.message.timestamp());
-        let last = frames.next().map(of).map(|(kind, time)| Last {
-            kind,
-            time,
-            nth: 1 + frames.filter(|frame| of(frame) == (kind, time)).count(),
-        });
-        let is_over = last.is_none() && !state.media.is_live();
-        (!is_over).then(|| Held {
-            at: last.map_or(state.media.newest(), |last| last.time),
-            last,
+        let (kind, time) = frames.next().map(of)?;
+        Some(Held {
+            last: Last {
+                kind,
+                time,
+                nth: 1 + frames.filter(|frame| of(frame) == (kind, time)).count(),
+            },
             timeline: state.media.timeline().map(|timeline| timeline.id()),
         })
     }
@@ -174,7 +171,7 @@ impl<R: Runtime> Play<R> {
         let Some((timeline, edge)) = self.recorded() else {
             return false;
         };
-        let Ok(time) = u64::try_from(timeline.long(held.at)) else {
+        let Ok(time) = u64::try_from(timeline.long(held.last.time)) else {
             return false;
         };
         if held.timeline.is_some_and(|id| id != timeline.id()) {
@@ -184,7 +181,7 @@ impl<R: Runtime> Play<R> {
             // So short a time is not on the disk yet, and in the ring still.
             return self.stream.let_go(self.slot);
         }
-        self.go_back(timeline.id(), (time, held.last), false);
+        self.go_back(timeline.id(), (time, Some(held.last)), false);
         true
     }
 

@@ -261,7 +261,7 @@ impl<R: Runtime> Projector<R> {
         while let Some((chapter, item)) = found {
             let within = |time: LongTime| u64::try_from(time - chapter.zero).unwrap_or(0);
             let mut place = Place::at(&item, within(at));
-            place.behind = behind.take();
+            place.behind = behind.take().filter(|_| !planted(Bug::RewindRepeats));
             place.until = until.map(|until| within(LongTime::try_from(until).unwrap_or(i64::MAX)));
             place.anchor = due.map(|(began, time)| (began, time - chapter.zero));
             let part = Part {
@@ -331,11 +331,6 @@ impl<R: Runtime> Projector<R> {
                 return Ok(None);
             };
             if let Some(next) = timeline.behind(chapter) {
-                if planted(Bug::RewindSkipsFile)
-                    && let Some(other) = timeline.behind(next)
-                {
-                    return self.find(past, other.begin.unsigned_abs()).await;
-                }
                 return self.find(past, next.begin.unsigned_abs()).await;
             }
             self.steer.changed.set(false);

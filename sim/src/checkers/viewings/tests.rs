@@ -180,7 +180,7 @@ fn what_comes_while_it_is_held_too_early_or_behind_the_end_is_found() {
             then(all(3, 5), vec![Pauses, PAUSED, Gets(5, 80)]),
             "what it holds",
         ),
-        (all(3, 100), "and buffers 3000 ms"),
+        (all(3, 100), "and buffers 1000 ms"),
         (
             then(all(3, 10), vec![Says("NetStream.Play.Complete")]),
             "before it can have played it",

@@ -44,6 +44,7 @@ pub(super) struct Viewer {
     headers: BTreeMap<(Sort, u8), usize>,
     pub(super) has_picture: bool,
     pub(super) held: bool,
+    pub(super) was_held: bool,
     /// It has had all of it.
     pub(super) over: bool,
     /// It cannot be played any further.
@@ -85,6 +86,7 @@ impl Viewer {
             headers: BTreeMap::new(),
             has_picture: false,
             held: false,
+            was_held: false,
             over: false,
             failed: false,
             strays: false,
