@@ -233,7 +233,8 @@ impl Viewer {
             sort == Sort::Key && tracks == [0] && epoch == 0
         };
         let first = &entry.frame;
-        if !plain(first.sort, &first.tracks, first.epoch) {
+        // From the beginning there is nothing to choose: all of the file is wanted.
+        if self.asked == [0, 0] || !plain(first.sort, &first.tracks, first.epoch) {
             return None;
         }
         let frames = library.frames(&entry.publication);
