@@ -355,7 +355,6 @@ impl<S: Stage> Actor<S> {
                     caps_ex: CAPS_RECONNECT,
                     ..Enhanced::default()
                 }),
-                ..ClientConfig::default()
             },
             self.nonces.u64(..),
         );

@@ -257,7 +257,9 @@ impl<R: Runtime> Projector<R> {
             self.obey(item, place);
             if self.steer.paused.get() {
                 place.anchor = None;
-                place.next = place.next.take().filter(|_| !planted(Bug::PauseLosesFrame));
+                if planted(Bug::PauseLosesFrame) {
+                    place.next = None;
+                }
                 self.wait(None, false).await;
                 continue;
             }
@@ -349,10 +351,10 @@ impl<R: Runtime> Projector<R> {
         let (began, from) = *place.anchor.get_or_insert((begins, time));
         let plays = began + Duration::from_millis(time.saturating_sub(from));
         let early = plays.since(now).saturating_sub(self.steer.buffer.get());
-        match early.is_zero() || planted(Bug::ViewUnpaced) {
-            true => Woken::Ready,
-            false => self.wait(Some(now + early), false).await,
+        if early.is_zero() || planted(Bug::ViewUnpaced) {
+            return Woken::Ready;
         }
+        self.wait(Some(now + early), false).await
     }
 
     /// Waits until the outbox takes more.
