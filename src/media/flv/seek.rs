@@ -75,8 +75,10 @@ struct Gathered {
 impl Seek {
     pub(super) fn new(file: &FlvFile, time: u64, writer: Option<&SyncIndex>) -> Self {
         let index = writer.or(file.index.as_ref());
-        let (before, behind) = index.map_or((None, None), |index| index.around(time));
-        let before = behind.filter(|_| planted(Bug::SeekBehind)).or(before);
+        let (mut before, behind) = index.map_or((None, None), |index| index.around(time));
+        if planted(Bug::SeekBehind) {
+            before = behind.or(before);
+        }
         let is_all = file.layout.has_video && index.is_some_and(|index| index.stride() == 1);
         let phase = match before {
             Some(entry) => Phase::Verify(Verify {

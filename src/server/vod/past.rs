@@ -264,7 +264,10 @@ impl<R: Runtime> Projector<R> {
         while let Some((chapter, item)) = found {
             let within = |time: LongTime| u64::try_from(time - chapter.zero).unwrap_or(0);
             let mut place = Place::at(&item, within(at));
-            place.behind = behind.take().filter(|_| !planted(Bug::RewindRepeats));
+            place.behind = behind.take();
+            if planted(Bug::RewindRepeats) {
+                place.behind = None;
+            }
             place.until = until.map(|until| within(LongTime::try_from(until).unwrap_or(i64::MAX)));
             place.anchor = due.map(|(began, time)| (began, time - chapter.zero));
             let part = Part {

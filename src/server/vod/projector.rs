@@ -150,7 +150,9 @@ impl<R: Runtime> Projector<R> {
             self.obey(item, place);
             if self.steer.paused.get() {
                 place.hold(self.now());
-                place.next = (place.next.take()).filter(|_| !planted(Bug::PauseLosesFrame));
+                if planted(Bug::PauseLosesFrame) {
+                    place.next = None;
+                }
                 self.wait(None, false).await;
                 place.go_on(self.now());
                 continue;
@@ -260,10 +262,10 @@ impl<R: Runtime> Projector<R> {
         let (began, from) = *place.anchor.get_or_insert((begins, time));
         let plays = began + Duration::from_millis(u64::try_from(time - from).unwrap_or(0));
         let early = plays.since(now).saturating_sub(self.steer.buffer.get());
-        match early.is_zero() || planted(Bug::ViewUnpaced) {
-            true => Woken::Ready,
-            false => self.wait(Some(now + early), false).await,
+        if early.is_zero() || planted(Bug::ViewUnpaced) {
+            return Woken::Ready;
         }
+        self.wait(Some(now + early), false).await
     }
 
     /// Waits until the outbox takes more.
