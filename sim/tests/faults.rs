@@ -153,6 +153,7 @@ fn the_rest_of_the_menu_fires_in_a_small_sweep() {
         "FIN at byte N",
         "half-close at byte N",
         // And these happen to recordings alone, in a longer sweep.
+        "disk full",
         "disk operation given up",
         "disk write short",
         "name undone",

@@ -45,7 +45,7 @@ fn what_fails_shrinks_to_what_it_needs() {
     let (scripts, steps) = first.take().unwrap();
     let (fewer_scripts, fewer_steps) = size(&smallest);
     assert!(
-        fewer_scripts <= 6 && fewer_scripts < scripts && fewer_steps * 2 < steps,
+        fewer_scripts <= 8 && fewer_scripts < scripts && fewer_steps * 2 < steps,
         "{scripts} scripts of {steps} steps became {fewer_scripts} of {fewer_steps}"
     );
 }
