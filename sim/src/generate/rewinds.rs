@@ -1,18 +1,18 @@
-//! Players of streams that are recorded, who hold them or go back.
+//! A player of a stream that is recorded, who holds it or goes back.
 
 use fastrand::Rng;
 
 use crate::scenario::{Connect, Scenario, Script, Step, Stream};
 use crate::seed::{self, happens};
 
-/// Sometimes some, where streams are recorded.
+/// Sometimes one, where streams are recorded.
 pub(super) fn come(scenario: &mut Scenario) {
     let rng = &mut seed::rng(scenario.seed, "generate/rewinds");
     // A flood leaves no room for anybody else, and who may wait for a publisher only so long is turned away.
     if scenario.server.record.is_none()
         || scenario.server.connections.is_some()
         || scenario.server.few.is_some()
-        || !happens(rng, 0.6)
+        || !happens(rng, 0.3)
     {
         return;
     }
@@ -20,15 +20,13 @@ pub(super) fn come(scenario: &mut Scenario) {
     if published.is_empty() {
         return;
     }
-    for n in 0..rng.usize(1..4) {
-        let (connect, stream, start_ms) = &published[rng.usize(..published.len())];
-        scenario.clients.push(Script {
-            name: format!("rewinder-{n}"),
-            host: n,
-            start_ms: start_ms + rng.u64(..2_000),
-            steps: steps(connect, stream, rng),
-        });
-    }
+    let (connect, stream, start_ms) = &published[rng.usize(..published.len())];
+    scenario.clients.push(Script {
+        name: "rewinder".into(),
+        host: 0,
+        start_ms: start_ms + rng.u64(..2_000),
+        steps: steps(connect, stream, rng),
+    });
 }
 
 fn steps(connect: &Connect, stream: &Stream, rng: &mut Rng) -> Vec<Step> {
