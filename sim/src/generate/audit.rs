@@ -281,6 +281,6 @@ mod tests {
                 percent(count)
             );
         }
-        assert!((8..=16).contains(&(scripts / SEEDS)));
+        assert!((8..=17).contains(&(scripts / SEEDS)));
     }
 }
