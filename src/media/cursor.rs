@@ -83,6 +83,11 @@ impl Cursor {
         self.gate
     }
 
+    /// Whether it gets no pictures until the next keyframe.
+    pub fn waits_for_key(&self) -> bool {
+        self.gate || self.video == Video::FromKey
+    }
+
     /// Whether it holds the stream (`pause`).
     pub fn is_paused(&self) -> bool {
         self.paused

@@ -146,8 +146,11 @@ impl<R: Runtime> Play<R> {
     fn place(&self) -> Option<Held> {
         let state = self.stream.state.borrow();
         let ring = state.media.ring();
-        let next = state.players.get(self.slot);
-        let next = next.map_or(ring.head(), |player| player.cursor.next());
+        let cursor = &state.players.get(self.slot)?.cursor;
+        if cursor.waits_for_key() {
+            return None; // it has not had the pictures that have passed it by
+        }
+        let next = cursor.next();
         let frames = (next.saturating_sub(LOOK_BACK).max(ring.base())..next).rev();
         let frames = frames.filter_map(|at| ring.get(at).and_then(Item::frame));
         let mut frames = frames.filter(|frame| match frame.kind {
