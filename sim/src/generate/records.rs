@@ -102,13 +102,26 @@ fn viewers(scenario: &mut Scenario, rng: &mut Rng) {
     if published.is_empty() {
         return;
     }
+    let early = &mut seed::rng(scenario.seed, "generate/early-holds");
     for n in 0..rng.usize(1..4) {
         let (_, start_ms) = &published[rng.usize(..published.len())];
+        let start_ms = start_ms + rng.u64(300..6_000);
+        let mut steps = views(&published, rng);
+        if happens(early, 0.4) {
+            // As long as there is something to come: most recordings are short.
+            let held = [
+                Step::WaitMs(early.u64(1..600)),
+                Step::Pause(true),
+                Step::WaitMs(early.u64(50..800)),
+                Step::Pause(false),
+            ];
+            steps.splice(2..2, held);
+        }
         scenario.clients.push(Script {
             name: format!("viewer-{n}"),
             host: n,
-            start_ms: start_ms + rng.u64(300..6_000),
-            steps: views(&published, rng),
+            start_ms,
+            steps,
         });
     }
 }
