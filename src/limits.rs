@@ -468,6 +468,9 @@ pub const TIMELINE: usize = 1_024;
 /// How close to what is live nobody goes back: what lies between is not on the disk yet ([`RECORD_INTERVAL`],
 /// [`RECORD_FLUSH`]), and would be played with a stutter.
 pub const REWIND_MIN: Duration = Duration::from_secs(2);
+/// Messages of a ring that are looked at for the sound or picture that a player has had last: headers and data between them
+/// are few.
+pub const REWIND_LOOK_BACK: u64 = 64;
 /// How long a player that has gone back waits for the recording's next file, and for its first, before it goes on with what
 /// is live: between two files there is a rename and two syncs of the disk.
 pub const REWIND_GAP: Duration = Duration::from_secs(5);

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{Play, queue_prelude};
+use crate::limits;
 use crate::media::frame::{Frame, FrameKind};
 use crate::media::ring::Item;
 use crate::media::timeline::{LongTime, Timeline};
@@ -26,9 +27,6 @@ pub(super) struct Held {
     /// What was recorded then.
     timeline: Option<u64>,
 }
-
-/// Messages that are looked at for what a player has had last.
-const LOOK_BACK: u64 = 64;
 
 impl<R: Runtime> Rewind<R> {
     pub(super) fn set_wanted(&self, audio: Option<bool>, video: Option<bool>) {
@@ -151,7 +149,8 @@ impl<R: Runtime> Play<R> {
             return None; // it has not had the pictures that have passed it by
         }
         let next = cursor.next();
-        let frames = (next.saturating_sub(LOOK_BACK).max(ring.base())..next).rev();
+        let first = next.saturating_sub(limits::REWIND_LOOK_BACK);
+        let frames = (first.max(ring.base())..next).rev();
         let frames = frames.filter_map(|at| ring.get(at).and_then(Item::frame));
         let mut frames = frames.filter(|frame| match frame.kind {
             FrameKind::Keyframe | FrameKind::Inter | FrameKind::Audio => true,
