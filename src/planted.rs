@@ -88,6 +88,9 @@ bugs! {
         "cache-age-ignored" CacheAgeIgnored: "Joiners are given what is older than they may be given.",
         "latency-unbounded" LatencyUnbounded: "A player that is too late goes on where it was.",
         "seek-behind" SeekBehind: "Who seeks in a file begins at the next keyframe, not at the one before.",
+        "fragment-loses-sample" FragmentLosesSample: "The last sample of a fragment's first track is not described.",
+        "composition-lost" CompositionLost: "A fragment does not say when its pictures are shown.",
+        "repair-forgets-fragment" RepairForgetsFragment: "A repaired file ends before its last fragment.",
         "two-claims" TwoClaims: "A name is leased to whoever asks.",
     }
     "server" {

@@ -192,6 +192,10 @@ fn what_was_not_finished_is_made_whole_at_the_next_start() {
     let (server, _) = start(Backend::DEFAULT, &scratch.0, "");
     let mut publisher = Client::publisher(server.local_addrs()[0], "cam");
     publish(&mut publisher);
+    let has_begun = |path: &PathBuf| fs::metadata(path).is_ok_and(|file| file.len() > 1_000);
+    until("something of it is recorded", || {
+        scratch.files().iter().any(has_begun)
+    });
     server.stop().expect("a clean end");
     let whole = scratch.files()[0].clone();
     let content = fs::read(&whole).expect("it is there");

@@ -245,6 +245,38 @@ fn who_holds_a_live_stream_goes_on_where_it_was() {
     }
 }
 
+/// MP4 does not say which of two messages of the same time came first: who held the stream between them gets the other.
+#[test]
+fn who_holds_a_stream_between_two_messages_of_one_time_loses_neither() {
+    for format in ["flv", "mp4"] {
+        let scratch = Scratch::new(&format!("between-{format}"));
+        let server = server(&scratch, 1, &format!("record_format = \"{format}\""));
+        let mut encoder = Encoder::new(&server, 0);
+        let mut client = player(&server, PlayOptions::default());
+        encoder.send(103);
+        client.until("what is live", |it| pictures(it, 0).last() == Some(&102));
+        let last = [0xAF, 1, 0xEE];
+        encoder.client.send(Audio, 103 * STEP, &last);
+        client.until("the sound before the picture", |it| {
+            it.payloads()
+                .last()
+                .is_some_and(|payload| **payload == last)
+        });
+        client.session.pause(true, 0.0);
+        client.until("the answer", |it| it.status("NetStream.Pause.Notify"));
+        client.media.clear();
+        encoder.send(150);
+        wait_for_the_recorder();
+        client.session.pause(false, 0.0);
+        client.until("the rest", |it| pictures(it, 0).last() >= Some(&160));
+        let got = pictures(&client, 0);
+        assert_eq!(got[0], 103, "{format}: the picture of the same time");
+        assert_contiguous(&got);
+        let again = client.payloads().iter().any(|payload| **payload == last);
+        assert!(!again, "{format}: the sound that it has had");
+    }
+}
+
 #[test]
 fn a_player_wants_the_past_first() {
     for shards in [1, 2] {

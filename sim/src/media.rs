@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 use crate::seed;
 
 mod enhanced;
+mod samples;
+
+pub use samples::sample_of;
 
 /// What role a frame has in its stream.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -139,6 +142,12 @@ pub struct Frame {
     pub steady: u32,
     /// As it is published.
     pub payload: Bytes,
+    /// What a file keeps of it that has tracks of samples (MP4): of each track the bytes behind all heads, sequence headers
+    /// included. Empty where such a file has no place for it, or the broadcast's configurations are made up
+    /// ([`Shape::decodable`]).
+    pub samples: Vec<(u8, Bytes)>,
+    /// Milliseconds from decoding to presentation, of those samples.
+    pub shown_after: u16,
 }
 
 impl Frame {
@@ -163,6 +172,8 @@ impl Frame {
             epoch: 0,
             steady: 0,
             payload: Bytes::from_static(b"\x02\x00\x0f@clearDataFrame"),
+            samples: Vec::new(),
+            shown_after: 0,
         }
     }
 }
@@ -193,6 +204,8 @@ pub struct Shape {
     pub jumps: [TimeJump; JUMPS],
     /// Whether headers in the middle of it come with time 0, as OBS and FFmpeg send them.
     pub zero_headers: bool,
+    /// Decoder configurations are such as decoders take, in codecs that MP4 knows: H.264, AAC, Opus.
+    pub decodable: bool,
 }
 
 /// Jumps of one broadcast.
@@ -220,6 +233,18 @@ impl TimeJump {
             0
         };
         self.by_ms != 0 && offset >= self.at_ms.saturating_add(lag)
+    }
+}
+
+/// Of which track a part of a message is, and where it lies.
+type Body = (u8, core::ops::Range<usize>);
+
+/// Bytes of the head of FLV's own messages.
+fn legacy_head(sort: Sort) -> Option<usize> {
+    match sort {
+        Sort::VideoHeader | Sort::Key | Sort::Inter => Some(5),
+        Sort::AudioHeader | Sort::Audio => Some(2),
+        _ => None,
     }
 }
 
@@ -272,15 +297,22 @@ impl Broadcast {
 
     /// Milliseconds from the broadcast's start to its next frame.
     pub fn next_offset(&self) -> u32 {
-        let picture = self.picture_due();
         let sound = self.sounds.saturating_mul(self.shape.audio_ms);
         if let Some((offset, _)) = self.due.front() {
             *offset
-        } else if self.shape.audio_ms > 0 && sound < picture {
+        } else if self.sound_is_next(sound) {
             sound
         } else {
-            picture
+            self.picture_due()
         }
+    }
+
+    /// Whether sound that is due at `offset` comes before the next picture. If both are due at once, a file of samples has
+    /// them in the one order or the other: not in that of these broadcasts.
+    fn sound_is_next(&self, offset: u32) -> bool {
+        let picture = self.picture_due();
+        let both = self.shape.decodable && offset == picture;
+        self.shape.audio_ms > 0 && (offset < picture || both)
     }
 
     fn picture_due(&self) -> u32 {
@@ -326,11 +358,16 @@ impl Broadcast {
             .due
             .pop_front()
             .unwrap_or((offset, (Sort::Metadata, vec![0])));
-        let payload = if self.shape.tracks.is_legacy() {
-            self.payload(sort)
+        let (payload, bodies) = if self.shape.tracks.is_legacy() {
+            let payload = self.payload(sort);
+            let body = legacy_head(sort).map(|head| (0, head..payload.len()));
+            (payload, Vec::from_iter(body))
         } else {
             self.enhanced_payload(sort, &tracks)
         };
+        let payload = Bytes::from(payload);
+        let bodies = bodies.into_iter().filter(|_| self.shape.decodable);
+        let samples = bodies.map(|(track, body)| (track, payload.slice(body)));
         let kind = match sort {
             Sort::Metadata | Sort::Cleared => MediaKind::Data,
             Sort::AudioHeader | Sort::Speakers | Sort::Audio => MediaKind::Audio,
@@ -348,7 +385,9 @@ impl Broadcast {
             },
             epoch: self.epoch_of(kind, offset),
             steady: if self.leaps() { 0 } else { offset },
-            payload: Bytes::from(payload),
+            samples: samples.collect(),
+            shown_after: self.shown_after(sort),
+            payload,
         };
         self.index += 1;
         frame
@@ -365,7 +404,8 @@ impl Broadcast {
     }
 
     fn next_pieces(&mut self, offset: u32) -> Vec<Piece> {
-        if self.shape.audio_ms > 0 && offset < self.picture_due() {
+        let sound = self.sounds.saturating_mul(self.shape.audio_ms);
+        if sound == offset && self.sound_is_next(offset) {
             self.sounds += 1;
             return self.sounds();
         }
@@ -384,6 +424,9 @@ impl Broadcast {
         let id = self.id();
         match sort {
             Sort::Metadata => self.metadata(),
+            Sort::VideoHeader if self.shape.decodable => {
+                [&[0x17, 0, 0, 0, 0][..], &samples::avc_config(&id)].concat()
+            }
             Sort::VideoHeader => {
                 let mut out = vec![0x17, 0, 0, 0, 0];
                 out.extend([1, 0x64, 0, 0x1f, 0xff, 0xe1, 0, 16, 0x67, 0x64, 0, 0x1f]);
@@ -476,6 +519,7 @@ mod tests {
             lag_ms: 0,
         }; JUMPS],
         zero_headers: false,
+        decodable: false,
     };
 
     #[test]

@@ -19,7 +19,7 @@ mod server;
 pub use acts::{
     Chunking, Cut, CutKind, Ending, Garbage, GarbageKind, Intervention, Order, Tell, View,
 };
-pub use server::{Conflict, Few, RECORDINGS, Record, ServerConfig, Tight};
+pub use server::{Conflict, Few, Format, RECORDINGS, Record, ServerConfig, Tight};
 
 /// The version of the file's format.
 pub const FORMAT: u32 = 1;
@@ -441,6 +441,9 @@ pub struct SendMedia {
     /// Headers in the middle of it come with time 0.
     #[serde(skip_serializing_if = "is_false")]
     pub zero_headers: bool,
+    /// In codecs that MP4 knows, with decoder configurations that it takes.
+    #[serde(skip_serializing_if = "is_false")]
+    pub decodable: bool,
     /// At the pace of its timestamps; otherwise as fast as the connection takes it.
     pub paced: bool,
     /// So many messages in one (type 22); 0 for each alone.
@@ -466,6 +469,7 @@ impl Default for SendMedia {
             first_timestamp: 0,
             jumps: Vec::new(),
             zero_headers: false,
+            decodable: false,
             paced: true,
             aggregate: 0,
             chunking: Chunking::default(),

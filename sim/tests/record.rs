@@ -13,8 +13,8 @@ fn scenario(seed: u64, more: &str) -> Scenario {
     let text = format!(
         r#"{{"format": 1, "seed": {seed}, "shards": 2, {more}, "clients": [
         {{"name": "alice", "start_ms": 400, "steps": [
-            {{"connect": {{}}}}, {{"publish": {{"name": "../x", "may_be_refused": true}}}}, {{"send_media": {{"frames": 300}}}}, "close", {{"wait_ms": 1500}},
-            {{"connect": {{}}}}, {{"publish": {{"name": "../x", "may_be_refused": true}}}}, {{"send_media": {{"frames": 100}}}}, "close"]}}]}}"#
+            {{"connect": {{}}}}, {{"publish": {{"name": "../x", "may_be_refused": true}}}}, {{"send_media": {{"frames": 300, "decodable": true}}}}, "close", {{"wait_ms": 1500}},
+            {{"connect": {{}}}}, {{"publish": {{"name": "../x", "may_be_refused": true}}}}, {{"send_media": {{"frames": 100, "decodable": true}}}}, "close"]}}]}}"#
     );
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
 }
@@ -35,14 +35,18 @@ fn passes(seed: u64, more: &str) -> Report {
     report
 }
 
-fn recorded(report: &Report) -> u64 {
+/// How often a checker, or one of its special cases, came up.
+fn came_up(report: &Report, name: &str) -> u64 {
     let mut counts = report.exercised.iter();
-    let name = "recordings are what was published";
     counts.find(|(it, _)| *it == name).map_or(0, |(_, n)| *n)
 }
 
+fn recorded(report: &Report) -> u64 {
+    came_up(report, "recordings are what was published")
+}
+
 fn finished(report: &Report) -> usize {
-    let is_finished = |path: &&std::path::PathBuf| path.extension().is_some_and(|it| it == "flv");
+    let is_finished = |path: &&std::path::PathBuf| path.extension().is_some_and(|it| it != "part");
     report.files.keys().filter(is_finished).count()
 }
 
@@ -141,6 +145,46 @@ fn what_was_not_finished_is_made_whole_when_the_server_comes_again() {
         assert!(whole >= 16, "power {power}: {whole} files");
         // Six seconds of it had come, of which at most the last few were not safe.
         assert!(survived > 8 * 100, "power {power}: {survived} tags");
+    }
+}
+
+#[test]
+fn samples_are_recorded_as_messages_are() {
+    const MP4: &str = r#"{"segment_ms": 900, "segment_bytes": 0, "format": "mp4"}"#;
+    const BOTH: &str = r#"{"segment_ms": 0, "segment_bytes": 40000, "format": "both"}"#;
+    let disk = r#""disk": {"errors": 0.1, "short_writes": 0.1, "stalls": 0.1, "stall_ms": 1000}"#;
+    for (record, times) in [(MP4, 1), (BOTH, 2)] {
+        let record = format!(r#""server": {{"record": {record}}}"#);
+        let report = passes(1, &record);
+        assert_eq!(finished(&report), report.files.len());
+        assert!(finished(&report) > 5 * times, "{:?}", report.files.keys());
+        assert!(
+            recorded(&report) > 380 * times as u64,
+            "{}",
+            recorded(&report)
+        );
+        assert!(came_up(&report, "recordings of samples") > 5);
+        let report = passes(2, &format!("{record}, {disk}"));
+        assert!(
+            recorded(&report) > 300 * times as u64,
+            "{}",
+            recorded(&report)
+        );
+        for power in [false, true] {
+            let outage = format!(
+                r#"{record}, "outages": [{{"at_ms": 3000, "down_ms": 500, "power": {power}}}]"#
+            );
+            let reports: Vec<_> = (0..8).map(|seed| passes(seed, &outage)).collect();
+            let mended = |report: &Report| came_up(report, "recordings left by a server that died");
+            let all: u64 = reports.iter().map(mended).sum();
+            assert!(all >= 8, "power {power}: {all} files");
+            // Two seconds of it had come, of which at most the last few were not safe.
+            let all: u64 = reports.iter().map(recorded).sum();
+            assert!(
+                all > 8 * 100 * times as u64,
+                "power {power}: {all} messages"
+            );
+        }
     }
 }
 

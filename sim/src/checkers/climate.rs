@@ -4,7 +4,7 @@ use millstream::config::OnConflict;
 use millstream::limits;
 use millstream::time::Duration;
 
-use crate::scenario::{Scenario, Tight};
+use crate::scenario::{Format, Scenario, Tight};
 
 /// The windows below which a link takes its time with a single frame.
 const ROOMY: usize = 32 * 1_024;
@@ -43,8 +43,8 @@ pub struct Climate {
     pub grace: Duration,
     /// What becomes of recordings, if they can be played.
     pub archive: Option<Archive>,
-    /// Everything is recorded.
-    pub recorded: bool,
+    /// Everything is recorded, in files of this kind.
+    pub recorded: Option<Format>,
 }
 
 /// What becomes of recordings.
@@ -56,6 +56,8 @@ pub struct Archive {
     pub sound: bool,
     /// The clocks by which they are played are right.
     pub paced: bool,
+    /// What the files are made of.
+    pub format: Format,
 }
 
 impl Archive {
@@ -65,6 +67,7 @@ impl Archive {
             whole: record.segment_ms == 0 && record.segment_bytes == 0,
             sound: scenario.disk.are_off(),
             paced: scenario.clocks.are_right(),
+            format: record.format,
         })
     }
 }
@@ -102,7 +105,7 @@ impl Climate {
             downstream: faults.downstream_window[1],
             on_conflict: scenario.server.on_conflict(),
             grace: scenario.server.grace(),
-            recorded: scenario.server.record.is_some(),
+            recorded: scenario.server.record.map(|record| record.format),
             archive: Archive::of(scenario),
             drain: scenario
                 .server

@@ -77,7 +77,8 @@ pub(super) struct Record {
 impl Hub {
     /// Whether everything is recorded.
     pub(super) fn is_recorded(&self) -> bool {
-        self.climate.is_some_and(|climate| climate.recorded)
+        self.climate
+            .is_some_and(|climate| climate.recorded.is_some())
     }
 
     /// With the frames of `library`.

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use millstream::rtmp::wire::MediaKind;
 
 use super::Publication;
+use super::kept::Kept;
 use crate::journal::Observation;
-use crate::media::{Frame, Sort};
+use crate::media::{Frame, Sort, sample_of};
 
 /// Clones are the same one: every checker shows it what it sees, and it takes that in once.
 #[derive(Clone, Default)]
@@ -17,6 +19,8 @@ pub(super) struct Library(Rc<RefCell<Shelves>>);
 #[derive(Default)]
 struct Shelves {
     by_payload: BTreeMap<Bytes, Rc<Entry>>,
+    /// What files of samples keep of it, and of which track that is.
+    by_sample: BTreeMap<Bytes, (Rc<Entry>, u8)>,
     publications: BTreeMap<Publication, Shelf>,
     /// What was looked for last: the next checker asks for the same.
     last: Option<(Bytes, Rc<Entry>)>,
@@ -69,7 +73,29 @@ impl Library {
             frame: frame.clone(),
         };
         let entry = Rc::new(entry);
+        for (track, sample) in &frame.samples {
+            let of = (entry.clone(), *track);
+            shelves.by_sample.insert(sample.clone(), of);
+        }
         shelves.by_payload.insert(frame.delivered(), entry);
+    }
+
+    /// Which frame has these bytes for a sample, and of which of its tracks.
+    pub(super) fn find_sample(&self, sample: &Bytes) -> Option<(Rc<Entry>, u8)> {
+        self.0.borrow().by_sample.get(sample).cloned()
+    }
+
+    /// Which frame it was that is sent out of a file which keeps so much of it.
+    pub(super) fn find_kept(
+        &self,
+        kept: Kept,
+        kind: MediaKind,
+        payload: &Bytes,
+    ) -> Option<Rc<Entry>> {
+        match kept {
+            Kept::All => self.find(payload),
+            Kept::Samples => Some(self.find_sample(&sample_of(kind, payload)?)?.0),
+        }
     }
 
     /// Which frame has these bytes.

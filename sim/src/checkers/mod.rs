@@ -27,9 +27,11 @@ mod garbage;
 mod headers;
 mod hub;
 pub mod invariants;
+mod kept;
 mod library;
 mod liveness;
 mod moved;
+mod mp4;
 mod must_see;
 mod needless;
 mod notices;
@@ -40,6 +42,7 @@ mod publisher;
 pub mod recordings;
 mod rewinds;
 mod safe;
+mod samples;
 mod selection;
 mod stop;
 mod tally;
@@ -221,6 +224,7 @@ mod testing {
             tracks,
             jumps: Default::default(),
             zero_headers: false,
+            decodable: false,
         }
     }
 

@@ -468,7 +468,7 @@ mod tests {
                 drain: Duration::from_secs(1),
                 on_conflict: millstream::config::OnConflict::Refuse,
                 grace: Duration::ZERO,
-                recorded: false,
+                recorded: None,
                 archive: None,
             };
             history.see("world", &Observation::Climate(climate));

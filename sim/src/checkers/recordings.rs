@@ -9,12 +9,12 @@ use millstream::media::flv::{FlvError, FlvReader, FlvTag};
 use millstream::rtmp::wire::MediaKind;
 use millstream::time::Duration;
 
+use super::kept::{Kept, lost};
 use super::library::Library;
 use super::moved::Moved;
 use super::safe::survives;
-use super::{Checker, Publication};
+use super::{Checker, Publication, mp4, samples};
 use crate::journal::Observation;
-use crate::media::{Frame, Sort};
 
 /// What stood on the disk of the server's machine when all was over.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +48,8 @@ pub struct Recordings {
     mended: u64,
     /// Files that were safe, at least in part, when the power went.
     survivors: u64,
+    /// Files of samples.
+    of_samples: u64,
 }
 
 /// The frames of one file: where in their publication they begin and end.
@@ -68,35 +70,86 @@ impl Recordings {
     }
 
     fn judge(&mut self, shelf: &Shelf) -> Result<(), String> {
-        let mut spans: BTreeMap<Publication, Vec<Span>> = BTreeMap::new();
+        let mut spans: BTreeMap<(Publication, Kept), Vec<Span>> = BTreeMap::new();
         for (path, content) in &*shelf.files {
-            let finished = path.extension().is_some_and(|ending| ending == "flv");
-            let tags = match tags(content) {
-                Ok(tags) => tags,
-                Err((tags, FlvError::Truncated { .. })) if !finished => tags,
-                Err((tags, _)) if !finished && shelf.lost_power => tags,
-                Err((_, error)) => return Err(format!("{}: {error}", path.display())),
+            let name = path.display();
+            let Some(kept) = Kept::of(path) else {
+                return Err(format!("{name} is no recording"));
             };
-            // Of one whose beginning was lost with the power, nobody can tell what it is.
-            let beyond = shelf.lost_power && tags.is_empty();
-            if !finished && shelf.healthy && !beyond {
-                return Err(format!("{} was never finished", path.display()));
+            let finished = path.extension().is_none_or(|ending| ending != "part");
+            let (span, is_empty) = match kept {
+                Kept::All => self.messages(shelf, path, content, finished),
+                Kept::Samples => self.samples(shelf, path, content, finished),
             }
-            if let Some((publication, span)) = self.file(path, &tags)? {
-                spans.entry(publication).or_default().push(span);
+            .map_err(|what| format!("{name}: {what}"))?;
+            // Of one whose beginning was lost with the power, nobody can tell what it is.
+            let beyond = shelf.lost_power && is_empty;
+            if !finished && shelf.healthy && !beyond {
+                return Err(format!("{name} was never finished"));
+            }
+            if let Some((publication, span)) = span {
+                spans.entry((publication, kept)).or_default().push(span);
             } else if finished {
-                return Err(format!("{} holds no sound and no picture", path.display()));
+                return Err(format!("{name} holds no sound and no picture"));
             }
         }
         if shelf.healthy {
             self.mended += shelf.left;
         }
         self.survivors += survives(&self.library, shelf)?;
-        for (publication, mut spans) in spans {
+        for ((publication, kept), mut spans) in spans {
             spans.sort_by_key(|span| span.first);
-            self.sequence(&publication, &spans, shelf.gaps)?;
+            self.sequence(&publication, kept, &spans, shelf.gaps)?;
         }
         Ok(())
+    }
+
+    /// A file of messages; and whether nothing stands in it.
+    fn messages(
+        &mut self,
+        shelf: &Shelf,
+        path: &Path,
+        content: &[u8],
+        finished: bool,
+    ) -> Result<(Option<(Publication, Span)>, bool), String> {
+        let tags = match tags(content) {
+            Ok(tags) => tags,
+            Err((tags, FlvError::Truncated { .. })) if !finished => tags,
+            Err((tags, _)) if !finished && shelf.lost_power => tags,
+            Err((_, error)) => return Err(error.to_string()),
+        };
+        Ok((self.file(path, &tags)?, tags.is_empty()))
+    }
+
+    /// A file of samples; and whether nothing stands in it.
+    fn samples(
+        &mut self,
+        shelf: &Shelf,
+        path: &Path,
+        content: &[u8],
+        finished: bool,
+    ) -> Result<(Option<(Publication, Span)>, bool), String> {
+        let (movie, end) = mp4::read(content);
+        match end {
+            Ok(()) if finished => movie.is_finished()?,
+            Ok(()) => {}
+            Err(mp4::End::Cut) if !finished => {}
+            Err(_) if !finished && shelf.lost_power => {}
+            Err(mp4::End::Cut) => return Err("it is cut off".into()),
+            Err(mp4::End::Wrong(what)) => return Err(what),
+        }
+        let Some(ends) = samples::judge(&self.library, &movie)? else {
+            return Ok((None, true));
+        };
+        self.of_samples += 1;
+        self.exercised += ends.count;
+        let span = Span {
+            path: path.display().to_string(),
+            first: ends.first,
+            last: ends.last,
+            has_picture: ends.has_picture,
+        };
+        Ok((Some((ends.publication, span)), false))
     }
 
     /// One file: whose it is, and from where to where.
@@ -114,7 +167,7 @@ impl Recordings {
                     continue;
                 }
                 return Err(format!(
-                    "{name}: at byte {} stands what nobody published",
+                    "at byte {} stands what nobody published",
                     tag.offset
                 ));
             };
@@ -124,7 +177,7 @@ impl Recordings {
             self.exercised += 1;
             moved
                 .judge(&entry.frame, tag.timestamp.0)
-                .map_err(|what| format!("{name}: of #{}, {what}", entry.index))?;
+                .map_err(|what| format!("of #{}, {what}", entry.index))?;
             let is_picture = entry.frame.sort.is_picture();
             let Some((publication, span)) = &mut found else {
                 let span = Span {
@@ -137,11 +190,11 @@ impl Recordings {
                 continue;
             };
             if *publication != entry.publication {
-                return Err(format!("{name}: two publications in one file"));
+                return Err("two publications in one file".into());
             }
             let frames = self.library.frames(publication);
-            lost(&frames, span.last, entry.index, span.has_picture)
-                .map_err(|what| format!("{name}: {what}"))?;
+            let step = (span.last, entry.index);
+            lost(Kept::All, &frames, step, span.has_picture)?;
             span.last = entry.index;
             span.has_picture |= is_picture;
         }
@@ -151,6 +204,7 @@ impl Recordings {
     fn sequence(
         &mut self,
         publication: &Publication,
+        kept: Kept,
         spans: &[Span],
         gaps: Option<u64>,
     ) -> Result<(), String> {
@@ -165,7 +219,7 @@ impl Recordings {
                 ));
             }
             if gaps == Some(0) {
-                lost(&frames, one.last, other.first, one.has_picture)
+                lost(kept, &frames, (one.last, other.first), one.has_picture)
                     .map_err(|what| format!("between {} and {}: {what}", one.path, other.path))?;
             }
         }
@@ -174,7 +228,14 @@ impl Recordings {
 }
 
 /// Of a file that is whole: whose it is, and which are its first and its last sound, picture, or what nobody knows.
-pub(super) fn ends_of(library: &Library, content: &[u8]) -> Option<(Publication, usize, usize)> {
+pub(super) fn ends_of(
+    library: &Library,
+    kept: Kept,
+    content: &[u8],
+) -> Option<(Publication, usize, usize)> {
+    if kept == Kept::Samples {
+        return samples::ends(library, &mp4::read(content).0);
+    }
     let tags = tags(content).ok()?;
     let mut ends = None;
     for entry in tags.iter().filter_map(|tag| library.find(&tag.payload)) {
@@ -191,29 +252,6 @@ pub(super) fn ends_of(library: &Library, content: &[u8]) -> Option<(Publication,
 /// Whether it is a file's own metadata, with its duration and its index.
 pub(super) fn is_files_own(payload: &[u8]) -> bool {
     payload.get(3..13) == Some(b"onMetaData")
-}
-
-/// Whether between two frames that were recorded others lie that should have been: of a picture that nobody could decode
-/// at the beginning nothing is seen again.
-pub(super) fn lost(
-    frames: &[Rc<Frame>],
-    last: usize,
-    next: usize,
-    has_picture: bool,
-) -> Result<(), String> {
-    if next <= last {
-        return Err(format!("#{next} stands behind #{last}"));
-    }
-    let between = frames.get(last + 1..next).unwrap_or_default();
-    let is_missed = |frame: &Rc<Frame>| {
-        !(frame.sort.is_header()
-            || frame.sort == Sort::Cleared
-            || (frame.sort.is_picture() && !has_picture))
-    };
-    match between.iter().position(is_missed) {
-        None => Ok(()),
-        Some(at) => Err(format!("behind #{last} there is no #{}", last + 1 + at)),
-    }
 }
 
 /// All tags of a file; those before what is wrong with it.
@@ -254,6 +292,7 @@ impl Checker for Recordings {
             ("recordings behind others", self.successions),
             ("recordings left by a server that died", self.mended),
             ("recordings that survived a power loss", self.survivors),
+            ("recordings of samples", self.of_samples),
         ]
     }
 }
@@ -262,6 +301,7 @@ impl Checker for Recordings {
 pub(super) mod testing {
     //! Hand-made files.
     use super::*;
+    use crate::media::Frame;
 
     /// The frames, each at its own time.
     pub(in crate::checkers) fn flv(frames: &[&Rc<Frame>]) -> Vec<u8> {

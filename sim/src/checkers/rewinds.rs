@@ -7,11 +7,12 @@ use bytes::Bytes;
 use millstream::rtmp::wire::MediaKind;
 use millstream::time::Timestamp;
 
+use super::kept::{Follow, Kept};
 use super::library::{Entry, Library};
-use super::recordings::lost;
 use super::{Checker, Publication};
 use crate::journal::Observation;
 use crate::media::Sort;
+use crate::scenario::Format;
 
 /// See the module.
 ///
@@ -26,7 +27,8 @@ pub struct Rewinds {
     hole: Option<String>,
     /// What is live may be lost, too.
     harsh: bool,
-    recorded: bool,
+    /// What is kept of streams, if they are recorded.
+    recorded: Option<Kept>,
     exercised: u64,
     sought: u64,
     held: u64,
@@ -34,8 +36,8 @@ pub struct Rewinds {
 
 #[derive(Default)]
 struct Player {
-    /// The frame that it has had last, and whether there was a picture.
-    last: Option<(Publication, usize, bool)>,
+    /// Whose frames it has had last, how far, and whether there was a picture.
+    last: Option<(Publication, Follow, bool)>,
     /// It has gone back.
     is_back: bool,
 }
@@ -49,8 +51,15 @@ impl Rewinds {
         }
     }
 
-    fn receive(&mut self, who: &str, time: Timestamp, payload: &Bytes) -> Result<(), String> {
-        let Some(entry) = self.library.find(payload) else {
+    fn receive(
+        &mut self,
+        who: &str,
+        (kind, time): (MediaKind, Timestamp),
+        payload: &Bytes,
+    ) -> Result<(), String> {
+        let kept = self.recorded.unwrap_or_default();
+        let found = self.library.find(payload);
+        let Some(entry) = found.or_else(|| self.library.find_kept(kept, kind, payload)) else {
             return Ok(()); // for others to judge
         };
         if entry.frame.sort.is_header() {
@@ -65,29 +74,18 @@ impl Rewinds {
             None => self.times.entry(entry.publication.clone()).or_default(),
         };
         let known = *times.entry(entry.index).or_insert(time);
+        if player.is_back && known != time {
+            return Err(format!(
+                "#{} of {} had the time {} before, and {} for {who}, who is back in it",
+                entry.index, entry.publication.0, known.0, time.0
+            ));
+        }
+        let hole = player.takes(kept, &entry, &self.library)?;
         if player.is_back {
-            if known != time {
-                return Err(format!(
-                    "#{} of {} had the time {} before, and {} for {who}, who is back in it",
-                    entry.index, entry.publication.0, known.0, time.0
-                ));
-            }
-            let hole = player.follows(&entry, &self.library)?;
             self.exercised += 1;
             if let Some(what) = hole {
                 let what = format!("{who}, who is back in {}: {what}", entry.publication.0);
                 self.hole.get_or_insert(what);
-            }
-        }
-        let is_same = |last: &&mut (Publication, usize, bool)| last.0 == entry.publication;
-        match player.last.as_mut().filter(is_same) {
-            Some((_, last, has_picture)) => {
-                *last = entry.index;
-                *has_picture |= entry.frame.sort.is_picture();
-            }
-            None => {
-                let publication = entry.publication.clone();
-                player.last = Some((publication, entry.index, entry.frame.sort.is_picture()));
             }
         }
         Ok(())
@@ -95,22 +93,36 @@ impl Rewinds {
 }
 
 impl Player {
-    /// What it has not had, if it gets this frame now.
-    fn follows(&self, entry: &Entry, library: &Library) -> Result<Option<String>, String> {
-        let last = self.last.as_ref();
+    /// Takes a frame. What it has not had, if it gets this one now.
+    fn takes(
+        &mut self,
+        kept: Kept,
+        entry: &Entry,
+        library: &Library,
+    ) -> Result<Option<String>, String> {
+        let is_picture = entry.frame.sort.is_picture();
+        let last = self.last.take();
         let last = last.filter(|last| last.0 == entry.publication);
-        let has_picture = last.is_some_and(|last| last.2);
-        if entry.frame.sort == Sort::Inter && !has_picture {
+        let (mut follow, has_picture) = match last {
+            Some((_, follow, has_picture)) => (follow, has_picture),
+            None => (Follow::default(), false),
+        };
+        if self.is_back && entry.frame.sort == Sort::Inter && !has_picture {
             return Err(format!(
                 "of {} it gets #{} first, a picture that needs another",
                 entry.publication.0, entry.index
             ));
         }
-        let Some((publication, last, has_picture)) = last else {
-            return Ok(None);
-        };
-        let frames = library.frames(publication);
-        Ok(lost(&frames, *last, entry.index, *has_picture).err())
+        let mut hole = None;
+        if self.is_back {
+            let frames = library.frames(&entry.publication);
+            hole = follow.shows(kept, &frames, entry.index, has_picture).err();
+        } else {
+            follow = Follow::behind(Some(entry.index));
+        }
+        let publication = entry.publication.clone();
+        self.last = Some((publication, follow, has_picture || is_picture));
+        Ok(hole)
     }
 }
 
@@ -124,7 +136,11 @@ impl Checker for Rewinds {
         match seen {
             Observation::SmallRings => self.harsh = true,
             Observation::Climate(climate) => {
-                self.recorded = climate.recorded;
+                // Of two files of a recording, players are given the one that has all.
+                self.recorded = climate.recorded.map(|format| match format {
+                    Format::Mp4 => Kept::Samples,
+                    Format::Flv | Format::Both => Kept::All,
+                });
                 self.harsh |= climate.tight.is_some();
             }
             Observation::IsBack { sought } => {
@@ -139,16 +155,18 @@ impl Checker for Rewinds {
             }
             Observation::Dials => drop(self.players.remove(who)),
             Observation::Received {
-                kind: MediaKind::Audio | MediaKind::Video,
+                kind: kind @ (MediaKind::Audio | MediaKind::Video),
                 timestamp,
                 payload,
                 ..
             }
             | Observation::Relived {
-                kind: MediaKind::Audio | MediaKind::Video,
+                kind: kind @ (MediaKind::Audio | MediaKind::Video),
                 timestamp,
                 payload,
-            } if self.recorded => return self.receive(who, *timestamp, payload),
+            } if self.recorded.is_some() => {
+                return self.receive(who, (*kind, *timestamp), payload);
+            }
             Observation::Recorded(shelf) if shelf.healthy && shelf.gaps == Some(0) => {
                 return match self.hole.take().filter(|_| !self.harsh) {
                     Some(hole) => Err(hole),
@@ -181,7 +199,7 @@ mod tests {
     /// Bob gets these frames of one broadcast live, and these when he is back.
     fn judge(live: &[usize], sought: bool, back: &[usize]) -> Result<(), String> {
         let mut checker = Rewinds {
-            recorded: true,
+            recorded: Some(Kept::All),
             ..Rewinds::default()
         };
         let frames = frames("alice", 0, 12);

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use millstream::limits;
-use millstream::media::flv::FlvTag;
 use millstream::time::Duration;
 
-use super::Publication;
+use super::kept::Kept;
 use super::library::Library;
 use super::recordings::{Shelf, tags};
+use super::{Publication, mp4, samples};
 use crate::media::Sort;
 
 /// What was safe of a file when the power went: whose it is, and its first and last sound or picture.
@@ -35,15 +35,14 @@ pub(super) fn survives(library: &Library, shelf: &Shelf) -> Result<u64, String> 
     }
     let mut survivors = 0;
     for (path, content) in &*shelf.safe {
-        let safe = tags(content).unwrap_or_else(|(safe, _)| safe);
-        let Some((publication, first, last)) = ends(library, &safe) else {
+        let kept = Kept::of(path).unwrap_or_default();
+        let Some((publication, first, last)) = ends(library, kept, content) else {
             continue;
         };
         let Some(left) = left(shelf, path) else {
             return Err(format!("{} was safe, and is gone", path.display()));
         };
-        let left = tags(left).unwrap_or_else(|(left, _)| left);
-        match ends(library, &left) {
+        match ends(library, kept, left) {
             Some((whose, from, to)) if whose == publication && from <= first && to >= last => {
                 survivors += 1;
             }
@@ -59,7 +58,11 @@ pub(super) fn survives(library: &Library, shelf: &Shelf) -> Result<u64, String> 
     Ok(survivors)
 }
 
-fn ends(library: &Library, tags: &[FlvTag]) -> Option<Ends> {
+fn ends(library: &Library, kept: Kept, content: &[u8]) -> Option<Ends> {
+    if kept == Kept::Samples {
+        return samples::ends(library, &mp4::read(content).0);
+    }
+    let tags = tags(content).unwrap_or_else(|(tags, _)| tags);
     let mut ends = None;
     for entry in tags.iter().filter_map(|tag| library.find(&tag.payload)) {
         if entry.frame.sort.is_picture() || entry.frame.sort == Sort::Audio {

@@ -158,7 +158,7 @@ mod tests {
             downstream: 65_536,
             on_conflict: millstream::config::OnConflict::Refuse,
             grace: Duration::ZERO,
-            recorded: false,
+            recorded: None,
             archive: None,
             drain: Duration::from_secs(1),
         };

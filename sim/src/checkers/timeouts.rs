@@ -232,7 +232,7 @@ mod tests {
             drain: Duration::ZERO,
             on_conflict: millstream::config::OnConflict::Refuse,
             grace: Duration::ZERO,
-            recorded: false,
+            recorded: None,
             archive: None,
         }
     }

@@ -142,6 +142,7 @@ fn assemble(seed: u64, swarm: Swarm, mood: Mood, stage: Stage, roles: Vec<Role>)
     some_reconnect(&mut scenario);
     records::come(&mut scenario, mood == Mood::Wild);
     rewinds::come(&mut scenario);
+    records::choose_format(&mut scenario);
     scenario
 }
 

@@ -3,7 +3,8 @@
 use fastrand::Rng;
 
 use crate::disk::DiskFaults;
-use crate::scenario::{Connect, Outage, ReadPace, Record, Scenario, Script, Step, View};
+use crate::media::Tracks;
+use crate::scenario::{Connect, Format, Outage, ReadPace, Record, Scenario, Script, Step, View};
 use crate::seed::{self, happens};
 
 /// Sometimes everything is recorded, to a disk that works, or one that stalls, fails and fills up; and where anything may
@@ -30,6 +31,7 @@ pub(super) fn come(scenario: &mut Scenario, wild: bool) {
         segment_ms,
         segment_bytes,
         vod,
+        format: Format::Flv,
     });
     if vod {
         viewers(scenario, rng);
@@ -56,6 +58,37 @@ pub(super) fn come(scenario: &mut Scenario, wild: bool) {
         },
         full_ms: rng.u64(100..6_000),
     };
+}
+
+/// Recordings are files of messages, of samples, or of both.
+pub(super) fn choose_format(scenario: &mut Scenario) {
+    let rng = &mut seed::rng(scenario.seed, "generate/format");
+    let Some(record) = &mut scenario.server.record else {
+        return;
+    };
+    record.format = match rng.u8(..10) {
+        0..5 => return,
+        5..8 => Format::Mp4,
+        _ => Format::Both,
+    };
+    let is_mp4 = record.format == Format::Mp4;
+    let is_played = is_mp4 || record.vod;
+    for step in scenario.clients.iter_mut().flat_map(|it| &mut it.steps) {
+        match step {
+            Step::SendMedia(media) => {
+                media.decodable = true;
+                // Of several tracks in one message, a message each would be played.
+                if is_played && matches!(media.tracks, Tracks::ManyTracks | Tracks::ManyCodecs) {
+                    media.tracks = Tracks::OneTrack;
+                }
+            }
+            // Of two files, which one is meant.
+            Step::View(view) | Step::Append(view) if !is_mp4 => {
+                view.name.push_str(if rng.bool() { ".mp4" } else { ".flv" });
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Messages of a broadcast that lasts some seconds.

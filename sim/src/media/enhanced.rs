@@ -1,10 +1,13 @@
 //! Enhanced RTMP v2: its tracks, and its messages, written by the specification and not by the server's own hand.
 
-use super::{Broadcast, Piece, Sort, Tracks};
+use super::samples::{avc_config, has_place, opus_head};
+use super::{Body, Broadcast, Piece, Sort, Tracks};
 
 /// Bytes of a `ModEx` that is longer than anybody peeks.
 const LONG_MOD_EX: usize = 300;
 const MOD_EX: u8 = 7;
+/// How much later than decoded pictures are shown that say so.
+const COMPOSITION_MS: u16 = 40;
 const VIDEO_MULTITRACK: u8 = 6;
 const AUDIO_MULTITRACK: u8 = 5;
 
@@ -117,9 +120,10 @@ impl Broadcast {
         }
     }
 
-    pub(super) fn enhanced_payload(&self, sort: Sort, tracks: &[u8]) -> Vec<u8> {
+    /// The message, and where in it what MP4 has a place for lies.
+    pub(super) fn enhanced_payload(&self, sort: Sort, tracks: &[u8]) -> (Vec<u8>, Vec<Body>) {
         let video = match sort {
-            Sort::Metadata => return self.metadata(),
+            Sort::Metadata => return (self.metadata(), Vec::new()),
             Sort::AudioHeader | Sort::Speakers | Sort::Audio => false,
             _ => true,
         };
@@ -130,10 +134,10 @@ impl Broadcast {
         let packet_type = match sort {
             Sort::Colours | Sort::Speakers => 4,
             Sort::Audio => 1,
-            // CodedFrames and CodedFramesX.
-            Sort::Key | Sort::Inter => [1, 3][self.index as usize % 2],
-            Sort::Unknown => return self.unknown(),
-            Sort::End => return self.filled(b"\x92av01", 12),
+            Sort::Key | Sort::Inter => self.picture_type(),
+            Sort::Unknown => return (self.unknown(), Vec::new()),
+            Sort::End if self.shape.decodable => return (self.filled(b"\x92avc1", 12), Vec::new()),
+            Sort::End => return (self.filled(b"\x92av01", 12), Vec::new()),
             _ => 0,
         };
         let many = match self.shape.tracks {
@@ -159,6 +163,7 @@ impl Broadcast {
         if many != Some(2) {
             out.extend(shared);
         }
+        let mut bodies = Vec::new();
         for track in tracks {
             let codec = if many == Some(2) {
                 codec(*track)
@@ -175,9 +180,32 @@ impl Broadcast {
             if many > Some(0) {
                 out.extend(&(body.len() as u32).to_be_bytes()[1..]);
             }
+            let head = if has_composition(codec, video && packet_type == 1) {
+                3
+            } else {
+                0
+            };
+            let from = out.len() + head;
             out.extend(body);
+            if packet_type != 4 && has_place(codec) {
+                bodies.push((*track, from..out.len()));
+            }
         }
-        out
+        (out, bodies)
+    }
+
+    /// CodedFrames or CodedFramesX.
+    fn picture_type(&self) -> u8 {
+        [1, 3][self.index as usize % 2]
+    }
+
+    /// How much later than decoded the next message is shown.
+    pub(super) fn shown_after(&self, sort: Sort) -> u16 {
+        let says_so = !self.shape.tracks.is_legacy() && self.picture_type() == 1;
+        match sort.is_picture() && says_so {
+            true => COMPOSITION_MS,
+            false => 0,
+        }
     }
 
     /// The first byte and, on some messages, `ModEx`: a nanosecond offset, and one of a type nobody knows.
@@ -202,6 +230,14 @@ impl Broadcast {
     }
 
     fn codecs(&self, video: bool) -> &'static [&'static [u8; 4]] {
+        if self.shape.decodable {
+            return match (self.shape.tracks, video) {
+                (Tracks::ManyCodecs, true) => &[b"avc1", b"new!", b"avc1"],
+                (Tracks::ManyCodecs, false) => &[b"mp4a", b"Opus", b"mp4a"],
+                (_, true) => &[b"avc1"],
+                (_, false) => &[b"mp4a"],
+            };
+        }
         match (self.shape.tracks, video) {
             (Tracks::Legacy | Tracks::OneTrack | Tracks::MoreKeys, true) => &[b"avc1"],
             (Tracks::Legacy | Tracks::OneTrack | Tracks::MoreKeys, false) => &[b"mp4a"],
@@ -220,11 +256,19 @@ impl Broadcast {
 
     fn body(&self, sort: Sort, track: u8, coded: bool, codec: &[u8; 4]) -> Vec<u8> {
         let mut head = Vec::new();
-        if coded && [b"avc1", b"hvc1", b"vvc1"].contains(&codec) {
-            head.extend([0, 0, 40]);
+        if has_composition(codec, coded) {
+            head.extend([0, 0, COMPOSITION_MS as u8]);
         }
         head.push(track);
         match sort {
+            Sort::VideoHeader | Sort::AudioHeader if self.shape.decodable => {
+                head.extend(self.id());
+                match codec {
+                    b"avc1" => avc_config(&head),
+                    b"Opus" => opus_head(&head),
+                    _ => [&[0x12, 0x10], &head[..]].concat(), // AAC; or of a codec that nobody knows
+                }
+            }
             Sort::Colours => {
                 head.clear();
                 head.extend(b"\x02\x00\x09colorInfo");
@@ -257,4 +301,9 @@ impl Broadcast {
         };
         self.filled(head, 20)
     }
+}
+
+/// Whether a message of coded frames says when they are shown.
+fn has_composition(codec: &[u8; 4], coded: bool) -> bool {
+    coded && [b"avc1", b"hvc1", b"vvc1"].contains(&codec)
 }

@@ -1,6 +1,6 @@
 //! The server's settings in a scenario.
 
-use millstream::config::{AppSettings, AppTable, Directory, Missing, OnConflict};
+use millstream::config::{AppSettings, AppTable, Directory, Missing, OnConflict, RecordFormat};
 use millstream::limits;
 use millstream::server::Settings;
 use millstream::time::Duration;
@@ -60,8 +60,8 @@ pub struct ServerConfig {
     pub record: Option<Record>,
 }
 
-/// How streams are recorded, in FLV: MP4 wants decoder configurations that are really ones, and those of made-up
-/// broadcasts only look like them (MP4 is recorded from a real clip, in the server's tests).
+/// How streams are recorded. Where that is not in FLV alone, broadcasts have to be such as MP4 takes
+/// ([`super::SendMedia::decodable`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
@@ -72,6 +72,37 @@ pub struct Record {
     /// What is recorded is called by its application and its stream alone, and played as `vod/APPLICATION/STREAM`.
     #[serde(default, skip_serializing_if = "super::is_false")]
     pub vod: bool,
+    /// What their files are made of.
+    #[serde(default, skip_serializing_if = "Format::is_flv")]
+    pub format: Format,
+}
+
+/// The server's [`RecordFormat`], as a file has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// FLV.
+    #[default]
+    Flv,
+    /// Fragmented MP4.
+    Mp4,
+    /// A file of each.
+    Both,
+}
+
+impl Format {
+    /// Whether it is FLV alone.
+    pub fn is_flv(&self) -> bool {
+        *self == Self::Flv
+    }
+
+    fn server(self) -> RecordFormat {
+        match self {
+            Self::Flv => RecordFormat::Flv,
+            Self::Mp4 => RecordFormat::Mp4,
+            Self::Both => RecordFormat::Both,
+        }
+    }
 }
 
 /// Where they are recorded.
@@ -149,6 +180,7 @@ impl ServerConfig {
             set(&mut every.record_dir, Directory::new(RECORDINGS));
             every.segment_time = millis(record.segment_ms);
             every.segment_bytes = record.segment_bytes;
+            every.record_format = record.format.server();
             if record.vod {
                 set(&mut settings.vod, Directory::new(FILMS));
                 set(&mut every.record_name, "{app}/{stream}".parse().ok());

@@ -26,6 +26,7 @@ pub(super) fn witnesses(scenario: &Scenario) -> Vec<Script> {
     let media = SendMedia {
         frames: 100,
         gop: 5,
+        decodable: scenario.server.record.is_some_and(|it| !it.format.is_flv()),
         ..SendMedia::default()
     };
     let enough = Wait {

@@ -215,8 +215,9 @@ impl Mp4File {
                     let due = self.due(0, sample.time);
                     is_through |= due > seek.target && seek.best.is_some();
                     if sample.is_sync && due <= seek.target {
-                        // All of the first fragment is wanted: sound that comes before its keyframe, too.
-                        let from = if offset == self.first { 0 } else { due };
+                        // From the beginning all of it is wanted: sound that comes before its first keyframe, too.
+                        let is_first = offset == self.first && seek.best.is_none();
+                        let from = if is_first { 0 } else { due };
                         seek.best = Some((offset, from));
                     } else if sample.is_sync && seek.best.is_none() {
                         seek.best = seek.seen;

@@ -5,6 +5,7 @@ use super::build::{boxed, full, set_u32, u32, u64};
 use super::movie::{NO_SYNC, SYNC};
 use super::track::{Sample, Track};
 use crate::media::file::{Sync, SyncIndex};
+use crate::planted::{Bug, planted};
 
 /// Flags of `tfhd`: places are counted from the beginning of `moof`.
 const BASE_IS_MOOF: u32 = 0x02_0000;
@@ -15,6 +16,10 @@ pub(super) const DURATION: u32 = 0x100;
 pub(super) const SIZE: u32 = 0x200;
 pub(super) const FLAGS: u32 = 0x400;
 pub(super) const COMPOSITION: u32 = 0x800;
+
+/// Bytes at the end of each fragment's `mdat`, in no sample: the fragment's number. A write that was torn by a power loss
+/// lacks them, though the next one may be there: its samples are zeros in part, and nothing else says so.
+pub(super) const SEAL: u64 = 4;
 
 /// Appends a fragment of the tracks' samples: tracks by their ids in the file.
 pub(super) fn fragment<'a>(
@@ -46,6 +51,7 @@ pub(super) fn fragment<'a>(
         for (_, track) in tracks {
             out.extend(&track.data);
         }
+        u32(out, sequence);
     });
 }
 
@@ -57,7 +63,8 @@ fn run(out: &mut Vec<u8>, track: &Track, places: &mut Vec<usize>) {
     if is_video {
         flags |= FLAGS;
     }
-    let with_composition = track.samples.iter().any(has_composition);
+    let with_composition =
+        track.samples.iter().any(has_composition) && !planted(Bug::CompositionLost);
     if with_composition {
         flags |= COMPOSITION;
     }

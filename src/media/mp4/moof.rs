@@ -88,6 +88,14 @@ pub(super) fn runs(
     Ok(runs)
 }
 
+/// The number of a fragment (`mfhd`), of the body of its `moof`.
+pub(super) fn sequence(body: &[u8]) -> Option<u32> {
+    let mfhd = child(body, 0..body.len(), *b"mfhd")?;
+    let mut fields = Fields::new(body.get(mfhd)?);
+    fields.full()?;
+    fields.u32()
+}
+
 struct Header {
     track: Option<usize>,
     defaults: Defaults,

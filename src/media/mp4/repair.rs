@@ -8,6 +8,7 @@ use super::source::Movie;
 use super::walk::{Found, Walk};
 use crate::limits;
 use crate::media::file::{Patch, Repaired, Step, Sync, SyncIndex, Task};
+use crate::planted::{Bug, planted};
 
 /// Repairs a file that [`super::Mp4Writer`] did not finish: [`Task`]. Keeps every fragment that is whole; writes the
 /// durations, and the index behind the last fragment, whatever was written of them before.
@@ -44,11 +45,17 @@ struct Fragments {
     delay: Option<i32>,
     /// Where each track ends, in its own units.
     ends: Vec<u64>,
+    /// There is a sample, however short.
+    has_samples: bool,
 }
 
 /// A fragment's description, without its samples yet.
 #[derive(Debug)]
 struct Pending {
+    /// Its number.
+    sequence: Option<u32>,
+    /// The bytes of [`fragment::SEAL`] before this end were asked for.
+    seal: Option<u64>,
     sync: Option<Sync>,
     delay: i32,
     ends: Vec<u64>,
@@ -157,11 +164,19 @@ impl Fragments {
             index: SyncIndex::new(limits::MP4_INDEX_ENTRIES),
             delay: None,
             ends: vec![0; movie.sources.len()],
+            has_samples: false,
             movie,
         }
     }
 
     fn step(&mut self, size: u64, input: &[u8]) -> Result<Option<Step<()>>, Mp4Error> {
+        let sealed = self.pending.as_ref().and_then(|pending| pending.seal);
+        if let Some(end) = sealed {
+            return Ok(match self.is_sealed(end, input) {
+                true => None,
+                false => Some(Step::Done(())),
+            });
+        }
         match self.walk.step(size, input) {
             Ok(Step::Read { offset, len }) => Ok(Some(Step::Read { offset, len })),
             // A tail of zeros, or of what stood on the disk before: what a power cut leaves.
@@ -179,14 +194,21 @@ impl Fragments {
                 let Ok(runs) = moof::runs(body, offset, body_at, &known) else {
                     return Ok(Some(Step::Done(())));
                 };
-                self.pending = Some(self.describe(&runs, offset));
+                self.pending = Some(self.describe(&runs, moof::sequence(body), offset));
                 Ok(None)
             }
             Ok(Step::Done(Found::Other { kind, end, .. })) => {
-                match self.pending.take() {
-                    Some(pending) if kind == *b"mdat" && pending.data_end <= end => {
-                        self.take(pending, end);
-                        Ok(None)
+                let forgets = planted(Bug::RepairForgetsFragment) && end == size;
+                let pending = self
+                    .pending
+                    .as_mut()
+                    .filter(|_| kind == *b"mdat" && !forgets);
+                match pending {
+                    Some(pending) if pending.data_end.saturating_add(fragment::SEAL) == end => {
+                        let offset = pending.data_end;
+                        pending.seal = Some(end);
+                        let len = fragment::SEAL as usize;
+                        Ok(Some(Step::Read { offset, len }))
                     }
                     // Whatever follows, it is no fragment: an index that was written before.
                     _ => Ok(Some(Step::Done(()))),
@@ -195,8 +217,22 @@ impl Fragments {
         }
     }
 
-    fn describe(&self, runs: &[moof::Run], offset: u64) -> Pending {
+    /// Takes the fragment if its last bytes are there; false: it is not whole.
+    fn is_sealed(&mut self, end: u64, bytes: &[u8]) -> bool {
+        let number = bytes.first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
+        match self.pending.take() {
+            Some(pending) if number.is_some() && number == pending.sequence => {
+                self.take(pending, end);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn describe(&self, runs: &[moof::Run], sequence: Option<u32>, offset: u64) -> Pending {
         let mut pending = Pending {
+            sequence,
+            seal: None,
             sync: None,
             delay: 0,
             ends: self.ends.clone(),
@@ -225,6 +261,7 @@ impl Fragments {
     fn take(&mut self, pending: Pending, end: u64) {
         self.len = end;
         self.ends = pending.ends;
+        self.has_samples |= pending.data_end > 0;
         if let Some(sync) = pending.sync {
             self.delay = self.delay.or(Some(pending.delay));
             self.index.push(sync);
@@ -253,7 +290,7 @@ impl Fragments {
             len: self.len,
             patches,
             duration,
-            is_empty: duration == 0 && self.index.entries().is_empty(),
+            is_empty: !self.has_samples,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::track::Track;
 use crate::limits;
 use crate::media::file::{Muxer, Patch, Pushed, Sync, SyncIndex};
 use crate::media::frame::codec::Codec;
+use crate::planted::{Bug, planted};
 use crate::rtmp::wire::{MediaKind, WireMessage};
 
 /// Which track of the stream: whether it is sound (so that video comes first), and its id in Enhanced RTMP.
@@ -201,10 +202,7 @@ impl Mp4Writer {
             self.write_movie(out);
         }
         let moof = self.offset + (out.len() - start) as u64;
-        let tracks = &self.tracks;
-        let of_file = self.written.iter().zip(1..);
-        let of_file = of_file.filter_map(|(key, id)| Some((id, tracks.get(key)?)));
-        let first = self.written.first().and_then(|key| tracks.get(key));
+        let first = self.written.first().and_then(|key| self.tracks.get(key));
         if let Some(sample) = first.and_then(|track| track.samples.first())
             && sample.is_sync
         {
@@ -213,6 +211,15 @@ impl Mp4Writer {
                 offset: moof,
             });
         }
+        if planted(Bug::FragmentLosesSample) {
+            let first = self
+                .written
+                .first()
+                .and_then(|key| self.tracks.get_mut(key));
+            first.and_then(|track| track.samples.pop());
+        }
+        let of_file = self.written.iter().zip(1..);
+        let of_file = of_file.filter_map(|(key, id)| Some((id, self.tracks.get(key)?)));
         self.sequence = self.sequence.wrapping_add(1);
         fragment::fragment(out, self.sequence, of_file);
         self.offset += (out.len() - start) as u64;

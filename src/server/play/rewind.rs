@@ -10,7 +10,7 @@ use crate::media::ring::Item;
 use crate::media::timeline::{LongTime, Timeline};
 use crate::runtime::{Conn, Runtime};
 use crate::server::stream::LiveStream;
-use crate::server::vod::{Controls, Last, Past, is_now};
+use crate::server::vod::{Controls, Had, Last, Past, is_now};
 use crate::time::{Duration, Instant, Timestamp};
 
 /// A player's way to what is recorded of its stream.
@@ -22,8 +22,7 @@ pub(super) struct Rewind<R: Runtime> {
 /// Where a player holds what is live.
 #[derive(Clone, Copy)]
 pub(super) struct Held {
-    /// What it has had last.
-    last: Last,
+    had: Had,
     /// What was recorded then.
     timeline: Option<u64>,
 }
@@ -152,17 +151,23 @@ impl<R: Runtime> Play<R> {
         let first = next.saturating_sub(limits::REWIND_LOOK_BACK);
         let frames = (first.max(ring.base())..next).rev();
         let frames = frames.filter_map(|at| ring.get(at).and_then(Item::frame));
-        let mut frames = frames.filter(|frame| match frame.kind {
+        let frames = frames.filter(|frame| match frame.kind {
             FrameKind::Keyframe | FrameKind::Inter | FrameKind::Audio => true,
             FrameKind::Header | FrameKind::Data | FrameKind::Other => false,
         });
         let of = |frame: &Frame| (frame.message.kind(), frame.message.timestamp());
-        let (kind, time) = frames.next().map(of)?;
+        let lately = frames.map(of);
+        let last = |(kind, time)| Last {
+            kind,
+            time,
+            nth: lately.clone().filter(|one| *one == (kind, time)).count(),
+        };
+        let newest = lately.clone().next()?;
+        let other = lately.clone().find(|(kind, _)| *kind != newest.0);
         Some(Held {
-            last: Last {
-                kind,
-                time,
-                nth: 1 + frames.filter(|frame| of(frame) == (kind, time)).count(),
+            had: Had {
+                last: last(newest),
+                other: other.map(last),
             },
             timeline: state.media.timeline().map(|timeline| timeline.id()),
         })
@@ -173,7 +178,7 @@ impl<R: Runtime> Play<R> {
         let Some((timeline, edge)) = self.recorded() else {
             return false;
         };
-        let Ok(time) = u64::try_from(timeline.long(held.last.time)) else {
+        let Ok(time) = u64::try_from(timeline.long(held.had.last.time)) else {
             return false;
         };
         if held.timeline.is_some_and(|id| id != timeline.id()) {
@@ -183,18 +188,18 @@ impl<R: Runtime> Play<R> {
             // So short a time is not on the disk yet, and in the ring still.
             return self.stream.let_go(self.slot);
         }
-        self.go_back(timeline.id(), (time, Some(held.last)), false);
+        self.go_back(timeline.id(), (time, Some(held.had)), false);
         true
     }
 
-    /// Goes back to `time` of that timeline, behind what the player has had last; `paused`: when it does not hold it any more.
-    fn go_back(&mut self, timeline: u64, (time, last): (u64, Option<Last>), paused: bool) {
+    /// Goes back to `time` of that timeline, behind what the player has had; `paused`: when it does not hold it any more.
+    fn go_back(&mut self, timeline: u64, (time, had): (u64, Option<Had>), paused: bool) {
         self.held = None;
         self.hold(true);
         let rewind = self.rewind();
         rewind.past.leave(timeline);
         rewind.controls.set_paused(paused);
-        rewind.controls.go_on(time, last);
+        rewind.controls.go_on(time, had);
     }
 
     fn rewind(&mut self) -> &mut Rewind<R> {

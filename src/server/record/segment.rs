@@ -143,7 +143,8 @@ impl Segment {
             Pushed::Taken => {}
         }
         clock.note(&frame.message, time);
-        self.frames += 1;
+        // A header alone is nothing to keep a file for.
+        self.frames += u64::from(frame.kind != FrameKind::Header);
         Taken::Yes
     }
 
@@ -181,5 +182,34 @@ impl Segment {
     /// How long it is.
     pub(super) fn duration(&self) -> Duration {
         Duration::from_millis(self.muxer.duration())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A recorder begins a file with what comes behind the headers: should its format have no place for that, and a header
+    /// be all that follows, there is nothing in it.
+    #[test]
+    fn a_file_that_holds_a_header_alone_is_empty() {
+        const UNKNOWN: &[u8] = b"\x9Cnew!abc";
+        const AUDIO_CONFIG: &[u8] = b"\xAF\x00\x12\x10";
+        for (container, holds) in [(Container::Flv, true), (Container::Mp4, false)] {
+            let (mut clock, mut out) = (LongTime::default(), Vec::new());
+            let message = |kind, payload| WireMessage::new(kind, Timestamp(0), payload, 128);
+            let first = message(MediaKind::Video, UNKNOWN);
+            let settings = AppSettings::default();
+            let mut segment =
+                Segment::begin(&settings, container, &[], &first, &mut clock, &mut out);
+            for (kind, message) in [
+                (FrameKind::Other, first),
+                (FrameKind::Header, message(MediaKind::Audio, AUDIO_CONFIG)),
+            ] {
+                let frame = Frame { kind, message };
+                segment.take(&frame, true, &mut clock, &mut out);
+            }
+            assert_eq!(segment.is_empty(), !holds, "{container:?}");
+        }
     }
 }

@@ -23,4 +23,4 @@ mod viewing;
 pub(super) use newest::newest;
 pub(super) use past::{Past, is_now, part};
 pub(super) use source::{Library, OpenError, Source};
-pub(super) use viewing::{Controls, Item, Last, Viewing};
+pub(super) use viewing::{Controls, Had, Item, Last, Viewing};

@@ -15,7 +15,7 @@ use futures_lite::future::yield_now;
 
 use super::past::Part;
 use super::source::OpenError;
-use super::viewing::{Item, Last, Steer};
+use super::viewing::{Had, Item, Last, Steer};
 use crate::limits;
 use crate::media::file::Packet;
 use crate::media::file::any::AnyCursor;
@@ -44,8 +44,8 @@ pub(super) struct Place {
     cursor: AnyCursor,
     /// Where it began, milliseconds.
     from: u64,
-    /// Everything up to that message is passed over, if it is there.
-    pub(super) behind: Option<Last>,
+    /// Everything up to those messages is passed over, if they are there.
+    pub(super) behind: Option<Had>,
     /// When what time of the file was due to begin; none until the next message.
     pub(super) anchor: Option<(Instant, i64)>,
     /// When it is due to begin, if what was sent before is still being played then.
@@ -407,25 +407,41 @@ impl Place {
     /// Whether the next message is one that its player has had. If what it had last is not in the file, it gets everything
     /// from the keyframe on.
     fn passes_over<R: Runtime>(&mut self, item: &Item<R>) -> bool {
-        let (Some(last), Some(packet)) = (&mut self.behind, &self.next) else {
+        let (Some(had), Some(packet)) = (&mut self.behind, &self.next) else {
             return false;
         };
-        let since = (item.origin + packet.time as u32).since(last.time);
-        if packet.kind == last.kind && since > 0 {
+        let time = item.origin + packet.time as u32;
+        let is_last = packet.kind == had.last.kind;
+        let is_found = had.last.nth == 0;
+        let one = match is_last {
+            true => Some(&mut had.last),
+            false => had.other.as_mut().filter(|other| other.kind == packet.kind),
+        };
+        let passes = match one.map(|one| (time.since(one.time), one)) {
+            Some((0, one)) if one.nth > 0 => {
+                one.nth -= 1;
+                true
+            }
+            Some((since, _)) => since < 0,
+            // Data, and what it has had none of lately: in the order of times.
+            None => !is_found && time.since(had.last.time) < 0,
+        };
+        if is_last && !passes && !is_found {
             let until = self.until;
             *self = Self::at(item, self.from);
             self.until = until;
             return true;
         }
-        if packet.kind == last.kind && since == 0 {
-            last.nth -= 1;
-            if last.nth == 0 {
-                self.behind = None;
-                self.is_new = false;
-            }
+        if passes {
+            self.next = None;
+            return true;
         }
-        self.next = None;
-        true
+        self.is_new = false; // it has had the headers
+        let is_beyond = |one: &Last| time.since(one.time) > 0;
+        if is_found && is_beyond(&had.last) && had.other.as_ref().is_none_or(is_beyond) {
+            self.behind = None;
+        }
+        false
     }
 
     /// When what was sent will have been played.

@@ -54,14 +54,23 @@ pub(in crate::server) struct Last {
     pub(in crate::server) nth: usize,
 }
 
+/// What a player of a live stream has had last: of sound and pictures each, as a file may have those that are due at once in
+/// another order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::server) struct Had {
+    pub(in crate::server) last: Last,
+    /// Of the other kind, if there was one lately.
+    pub(in crate::server) other: Option<Last>,
+}
+
 /// What the client wants now.
 pub(super) struct Steer<R: Runtime> {
     pub(super) list: RefCell<VecDeque<Item<R>>>,
     pub(super) paused: Cell<bool>,
     /// Where to go on, milliseconds.
     pub(super) seek: Cell<Option<u64>>,
-    /// And behind which message there: the client has had that.
-    pub(super) behind: Cell<Option<Last>>,
+    /// And behind which messages there: the client has had those.
+    pub(super) behind: Cell<Option<Had>>,
     pub(super) audio: Cell<bool>,
     pub(super) video: Cell<bool>,
     /// How long the client buffers.
@@ -168,10 +177,10 @@ impl<R: Runtime> Controls<R> {
         self.go_on(position, None);
     }
 
-    /// Goes on at `position` milliseconds, behind `last` if the client has had that.
-    pub(in crate::server) fn go_on(&self, position: u64, last: Option<Last>) {
+    /// Goes on at `position` milliseconds, behind what the client has had.
+    pub(in crate::server) fn go_on(&self, position: u64, had: Option<Had>) {
         self.steer.seek.set(Some(position));
-        self.steer.behind.set(last);
+        self.steer.behind.set(had);
         self.steer.change();
     }
 

@@ -17,13 +17,14 @@ use millstream::rtmp::wire::MediaKind;
 use millstream::time::{Duration, Instant, Timestamp};
 
 use super::climate::{Archive, Climate};
+use super::kept::Kept;
 use super::library::{Entry, Library};
 use super::recordings::{Shelf, ends_of, is_files_own};
 use super::{Checker, Publication, is_servers_own};
 use crate::client::VOD_BUFFER;
 use crate::journal::Observation;
 use crate::media::{Frame, Sort};
-use crate::scenario::RECORDINGS;
+use crate::scenario::{Format, RECORDINGS};
 use viewer::{Begins, Item, Viewer};
 
 /// See the module.
@@ -65,6 +66,7 @@ struct Published {
 struct Claim {
     who: String,
     name: Rc<str>,
+    kept: Kept,
     publication: Publication,
     index: usize,
     is_end: bool,
@@ -72,10 +74,15 @@ struct Claim {
 
 /// As our clients have it.
 const BUFFER: Duration = VOD_BUFFER;
-/// From a publisher to the file, and on to those who follow it: the recorder's glance and the viewer's.
-const RECORDED: Duration = Duration::from_millis(
-    (limits::RECORD_INTERVAL.as_millis() * 2 + limits::VOD_GROWTH.as_millis() * 2) as u64 + 1_000,
-);
+/// From a publisher to the file, and on to those who follow it: the recorder's glance and the viewer's, and in a file of
+/// samples until a fragment is written.
+fn recorded(kept: Kept) -> Duration {
+    let glances = limits::RECORD_INTERVAL * 2 + limits::VOD_GROWTH * 2 + SLACK;
+    match kept {
+        Kept::All => glances,
+        Kept::Samples => glances + limits::RECORD_FLUSH,
+    }
+}
 /// What else may take its time.
 const SLACK: Duration = Duration::from_millis(1_000);
 /// Within a tick of the world, of which most are 20 ms long, its hosts' clocks differ; and two timers are rounded.
@@ -109,7 +116,8 @@ impl Viewings {
         if viewer.over || viewer.failed {
             return Err(format!("gets {kind:?} behind the end"));
         }
-        let Some(entry) = self.library.find(payload) else {
+        let kept = viewer.item.kept;
+        let Some(entry) = self.library.find_kept(kept, kind, payload) else {
             return match kind == MediaKind::Data && is_files_own(payload) {
                 true => viewer.goes_on(time),
                 false => Err("gets what nobody published".into()),
@@ -119,7 +127,7 @@ impl Viewings {
             return viewer.header(&entry, time);
         }
         self.exercised += 1;
-        let is_first = viewer.last.is_none();
+        let is_first = viewer.follow.last.is_none();
         let begins = viewer.media(&entry, time, &self.library)?;
         if matches!(begins, Begins::IfFirst) {
             let claim = Claim::of(who, viewer, &entry, entry.index, false);
@@ -178,7 +186,8 @@ impl Viewings {
             return Ok(());
         };
         let was_seen = viewer.furthest.is_some_and(|furthest| furthest >= better);
-        let was_there = || self.was_recorded(&entry.publication, better, viewer.since);
+        let kept = viewer.item.kept;
+        let was_there = || self.was_recorded(&entry.publication, kept, better, viewer.since);
         if !was_seen && !was_there() {
             return Ok(());
         }
@@ -189,14 +198,18 @@ impl Viewings {
     }
 
     /// Whether a frame was certainly in its file at `at`.
-    fn was_recorded(&self, publication: &Publication, index: usize, at: Instant) -> bool {
-        let is_easy = self.is_easy() && self.archive.is_some_and(|archive| archive.whole);
-        let (Some(published), true) = (self.published.get(publication), is_easy) else {
-            return false;
-        };
-        let sent = published.sent.get(index);
-        let sent = sent.and_then(|(sent, bytes)| Some(*sent + self.carries(*bytes)?));
-        sent.is_some_and(|sent| sent + RECORDED <= at) && published.is_easy()
+    fn was_recorded(&self, of: &Publication, kept: Kept, index: usize, at: Instant) -> bool {
+        let is_whole = self.archive.is_some_and(|archive| archive.whole);
+        is_whole && self.was_there(of, kept, index, at)
+    }
+
+    /// What the file of this name keeps: of two, FLV is found first.
+    fn kept(&self, name: &str) -> Kept {
+        match self.archive.map(|archive| archive.format) {
+            Some(Format::Mp4) => Kept::Samples,
+            Some(Format::Both) if name.ends_with(".mp4") => Kept::Samples,
+            _ => Kept::All,
+        }
     }
 
     /// Nothing is in the way of recording and playing.
@@ -249,11 +262,17 @@ impl Viewings {
             return Ok(());
         };
         if let (Some(last), Some(publication), None) =
-            (viewer.last, &viewer.publication, viewer.item.for_ms)
+            (viewer.follow.last, &viewer.publication, viewer.item.for_ms)
         {
+            if let Some(owed) = viewer.follow.owes() {
+                return Err(format!(
+                    "is told that it has had all, and never had #{owed}"
+                ));
+            }
             self.claims.push(Claim {
                 who: who.into(),
                 name: viewer.item.name.clone(),
+                kept: viewer.item.kept,
                 publication: publication.clone(),
                 index: last,
                 is_end: true,
@@ -279,7 +298,7 @@ impl Viewings {
         let waits = viewer.held || viewer.over || viewer.failed || viewer.strays;
         let waits = waits || viewer.seeks.is_some() || !viewer.pauses.is_empty();
         let (Some(publication), Some(from), Some(last), false) =
-            (&viewer.publication, viewer.from, viewer.last, waits)
+            (&viewer.publication, viewer.from, viewer.follow.last, waits)
         else {
             return Ok(());
         };
@@ -287,8 +306,9 @@ impl Viewings {
             return Ok(());
         };
         let frames = self.library.frames(publication);
+        let kept = viewer.item.kept;
         let mut behind = (last + 1..).zip(frames.iter().skip(last + 1));
-        let Some((next, frame)) = behind.find(|(_, frame)| is_due(frame, viewer.has_picture))
+        let Some((next, frame)) = behind.find(|(_, frame)| is_due(kept, frame, viewer.has_picture))
         else {
             return Ok(());
         };
@@ -306,7 +326,7 @@ impl Viewings {
         let played = Duration::from_millis(place.saturating_sub(from));
         let due = viewer.since + played.saturating_sub(BUFFER);
         let carried = self.carries(*bytes).unwrap_or_default();
-        let due = due.max(*sent + RECORDED) + carried + SLACK;
+        let due = due.max(*sent + recorded(kept)) + carried + SLACK;
         if at < due {
             return Ok(());
         }
@@ -340,13 +360,14 @@ impl Viewings {
             Some(at) => drop(viewer.waits.remove(at)),
             None => drop(self.viewers.remove(who)),
         }
+        let kept = self.kept(name);
         let is_there = |(publication, published): (&Publication, &Published)| {
-            let is_it = name.strip_prefix("vod/") == Some(&*published.name);
+            let is_it = name_of(name) == &*published.name;
             let frames = self.library.frames(publication);
-            let first = frames.iter().position(|frame| is_due(frame, false));
+            let first = frames.iter().position(|frame| is_due(kept, frame, false));
             is_it
                 && published.allowed
-                && first.is_some_and(|first| self.was_there(publication, first, at))
+                && first.is_some_and(|first| self.was_there(publication, kept, first, at))
         };
         match self.published.iter().any(is_there) {
             true => Err(format!("cannot play {name}, which was recorded: {code}")),
@@ -355,19 +376,22 @@ impl Viewings {
     }
 
     /// The same, of the first file of a recording, however many there are.
-    fn was_there(&self, publication: &Publication, index: usize, at: Instant) -> bool {
-        let (Some(published), true) = (self.published.get(publication), self.is_easy()) else {
+    fn was_there(&self, of: &Publication, kept: Kept, index: usize, at: Instant) -> bool {
+        let (Some(published), true) = (self.published.get(of), self.is_easy()) else {
             return false;
         };
         let sent = published.sent.get(index);
         let sent = sent.and_then(|(sent, bytes)| Some(*sent + self.carries(*bytes)?));
-        sent.is_some_and(|sent| sent + RECORDED <= at) && published.is_easy()
+        sent.is_some_and(|sent| sent + recorded(kept) <= at) && published.is_easy()
     }
 
     fn publishes(&mut self, at: Instant, who: &str, seen: &Observation) {
         match seen {
             // What they sent may have come to nobody.
-            Observation::Kicked
+            Observation::LetsGo {
+                why: "aborts" | "connects anew",
+            }
+            | Observation::Kicked
             | Observation::Ended { .. }
             | Observation::Lost { .. }
             | Observation::Injected { .. } => {
@@ -420,12 +444,16 @@ impl Viewings {
             return Ok(()); // they may be other ones now
         }
         for claim in std::mem::take(&mut self.claims) {
-            let file = claim.name.strip_prefix("vod/").unwrap_or(&claim.name);
-            let path = PathBuf::from(format!("{RECORDINGS}/{file}.flv"));
+            let ending = match claim.kept {
+                Kept::All => "flv",
+                Kept::Samples => "mp4",
+            };
+            let path = PathBuf::from(format!("{RECORDINGS}/{}.{ending}", name_of(&claim.name)));
             let Some(content) = shelf.files.get(&path) else {
                 continue; // never finished
             };
-            let Some((publication, first, last)) = ends_of(&self.library, content) else {
+            let ends = ends_of(&self.library, claim.kept, content);
+            let Some((publication, first, last)) = ends else {
                 continue;
             };
             let right = if claim.is_end { last } else { first };
@@ -453,6 +481,7 @@ impl Claim {
         Self {
             who: who.into(),
             name: viewer.item.name.clone(),
+            kept: viewer.item.kept,
             publication: entry.publication.clone(),
             index,
             is_end,
@@ -461,13 +490,19 @@ impl Claim {
 }
 
 /// Whether it stands in a file, behind a picture or not.
-fn is_due(frame: &Frame, has_picture: bool) -> bool {
+fn is_due(kept: Kept, frame: &Frame, has_picture: bool) -> bool {
     match frame.sort {
-        Sort::Cleared => false,
         sort if sort.is_header() => false,
-        Sort::Inter => has_picture,
-        _ => true,
+        Sort::Inter if !has_picture => false,
+        _ => kept.has_place_for(frame),
     }
+}
+
+/// The application and the stream whose recording is called so: `vod/live/cam`, or with an ending.
+fn name_of(name: &str) -> &str {
+    let name = name.strip_prefix("vod/").unwrap_or(name);
+    let stem = name.strip_suffix(".mp4").or(name.strip_suffix(".flv"));
+    stem.unwrap_or(name)
 }
 
 impl Checker for Viewings {
@@ -519,6 +554,7 @@ impl Viewings {
             } => {
                 let item = Item {
                     name: name.clone(),
+                    kept: self.kept(name),
                     from_ms: *from_ms,
                     for_ms: *for_ms,
                 };

@@ -28,6 +28,7 @@ fn climate() -> Observation {
         segment_ms: 0,
         segment_bytes: 0,
         vod: true,
+        format: Format::Flv,
     });
     Observation::Climate(Climate::of(&scenario))
 }

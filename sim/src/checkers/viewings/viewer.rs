@@ -6,16 +6,18 @@ use std::rc::Rc;
 use millstream::time::{Duration, Instant, Timestamp};
 
 use crate::checkers::Publication;
+use crate::checkers::kept::{Follow, Kept};
 use crate::checkers::library::{Entry, Library};
 use crate::checkers::moved::Moved;
-use crate::checkers::recordings::lost;
-use crate::media::Sort;
+use crate::media::{Frame, Sort};
 
 /// A recording, or a part of it, that somebody wants played.
 #[derive(Clone, Debug)]
 pub(super) struct Item {
     /// Application and file.
     pub(super) name: Rc<str>,
+    /// What its file keeps.
+    pub(super) kept: Kept,
     pub(super) from_ms: u64,
     pub(super) for_ms: Option<u64>,
 }
@@ -34,8 +36,8 @@ pub(super) struct Viewer {
     pub(super) since: Instant,
     /// Where that began in the file.
     pub(super) from: Option<u64>,
-    /// The newest that it has of it.
-    pub(super) last: Option<usize>,
+    /// How far it is in it.
+    pub(super) follow: Follow,
     newest: Option<Timestamp>,
     /// The furthest that it has ever had of this file.
     pub(super) furthest: Option<usize>,
@@ -79,7 +81,7 @@ impl Viewer {
             has_sought: false,
             since,
             from: None,
-            last: None,
+            follow: Follow::default(),
             newest: None,
             furthest: None,
             moved: Moved::default(),
@@ -105,7 +107,7 @@ impl Viewer {
     }
 
     fn begins_anew(&mut self) {
-        (self.from, self.last, self.newest) = (None, None, None);
+        (self.from, self.follow, self.newest) = (None, Follow::default(), None);
         self.headers.clear();
         self.has_picture = false;
     }
@@ -175,17 +177,17 @@ impl Viewer {
         if *of != entry.publication {
             return Err("two publications in one file".into());
         }
-        if let Some(last) = self.last {
+        let is_first = self.follow.last.is_none();
+        {
             let frames = library.frames(&entry.publication);
-            lost(&frames, last, entry.index, self.has_picture)?;
+            let (kept, index) = (self.item.kept, entry.index);
+            self.follow.shows(kept, &frames, index, self.has_picture)?;
         }
         self.moved
             .judge(&entry.frame, time.0)
             .map_err(|what| format!("#{} at a wrong time: {what}", entry.index))?;
         self.goes_on(time)?;
-        let is_first = self.last.is_none();
-        self.last = Some(entry.index);
-        self.furthest = self.furthest.max(self.last);
+        self.furthest = self.furthest.max(self.follow.last);
         self.from.get_or_insert(time.0.into());
         if entry.frame.sort.is_picture() && !std::mem::replace(&mut self.has_picture, true) {
             self.first_picture(entry, library)?;
@@ -197,7 +199,7 @@ impl Viewer {
     }
 
     fn first_picture(&self, entry: &Entry, library: &Library) -> Result<(), String> {
-        if entry.frame.sort != Sort::Key {
+        if entry.frame.sort != Sort::Key && !self.may_begin_with(entry, library) {
             return Err(format!("#{} first, which is no keyframe", entry.index));
         }
         let tracks: BTreeSet<u8> = entry.frame.tracks.iter().copied().collect();
@@ -215,6 +217,16 @@ impl Viewer {
             }
         }
         Ok(())
+    }
+
+    /// A file of samples ends where a header changes, and the next one goes on, wherever the next keyframe may be.
+    fn may_begin_with(&self, entry: &Entry, library: &Library) -> bool {
+        let frames = library.frames(&entry.publication);
+        let before = frames.iter().take(entry.index).rev();
+        let changed = before.take_while(|frame| frame.sort != Sort::Key);
+        let is_header =
+            |frame: &Rc<Frame>| matches!(frame.sort, Sort::VideoHeader | Sort::AudioHeader);
+        self.item.kept == Kept::Samples && { changed }.any(is_header)
     }
 
     /// The first of all from a place.

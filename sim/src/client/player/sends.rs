@@ -131,5 +131,6 @@ fn shape(media: &SendMedia) -> Shape {
         tracks: media.tracks,
         jumps: std::array::from_fn(|n| media.jumps.get(n).copied().unwrap_or_default()),
         zero_headers: media.zero_headers,
+        decodable: media.decodable,
     }
 }
