@@ -299,6 +299,13 @@ pub const RECORD_BUFFER_MAX: u64 = 256 * 1024 * 1024;
 pub const RECORD_SWEEP: Duration = Duration::from_secs(60);
 /// Bytes of a stream that has ended which its recorder still has to write: what a ring holds unless configured.
 pub const RECORD_TAIL: usize = RING_BYTES as usize;
+/// What the recordings of a shard hold beside its streams' rings, until their disk takes it, is at most one part in so many
+/// of what the shard may keep. Recorders look every [`RECORD_INTERVAL`] and rings hold seconds: more than that only those
+/// hold whose disk is behind, and that is to cost the players little.
+pub const RECORD_SHARE: u64 = 4;
+/// Bytes that a recorder keeps ready for the next ones: a good picture of [`RECORD_INTERVAL`]. What a slow disk made it hold
+/// beyond them goes back.
+pub const RECORD_READY: usize = 1024 * 1024;
 /// Keyframes that a recording's index lists, if there are so many; of more, every second one, and so on. In FLV each takes
 /// 18 bytes at the file's beginning, whether it comes or not: 36 KiB.
 pub const RECORD_KEYFRAMES: usize = 2_048;

@@ -440,6 +440,14 @@ fn excess<R: Runtime>(
     if media_bytes > 0 && kept.unwrap_or(0) as u64 > share {
         return Some(format!("a shard keeps {kept:?} bytes of frames of {share}"));
     }
+    let held = censuses.iter().map(|census| census.record_held).max();
+    if media_bytes > 0
+        && held.unwrap_or(0) as u64 > share / limits::RECORD_SHARE + limits::RECORD_BUFFER_MIN
+    {
+        return Some(format!(
+            "the recordings of a shard hold {held:?} bytes of {share} that may be kept in all"
+        ));
+    }
     let rings = censuses.iter().map(|census| census.fullest_ring);
     let fullest = rings.max().filter(|items| *items > ring)?;
     Some(format!("a ring of {ring} holds {fullest} frames"))
@@ -500,6 +508,7 @@ impl Software for Millstream {
                         ("streams", census.streams),
                         ("players", census.players),
                         ("bytes in rings", census.ring_bytes),
+                        ("bytes of recordings", census.record_held),
                         ("unanswered requests", census.requests),
                     ] {
                         *left.entry(what.to_owned()).or_insert(0) += count as u64;

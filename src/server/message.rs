@@ -398,6 +398,8 @@ pub struct Census {
     pub players: usize,
     /// Bytes in rings.
     pub ring_bytes: usize,
+    /// Bytes that recordings hold beside them, until their disk takes them.
+    pub record_held: usize,
     /// Frames and notices in the fullest ring.
     pub fullest_ring: usize,
     /// Questions to the directory without an answer.

@@ -12,6 +12,7 @@
 
 pub(super) mod archive;
 pub(super) mod file;
+mod held;
 mod recorder;
 mod segment;
 mod tap;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use super::event::Party;
 use super::message::ShardMessage;
 use super::shard::Shard;
-use super::stream::{LiveStream, Source};
+use super::stream::{LiveStream, Local, Source};
 use crate::config::Record;
 use crate::limits;
 use crate::media::directory::{PublicationId, StreamKey};
@@ -38,13 +39,6 @@ use tap::Tap;
 
 /// What a publication has of its recording: when it goes, the recording is over.
 pub(super) struct Recording(Rc<RefCell<Tap>>);
-
-impl Recording {
-    /// The stream ends, or is not to be recorded any more: what is in `media` still is.
-    pub(super) fn end(self, media: &Stream, now: Instant) {
-        self.0.borrow_mut().end(media, now);
-    }
-}
 
 impl Drop for Recording {
     fn drop(&mut self) {
@@ -133,7 +127,7 @@ impl<R: Runtime> Shard<R> {
         }
         for (number, container) in application.record_format.containers().iter().enumerate() {
             let (cursor, prelude) = state.media.join(self.runtime().now());
-            let tap = Rc::new(RefCell::new(Tap::new(cursor)));
+            let tap = Rc::new(RefCell::new(Tap::new(cursor, self.held())));
             let recorder = Recorder::new(
                 self.clone(),
                 stream,
@@ -176,6 +170,23 @@ impl<R: Runtime> Shard<R> {
         });
     }
 
+    /// The stream ends, or is not to be recorded any more: what is in `media` still is, as far as there is room for it.
+    pub(super) fn end_recordings(&self, key: &StreamKey, local: &mut Local, media: &Stream) {
+        for recording in local.recordings.drain(..) {
+            let room = self.room_for_tail();
+            let is_whole = recording.0.borrow_mut().end(media, self.runtime().now(), room);
+            if !is_whole {
+                self.meters().record_gaps.add(1);
+                tracing::warn!(
+                    stream = %key,
+                    "the disk was behind when this recorded stream ended: what had not been written is more than may be held \
+                     for it ({} bytes, and a quarter of media_bytes in [limits] for all), and the end of it is lost",
+                    limits::RECORD_TAIL
+                );
+            }
+        }
+    }
+
     /// Somebody wants the stream `key` recorded from now on, or no more.
     ///
     /// # Errors
@@ -188,9 +199,7 @@ impl<R: Runtime> Shard<R> {
                 return Err(NotRecorded::NotHere);
             };
             if !on {
-                for recording in local.recordings.drain(..) {
-                    recording.end(&state.media, self.runtime().now());
-                }
+                self.end_recordings(key, local, &state.media);
                 return Ok(());
             }
             local.connection
