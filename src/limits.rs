@@ -257,9 +257,11 @@ pub const CONNECTIONS_PER_SHARD: usize = 100_000;
 
 // ---- Files --------------------------------------------------------------------------------------
 
-/// Operations of the process on its disks at a time, each on a thread of the blocking pool (whose own bound is 500): a
-/// disk keeps some dozens busy, and one that hangs costs so many threads.
+/// Operations of the process's recorders on its disks at a time, each on a thread of the blocking pool (whose own bound is
+/// 500): a disk keeps some dozens busy, and one that hangs costs so many threads.
 pub const DISK_OPERATIONS: usize = 64;
+/// The same of its viewers: however many of them wait for a disk, recorders do not wait for them.
+pub const DISK_VIEWS: usize = 64;
 /// Names of one directory that are looked at: a year of recordings in segments of ten minutes, and more.
 pub const DISK_ENTRIES: usize = 100_000;
 

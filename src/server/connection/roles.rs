@@ -16,6 +16,7 @@ use crate::rtmp::command::PublishKind;
 use crate::rtmp::session::server::{Event, PlayStart};
 use crate::rtmp::session::{MessageStreamId, Status};
 use crate::runtime::Runtime;
+use crate::runtime::disk::Disk as _;
 use crate::server::event::Party;
 use crate::server::play::Play;
 use crate::server::publish::Publication;
@@ -409,7 +410,7 @@ impl<R: Runtime> Connection<R> {
     /// Of the files that are played: what its name says. Of a stream that may be recorded: what its name says, or the newest
     /// of its recordings.
     async fn find(&self, key: &StreamKey) -> Result<Rc<Source<R::Disk>>, OpenError> {
-        let disk = self.shard.runtime().disk();
+        let disk = self.shard.runtime().disk().for_viewers();
         let (directories, name, recorded) = {
             let settings = self.shard.settings();
             match settings.file_of(key) {

@@ -15,6 +15,7 @@ use crate::limits;
 use crate::media::timeline::{Chapter, LongTime, Timeline};
 use crate::planted::{Bug, planted};
 use crate::runtime::Runtime;
+use crate::runtime::disk::Disk as _;
 use crate::server::record::file::part_of;
 use crate::server::stream::LiveStream;
 use crate::time::{Instant, Timestamp};
@@ -361,7 +362,7 @@ impl<R: Runtime> Projector<R> {
         let (whole, unfinished) = (chapter.path.clone(), part_of(&chapter.path));
         // It may be finished while we look.
         let paths = [whole.clone(), unfinished, whole];
-        let disk = self.shard.runtime().disk();
+        let disk = self.shard.runtime().disk().for_viewers();
         let source: Rc<Source<R::Disk>> = self.shard.library().open_first(&disk, paths).await?;
         let origin: Timestamp = timeline.stamp(chapter.zero);
         Ok(Item {
