@@ -1,5 +1,6 @@
 //! What control and shards say to each other, and the mailboxes between them.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Settings;
@@ -133,7 +134,10 @@ pub enum ShardMessage<S> {
         ask: Arc<Ask>,
     },
     /// From control: what an earlier server has left of recordings is known; files may be made.
-    ArchiveListed,
+    ArchiveListed {
+        /// Where.
+        dir: PathBuf,
+    },
     /// From control: settings have changed.
     Reload {
         /// All of them.

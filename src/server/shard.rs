@@ -17,7 +17,7 @@ use super::handover::Graces;
 use super::message::{Census, ControlMessage, Farewell, RequestId, ShardMessage, ShardPlan};
 use super::meters::{End, Meters};
 use super::publish::Requests;
-use super::record::{Recorders, archive};
+use super::record::Recorders;
 use super::stream::LiveStream;
 use super::vod::Library;
 use crate::limits;
@@ -70,7 +70,6 @@ struct Inner<R: Runtime> {
 impl<R: Runtime> Shard<R> {
     /// The shard that `plan` describes, on `runtime`.
     pub fn new(runtime: R, plan: ShardPlan<R::Socket>) -> Self {
-        let recorders = Recorders::new(archive::is_needed(&plan.settings.applications));
         Self(Rc::new(Inner {
             runtime,
             id: plan.id,
@@ -86,7 +85,7 @@ impl<R: Runtime> Shard<R> {
             requests: Requests::default(),
             graces: Graces::default(),
             library: Library::default(),
-            recorders,
+            recorders: Recorders::default(),
             shed_said: Cell::new(None),
             scratch: RefCell::new(vec![0; limits::SCRATCH_BYTES]),
             next_request: Cell::new(0),

@@ -18,8 +18,8 @@ mod segment;
 mod tap;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -51,25 +51,19 @@ impl Drop for Recording {
 pub(super) struct Recorders {
     tasks: RefCell<BTreeMap<u64, Task<()>>>,
     next: Cell<u64>,
-    /// What an earlier server has left is not known yet: its unfinished files would be taken for ours.
-    held: Cell<bool>,
+    /// Where it is known what an earlier server has left: anywhere else its unfinished files would be taken for ours, and
+    /// ours for its.
+    listed: RefCell<BTreeSet<PathBuf>>,
 }
 
 impl Recorders {
-    /// With `held`, no file is made before [`Recorders::release`].
-    pub(super) fn new(held: bool) -> Self {
-        let recorders = Self::default();
-        recorders.held.set(held);
-        recorders
+    /// Files may be made in `dir` from now on.
+    pub(super) fn release(&self, dir: PathBuf) {
+        self.listed.borrow_mut().insert(dir);
     }
 
-    /// Files may be made from now on.
-    pub(super) fn release(&self) {
-        self.held.set(false);
-    }
-
-    fn are_held(&self) -> bool {
-        self.held.get()
+    fn are_held_in(&self, dir: &Path) -> bool {
+        !self.listed.borrow().contains(dir)
     }
 
     fn keep(&self, task: Task<()>) {
@@ -174,7 +168,10 @@ impl<R: Runtime> Shard<R> {
     pub(super) fn end_recordings(&self, key: &StreamKey, local: &mut Local, media: &Stream) {
         for recording in local.recordings.drain(..) {
             let room = self.room_for_tail();
-            let is_whole = recording.0.borrow_mut().end(media, self.runtime().now(), room);
+            let is_whole = recording
+                .0
+                .borrow_mut()
+                .end(media, self.runtime().now(), room);
             if !is_whole {
                 self.meters().record_gaps.add(1);
                 tracing::warn!(

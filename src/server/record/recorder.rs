@@ -250,7 +250,10 @@ impl<R: Runtime> Recorder<R> {
             number,
         };
         let ending = self.container.word();
-        while self.shard.recorders().are_held() {
+        while self.shard.recorders().are_held_in(&dir) {
+            if self.gives_up() {
+                return false;
+            }
             self.wait_for_archive().await;
         }
         let file = loop {
