@@ -469,6 +469,11 @@ pub const VOD_WRITE_BYTES: usize = 64 * 1024;
 pub const VOD_PACKETS_PER_TURN: u32 = 64;
 /// How often a viewer at the end of a recording that is still being written looks whether it has grown.
 pub const VOD_GROWTH: Duration = Duration::from_millis(250);
+/// How long what a directory of recordings held serves all who look for a stream's newest recording: however many ask, each
+/// shard lists it about once a second, and nobody is given what is older than that.
+pub const VOD_LISTED: Duration = Duration::from_secs(1);
+/// Directories of which a shard knows that, each of at most [`DISK_ENTRIES`] names: those of the applications that are asked for now.
+pub const VOD_LISTINGS: usize = 4;
 /// Recordings that may wait behind what plays (`play` with `reset` false).
 pub const PLAYLIST: usize = 64;
 /// Files of a live stream's recording that players may go back to: a week of segments of ten minutes. Each costs some

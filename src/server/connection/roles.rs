@@ -21,7 +21,7 @@ use crate::server::event::Party;
 use crate::server::play::Play;
 use crate::server::publish::Publication;
 use crate::server::record::NotRecorded;
-use crate::server::vod::{Item, OpenError, Source, Viewing, newest, part};
+use crate::server::vod::{Item, OpenError, Source, Viewing, part};
 use crate::time::Timestamp;
 
 /// What is done about something that a client asks for.
@@ -426,7 +426,9 @@ impl<R: Runtime> Connection<R> {
         let library = self.shard.library();
         match (library.open(&disk, &directories, name).await, recorded) {
             (Err(OpenError::NotFound), Some(pattern)) => {
-                let newest = newest(&disk, &directories, &pattern, key).await?;
+                let now = || self.now();
+                let newest = (library.listings).newest(now, &disk, &directories, &pattern, key);
+                let newest = newest.await?;
                 library.open_first(&disk, newest).await
             }
             (opened, _) => opened,
