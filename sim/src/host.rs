@@ -424,6 +424,9 @@ impl Operator for Desk {
     }
 }
 
+/// Bytes of the largest picture that any script publishes, and some.
+const LARGEST_PICTURE: u64 = 110_000;
+
 /// What shards hold more of than they may.
 fn excess<R: Runtime>(
     shards: &[Shard<R>],
@@ -440,13 +443,16 @@ fn excess<R: Runtime>(
     if media_bytes > 0 && kept.unwrap_or(0) as u64 > share {
         return Some(format!("a shard keeps {kept:?} bytes of frames of {share}"));
     }
-    let held = censuses.iter().map(|census| census.record_held).max();
-    if media_bytes > 0
-        && held.unwrap_or(0) as u64 > share / limits::RECORD_SHARE + limits::RECORD_BUFFER_MIN
-    {
-        return Some(format!(
-            "the recordings of a shard hold {held:?} bytes of {share} that may be kept in all"
-        ));
+    for (shard, census) in shards.iter().zip(&censuses) {
+        // Each recorder may make a little, whatever others hold, and the largest picture behind it; a vector doubles.
+        let little = 2 * (limits::RECORD_BUFFER_MIN + LARGEST_PICTURE);
+        let most = share / limits::RECORD_SHARE + shard.sums().recording * little;
+        if media_bytes > 0 && census.record_held as u64 > most {
+            let held = census.record_held;
+            return Some(format!(
+                "the recordings of a shard hold {held} bytes of at most {most}"
+            ));
+        }
     }
     let rings = censuses.iter().map(|census| census.fullest_ring);
     let fullest = rings.max().filter(|items| *items > ring)?;

@@ -99,7 +99,8 @@ impl Tap {
     /// It is recorded, or is not to be.
     pub(super) fn take(&mut self) {
         if let Some(frame) = self.ahead.take().filter(|_| self.over) {
-            self.held.set(self.held.bytes().saturating_sub(size(&frame)));
+            self.held
+                .set(self.held.bytes().saturating_sub(size(&frame)));
         }
     }
 
