@@ -257,9 +257,11 @@ pub const CONNECTIONS_PER_SHARD: usize = 100_000;
 
 // ---- Files --------------------------------------------------------------------------------------
 
-/// Operations of the process on its disks at a time, each on a thread of the blocking pool (whose own bound is 500): a
-/// disk keeps some dozens busy, and one that hangs costs so many threads.
+/// Operations of the process's recorders on its disks at a time, each on a thread of the blocking pool (whose own bound is
+/// 500): a disk keeps some dozens busy, and one that hangs costs so many threads.
 pub const DISK_OPERATIONS: usize = 64;
+/// The same of its viewers: however many of them wait for a disk, recorders do not wait for them.
+pub const DISK_VIEWS: usize = 64;
 /// Names of one directory that are looked at: a year of recordings in segments of ten minutes, and more.
 pub const DISK_ENTRIES: usize = 100_000;
 
@@ -299,6 +301,14 @@ pub const RECORD_BUFFER_MAX: u64 = 256 * 1024 * 1024;
 pub const RECORD_SWEEP: Duration = Duration::from_secs(60);
 /// Bytes of a stream that has ended which its recorder still has to write: what a ring holds unless configured.
 pub const RECORD_TAIL: usize = RING_BYTES as usize;
+/// What the recordings of a shard hold beside its streams' rings, until their disk takes it, is at most one part in so many
+/// of what the shard may keep. Recorders look every [`RECORD_INTERVAL`] and rings hold seconds: more than that only those
+/// hold whose disk is behind, and that is to cost the players little. Beyond it each recorder makes no more than
+/// [`RECORD_BUFFER_MIN`] at a time.
+pub const RECORD_SHARE: u64 = 4;
+/// Bytes that a recorder keeps ready for the next ones: a good picture of [`RECORD_INTERVAL`]. What a slow disk made it hold
+/// beyond them goes back.
+pub const RECORD_READY: usize = 1024 * 1024;
 /// Keyframes that a recording's index lists, if there are so many; of more, every second one, and so on. In FLV each takes
 /// 18 bytes at the file's beginning, whether it comes or not: 36 KiB.
 pub const RECORD_KEYFRAMES: usize = 2_048;
@@ -460,6 +470,11 @@ pub const VOD_WRITE_BYTES: usize = 64 * 1024;
 pub const VOD_PACKETS_PER_TURN: u32 = 64;
 /// How often a viewer at the end of a recording that is still being written looks whether it has grown.
 pub const VOD_GROWTH: Duration = Duration::from_millis(250);
+/// How long what a directory of recordings held serves all who look for a stream's newest recording: however many ask, each
+/// shard lists it about once a second, and nobody is given what is older than that.
+pub const VOD_LISTED: Duration = Duration::from_secs(1);
+/// Directories of which a shard knows that, each of at most [`DISK_ENTRIES`] names: those of the applications that are asked for now.
+pub const VOD_LISTINGS: usize = 4;
 /// Recordings that may wait behind what plays (`play` with `reset` false).
 pub const PLAYLIST: usize = 64;
 /// Files of a live stream's recording that players may go back to: a week of segments of ten minutes. Each costs some

@@ -237,3 +237,64 @@ fn old_recordings_are_removed_and_nothing_else() {
     assert!(dir.join("holiday.flv").exists());
     server.stop().expect("a clean end");
 }
+
+#[test]
+fn a_directory_that_comes_with_a_reload_is_mended_as_on_a_start() {
+    let (first, second) = (Scratch::new("reload-1"), Scratch::new("reload-2"));
+    let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/media/h264_aac_bframes.flv");
+    let clip = fs::read(clip).expect("a clip");
+    let leave = |path: PathBuf| fs::write(path, &clip[..clip.len() / 3 * 2]).expect("room");
+    leave(first.0.join("old.flv.part"));
+    leave(second.0.join("old.flv.part"));
+    let config = |dir: &Path| {
+        let mut config = Config::default();
+        let text = format!(
+            "[[application]]\nname = \"*\"\nrecord_dir = {dir:?}\nrecord_name = \"{{stream}}\""
+        );
+        config.apply_toml("test.toml", &text).expect("valid");
+        config
+    };
+    let server = Server::builder()
+        .config(config(Path::new("")))
+        .listen(([127, 0, 0, 1], 0).into())
+        .shards(2)
+        .start()
+        .expect("a free port");
+    let mended = |dir: &Path| dir.join("old.flv").exists() && !dir.join("old.flv.part").exists();
+    server
+        .reload(config(&first.0))
+        .expect("settings of applications");
+    let mut publisher = Client::publisher(server.local_addrs()[0], "new");
+    let mut sent = publish(&mut publisher);
+    until("what was left is whole", || mended(&first.0));
+    let is_recorded = || first.0.join("new.flv.part").exists();
+    until("the stream is recorded", is_recorded);
+    // Nobody knows whose that is: it is younger than this server.
+    leave(second.0.join("young.flv.part"));
+    server
+        .reload(config(&second.0))
+        .expect("settings of applications");
+    until("what was left elsewhere is whole", || mended(&second.0));
+    assert!(is_recorded() && second.0.join("young.flv.part").exists());
+    let more = (Video, 10_000, picture(250, 300));
+    publisher.send(more.0, more.1, &more.2);
+    sent.push(more);
+    let mut other = Client::publisher(server.local_addrs()[0], "other");
+    publish(&mut other);
+    drop((publisher, other));
+    let finished = [first.0.join("new.flv"), second.0.join("other.flv")];
+    until("both are finished", || {
+        finished.iter().all(|path| path.exists())
+    });
+    server.stop().expect("a clean end");
+    let recorded = media(&tags(&finished[0]));
+    let payloads = |all: &[(MediaKind, u32, Bytes)]| -> Vec<_> {
+        all.iter().map(|it| it.2.to_vec()).collect()
+    };
+    let sent: Vec<_> = sent.into_iter().map(|it| it.2).collect();
+    assert_eq!(payloads(&recorded), sent);
+    assert_eq!(media(&tags(&finished[1])).len(), sent.len() - 1);
+    for dir in [&first, &second] {
+        assert!(media(&tags(&dir.0.join("old.flv"))).len() > 20);
+    }
+}

@@ -424,6 +424,9 @@ impl Operator for Desk {
     }
 }
 
+/// Bytes of the largest picture that any script publishes, and some.
+const LARGEST_PICTURE: u64 = 110_000;
+
 /// What shards hold more of than they may.
 fn excess<R: Runtime>(
     shards: &[Shard<R>],
@@ -439,6 +442,17 @@ fn excess<R: Runtime>(
     let share = media_bytes / shards.len().max(1) as u64 + slack;
     if media_bytes > 0 && kept.unwrap_or(0) as u64 > share {
         return Some(format!("a shard keeps {kept:?} bytes of frames of {share}"));
+    }
+    for (shard, census) in shards.iter().zip(&censuses) {
+        // Each recorder may make a little, whatever others hold, and the largest picture behind it; a vector doubles.
+        let little = 2 * (limits::RECORD_BUFFER_MIN + LARGEST_PICTURE);
+        let most = share / limits::RECORD_SHARE + shard.sums().recording * little;
+        if media_bytes > 0 && census.record_held as u64 > most {
+            let held = census.record_held;
+            return Some(format!(
+                "the recordings of a shard hold {held} bytes of at most {most}"
+            ));
+        }
     }
     let rings = censuses.iter().map(|census| census.fullest_ring);
     let fullest = rings.max().filter(|items| *items > ring)?;
@@ -500,6 +514,7 @@ impl Software for Millstream {
                         ("streams", census.streams),
                         ("players", census.players),
                         ("bytes in rings", census.ring_bytes),
+                        ("bytes of recordings", census.record_held),
                         ("unanswered requests", census.requests),
                     ] {
                         *left.entry(what.to_owned()).or_insert(0) += count as u64;

@@ -210,3 +210,35 @@ fn a_file_can_be_repaired_wherever_it_was_cut_off() {
         assert!(tags(path, kept) <= whole);
     }
 }
+
+/// Four who publish more than may be held, on a disk that takes seconds for everything.
+fn on_a_slow_disk(media_bytes: u64) -> Scenario {
+    let publisher = |n: u32| {
+        format!(
+            r#"{{"name": "alice-{n}", "host": {n}, "start_ms": {}, "steps": [{{"connect": {{}}}}, {{"publish": {{"name": "s{n}"}}}},
+            {{"send_media": {{"frames": 120, "picture_bytes": 30000, "paced": false}}}}, {{"wait_ms": 200}}, "close"]}}"#,
+            300 + 400 * n
+        )
+    };
+    let publishers: Vec<String> = (0..4).map(publisher).collect();
+    let text = format!(
+        r#"{{"format": 1, "seed": 5, "shards": 1, "disk": {{"stalls": 1.0, "stall_ms": 3000}},
+        "server": {{"media_bytes": {media_bytes}, "record": {{"segment_ms": 0, "segment_bytes": 0}}}}, "clients": [{}]}}"#,
+        publishers.join(", ")
+    );
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
+}
+
+#[test]
+fn what_waits_for_a_slow_disk_is_bounded_with_all_that_is_kept() {
+    let report = |media_bytes| {
+        let report = world::run(&on_a_slow_disk(media_bytes));
+        assert_eq!(report.outcome(), Outcome::Pass, "{:?}", report.violations);
+        recorded(&report)
+    };
+    let (bounded, unbounded) = (report(800_000), report(0));
+    assert!(
+        unbounded > bounded && bounded > 0,
+        "{bounded} of {unbounded}"
+    );
+}

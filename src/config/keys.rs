@@ -401,8 +401,9 @@ pub static KEYS: &[Key] = &[
         "SIZE",
         size(0, limits::MEDIA_BYTES_MAX),
         server!(limits.media_bytes),
-        "Frames kept for players in all, an equal part on each shard: beyond it the longest streams keep less, and \
-         players that need what is gone jump; 0 means no limit.",
+        "Frames kept for players and for recordings in all, an equal part on each shard: beyond it the longest streams keep \
+         less, and players that need what is gone jump. Of recordings whose disk is behind, a quarter of it may wait: \
+         beyond that the end of one is lost. 0 means no limit.",
     ),
     Key::new(
         Section::Logging,

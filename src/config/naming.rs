@@ -188,6 +188,15 @@ impl NamePattern {
         }
     }
 
+    /// What all names begin with, as far as it does not depend on date, time or number.
+    pub fn prefix(&self) -> String {
+        let texts = self.parts.iter().map_while(|part| match part {
+            Part::Text(text) => Some(text.as_str()),
+            Part::Field(_) => None,
+        });
+        texts.collect()
+    }
+
     /// How many directories lie between the pattern's beginning and its files.
     pub fn depth(&self) -> usize {
         self.text.matches('/').count()

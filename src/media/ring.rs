@@ -92,7 +92,7 @@ pub struct Ring {
     tally: Tally,
 }
 
-/// Bytes in all rings of a shard. Clones are the same one.
+/// Bytes of media in all places of a kind, such as the rings of a shard. Clones are the same one.
 #[derive(Clone, Default, Debug)]
 pub struct Tally(Rc<Cell<usize>>);
 
@@ -102,11 +102,13 @@ impl Tally {
         self.0.get()
     }
 
-    fn add(&self, bytes: usize) {
+    /// So many more.
+    pub fn add(&self, bytes: usize) {
         self.0.set(self.0.get() + bytes);
     }
 
-    fn take(&self, bytes: usize) {
+    /// So many that had been added have gone.
+    pub fn take(&self, bytes: usize) {
         self.0.set(self.0.get() - bytes);
     }
 }

@@ -84,6 +84,13 @@ pub trait Disk: Clone + 'static {
     /// An open file; clones are the same one, and the last closes it.
     type File: Clone + 'static;
 
+    /// The same disk for those who play from it: where operations wait for a place, they wait for places of their own. So
+    /// nothing that a recording needs waits behind viewers, however many there are, and however long the disk takes.
+    #[must_use]
+    fn for_viewers(&self) -> Self {
+        self.clone()
+    }
+
     /// Opens the file at `path`.
     fn open(&self, path: &Path, how: Open) -> impl Future<Output = io::Result<Self::File>>;
 

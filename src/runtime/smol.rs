@@ -143,7 +143,7 @@ impl Runtime for SmolRuntime {
     }
 
     fn disk(&self) -> RealDisk {
-        RealDisk
+        RealDisk::default()
     }
 
     fn load(&self) -> Load {

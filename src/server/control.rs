@@ -1,6 +1,7 @@
 //! The control side: accepts, hands sockets to the shards round robin, owns the directory, ends the server.
 
 use std::cell::{Cell, RefCell};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::desk::Desk;
 use super::gate::{Gate, Refusal, Ticket};
 use super::http::{self, Http};
 use super::message::{ControlMessage, ControlPlan, Heritage, ShardMessage};
-use super::record::archive;
+use super::record::archive::{self, Bell};
 use crate::config::{self, Token};
 use crate::limits;
 use crate::media::directory::{
@@ -64,7 +65,8 @@ pub async fn run<R: Runtime>(
         );
         runtime.spawn("http", http::accept(http.listener, office))
     });
-    let archive = keeps_archive(&runtime, &door, &shards, true);
+    let bell = Rc::default();
+    let archive = keeps_archive(&runtime, &door, &shards, &bell);
     let mut control = Control {
         runtime,
         directory: Directory::default(),
@@ -73,6 +75,7 @@ pub async fn run<R: Runtime>(
         door,
         desk,
         acceptors,
+        bell,
         archive,
     };
     let mut batch = Vec::new();
@@ -85,25 +88,28 @@ pub async fn run<R: Runtime>(
     control.directory.len()
 }
 
-/// The task that looks after recordings, if there can be some. Only when the server `starts` it is certain that no file is
-/// being written, and those that are not finished can be made whole.
+/// The task that looks after recordings, if there can be some, with what the settings of now name. Until then, no file is
+/// being written.
 fn keeps_archive<R: Runtime>(
     runtime: &R,
     door: &Rc<Door>,
     shards: &[Sender<ShardMessage<R::Socket>>],
-    starts: bool,
+    bell: &Rc<Bell>,
 ) -> Option<Task<()>> {
-    if !archive::is_needed(&door.settings.borrow().applications) {
+    let applications = door.settings.borrow().applications.clone();
+    if !archive::is_needed(&applications) {
         return None;
     }
+    bell.ring(&applications);
     let (door, shards) = (Rc::clone(door), shards.to_vec());
     let applications = move || door.settings.borrow().applications.clone();
-    let listed = move || {
+    let listed = move |dir: &Path| {
         for shard in &shards {
-            shard.post(ShardMessage::ArchiveListed);
+            let dir = dir.to_owned();
+            shard.post(ShardMessage::ArchiveListed { dir });
         }
     };
-    let archive = archive::run(runtime.clone(), applications, starts, listed);
+    let archive = archive::run(runtime.clone(), applications, Rc::clone(bell), listed);
     Some(runtime.spawn("archive", archive))
 }
 
@@ -192,6 +198,8 @@ struct Control<R: Runtime> {
     acceptors: Vec<Task<()>>,
     /// Looks after recordings, once there can be some.
     archive: Option<Task<()>>,
+    /// And hears of other settings.
+    bell: Rc<Bell>,
 }
 
 impl<R: Runtime> Control<R> {
@@ -257,8 +265,10 @@ impl<R: Runtime> Control<R> {
             shard.post(ShardMessage::Reload { settings });
         }
         *self.door.settings.borrow_mut() = settings;
-        if self.archive.is_none() {
-            self.archive = keeps_archive(&self.runtime, &self.door, &self.shards, false);
+        if self.archive.is_some() {
+            self.bell.ring(&self.door.settings.borrow().applications);
+        } else {
+            self.archive = keeps_archive(&self.runtime, &self.door, &self.shards, &self.bell);
         }
     }
 

@@ -186,9 +186,7 @@ impl<R: Runtime> Shard<R> {
             let media = &state.media;
             let first = match std::mem::replace(&mut state.source, Source::None) {
                 Source::Local(mut local) => {
-                    for recording in local.recordings.drain(..) {
-                        recording.end(media, self.runtime().now());
-                    }
+                    self.end_recordings(&stream.key, &mut local, media);
                     local.first
                 }
                 _ => media.ring().head(),

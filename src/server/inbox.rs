@@ -68,7 +68,7 @@ impl<R: Runtime> Shard<R> {
             }
             ShardMessage::Ended { route } => self.ended(&route),
             ShardMessage::Asked { number, ask } => self.asked(number, &ask),
-            ShardMessage::ArchiveListed => self.recorders().release(),
+            ShardMessage::ArchiveListed { dir } => self.recorders().release(dir),
             ShardMessage::Reload { settings } => self.reload(settings),
             ShardMessage::Drain { deadline } => self.drain(deadline),
         }

@@ -1,5 +1,6 @@
 //! What control and shards say to each other, and the mailboxes between them.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Settings;
@@ -133,7 +134,10 @@ pub enum ShardMessage<S> {
         ask: Arc<Ask>,
     },
     /// From control: what an earlier server has left of recordings is known; files may be made.
-    ArchiveListed,
+    ArchiveListed {
+        /// Where.
+        dir: PathBuf,
+    },
     /// From control: settings have changed.
     Reload {
         /// All of them.
@@ -398,6 +402,8 @@ pub struct Census {
     pub players: usize,
     /// Bytes in rings.
     pub ring_bytes: usize,
+    /// Bytes that recordings hold beside them, until their disk takes them.
+    pub record_held: usize,
     /// Frames and notices in the fullest ring.
     pub fullest_ring: usize,
     /// Questions to the directory without an answer.

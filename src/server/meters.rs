@@ -103,6 +103,8 @@ pub(super) struct Meters {
     pub(super) jumps: Cell<Jumps>,
     /// Bytes in the rings of all streams.
     pub(super) rings: Tally,
+    /// Bytes that recordings hold beside them, until their disk takes them.
+    pub(super) record_held: Tally,
     pub(super) clock_jumps: Counter,
     pub(super) orphans: Counter,
     pub(super) headers_left_out: Counter,
@@ -128,6 +130,7 @@ impl Default for Meters {
             frames_in: Counter::default(),
             jumps: Cell::default(),
             rings: Tally::default(),
+            record_held: Tally::default(),
             clock_jumps: Counter::default(),
             orphans: Counter::default(),
             headers_left_out: Counter::default(),

@@ -13,6 +13,8 @@ use smallvec::SmallVec;
 use super::event::ConnectionId;
 use crate::limits;
 use crate::planted::{Bug, planted};
+use crate::rtmp::session::MessageStreamId;
+use crate::rtmp::wire::WireMessage;
 use crate::runtime::Conn;
 use crate::time::Instant;
 
@@ -136,6 +138,17 @@ impl<C: Conn> Outbox<C> {
     pub(super) fn queue(&self, bytes: Bytes) {
         if !bytes.is_empty() {
             self.pending.borrow_mut().push_back(bytes);
+        }
+    }
+
+    /// Queues `message` for a player on message stream `stream`.
+    pub(super) fn queue_message(&self, stream: MessageStreamId, message: &WireMessage) {
+        if stream == 1 {
+            self.queue(message.shared(0));
+        } else {
+            let (header, len) = message.header_for(stream);
+            self.queue(Bytes::copy_from_slice(header.get(..len).unwrap_or(&header)));
+            self.queue(message.shared(message.header_len()));
         }
     }
 

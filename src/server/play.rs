@@ -285,7 +285,7 @@ impl<C: Conn> Player<C> {
                     made += 1;
                     match item {
                         Item::Frame(frame) => {
-                            queue_message(&self.outbox, self.stream, &frame.message)
+                            (self.outbox).queue_message(self.stream, &frame.message)
                         }
                         Item::Notice(notice) => {
                             self.outbox.queue(notice_for(
@@ -306,17 +306,7 @@ impl<C: Conn> Player<C> {
 fn queue_prelude<C: Conn>(outbox: &Outbox<C>, stream: MessageStreamId, prelude: &[WireMessage]) {
     for message in prelude {
         outbox.note_prelude(message.payload_len());
-        queue_message(outbox, stream, message);
-    }
-}
-
-fn queue_message<C: Conn>(outbox: &Outbox<C>, stream: MessageStreamId, message: &WireMessage) {
-    if stream == 1 {
-        outbox.queue(message.shared(0));
-    } else {
-        let (header, len) = message.header_for(stream);
-        outbox.queue(Bytes::copy_from_slice(&header[..len]));
-        outbox.queue(message.shared(message.header_len()));
+        outbox.queue_message(stream, message);
     }
 }
 

@@ -105,6 +105,8 @@ pub struct Sums {
     pub first_frame: Distribution,
     /// Streams that are being recorded, and recordings that are being finished.
     pub recording: u64,
+    /// Bytes that recordings hold until they are written.
+    pub record_held: u64,
     /// Bytes of recordings written.
     pub record_bytes: u64,
     /// Files of recordings finished.
@@ -244,6 +246,7 @@ impl<R: Runtime> Shard<R> {
             write_sizes: meters.write_sizes.snapshot(),
             first_frame: meters.first_frame.snapshot(),
             recording: self.recorders().len() as u64,
+            record_held: meters.record_held.bytes() as u64,
             record_bytes: meters.record_bytes.get(),
             record_segments: meters.record_segments.get(),
             record_gaps: meters.record_gaps.get(),

@@ -17,7 +17,7 @@ use super::handover::Graces;
 use super::message::{Census, ControlMessage, Farewell, RequestId, ShardMessage, ShardPlan};
 use super::meters::{End, Meters};
 use super::publish::Requests;
-use super::record::{Recorders, archive};
+use super::record::Recorders;
 use super::stream::LiveStream;
 use super::vod::Library;
 use crate::limits;
@@ -70,7 +70,6 @@ struct Inner<R: Runtime> {
 impl<R: Runtime> Shard<R> {
     /// The shard that `plan` describes, on `runtime`.
     pub fn new(runtime: R, plan: ShardPlan<R::Socket>) -> Self {
-        let recorders = Recorders::new(archive::is_needed(&plan.settings.applications));
         Self(Rc::new(Inner {
             runtime,
             id: plan.id,
@@ -86,7 +85,7 @@ impl<R: Runtime> Shard<R> {
             requests: Requests::default(),
             graces: Graces::default(),
             library: Library::default(),
-            recorders,
+            recorders: Recorders::default(),
             shed_said: Cell::new(None),
             scratch: RefCell::new(vec![0; limits::SCRATCH_BYTES]),
             next_request: Cell::new(0),
@@ -147,6 +146,7 @@ impl<R: Runtime> Shard<R> {
             streams: streams.len(),
             players,
             ring_bytes,
+            record_held: self.0.meters.record_held.bytes(),
             fullest_ring,
             requests: self.0.requests.len(),
         }
@@ -286,13 +286,21 @@ impl<R: Runtime> Shard<R> {
         self.0.streams.borrow().get(key).cloned()
     }
 
-    /// Media has come: if all streams together hold more than this shard's part of what the server may, the longest
-    /// let go of the oldest, down to what each could have if they shared three quarters of it.
+    /// Bytes of media that this shard may hold, unless there is no bound: an equal part of what the server may.
+    pub(super) fn media_part(&self) -> Option<u64> {
+        let all = self.settings().limits.media_bytes;
+        let is_bounded = all > 0 && !planted(Bug::MemoryUnbounded);
+        is_bounded.then(|| all / self.0.peers.len().max(1) as u64)
+    }
+
+    /// Media has come: if all streams together hold more than this shard's part of what the server may, less what their
+    /// recordings hold, the longest let go of the oldest, down to what each could have if they shared three quarters of it.
     pub(super) fn keep_within_memory(&self) {
-        let settings = self.settings();
-        let all = settings.limits.media_bytes;
-        let part = all / self.0.peers.len().max(1) as u64;
-        if all == 0 || self.0.meters.rings.bytes() as u64 <= part || planted(Bug::MemoryUnbounded) {
+        let Some(part) = self.media_part() else {
+            return;
+        };
+        let part = part.saturating_sub(self.0.meters.record_held.bytes() as u64);
+        if self.0.meters.rings.bytes() as u64 <= part {
             return;
         }
         let streams = self.0.streams.borrow();
@@ -314,8 +322,8 @@ impl<R: Runtime> Shard<R> {
             tracing::warn!(
                 shard = self.0.id,
                 streams = streams.len(),
-                media_bytes = all,
-                "frames kept for players have come to what the server may hold (media_bytes in [limits]): each stream of \
+                media_bytes = self.settings().limits.media_bytes,
+                "frames kept for players and recordings have come to what the server may hold (media_bytes in [limits]): each stream of \
                  this shard keeps less, and players that are far behind lose frames"
             );
         }

@@ -28,6 +28,7 @@ mod handover;
 mod late;
 mod merge;
 mod reconnect;
+mod record;
 mod settings;
 
 #[derive(Default)]

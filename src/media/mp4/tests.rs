@@ -201,6 +201,22 @@ fn cut_off_anywhere_it_is_repaired_up_to_the_last_whole_fragment() {
     }
 }
 
+/// A write that a power loss has torn, and the next one that came to the disk all the same.
+#[test]
+fn a_fragment_that_was_not_written_whole_ends_the_file_though_more_follows() {
+    let (file, _, ends, _) = written();
+    let (begin, end) = (ends[1], ends[2]);
+    assert!(file.len() > end);
+    for torn in begin..end {
+        let mut torn_file = file.clone();
+        torn_file[torn..end].fill(0);
+        let repaired = run(Mp4Repair::new(file.len() as u64), &torn_file).unwrap();
+        let is_as_written = torn_file == file;
+        let whole = if is_as_written { file.len() } else { begin };
+        assert_eq!(repaired.len, whole as u64, "torn at {torn}");
+    }
+}
+
 #[test]
 fn a_box_that_is_not_whole_is_no_place_to_begin_behind() {
     let moof = recording()

@@ -14,27 +14,37 @@ use crate::time::WallTime;
 
 /// The machine's disks.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct RealDisk;
+pub struct RealDisk {
+    /// Whose operations have places of their own.
+    viewers: bool,
+}
 
 /// An open file.
 pub type RealFile = Arc<File>;
 
-/// The places of all operations under way, in the whole process.
-fn places() -> &'static Arc<Semaphore> {
-    static PLACES: OnceLock<Arc<Semaphore>> = OnceLock::new();
-    PLACES.get_or_init(|| Arc::new(Semaphore::new(limits::DISK_OPERATIONS)))
-}
+impl RealDisk {
+    /// The places of all operations of a kind that are under way, in the whole process.
+    fn places(self) -> &'static Arc<Semaphore> {
+        static RECORDERS: OnceLock<Arc<Semaphore>> = OnceLock::new();
+        static VIEWERS: OnceLock<Arc<Semaphore>> = OnceLock::new();
+        let (places, most) = match self.viewers {
+            true => (&VIEWERS, limits::DISK_VIEWS),
+            false => (&RECORDERS, limits::DISK_OPERATIONS),
+        };
+        places.get_or_init(|| Arc::new(Semaphore::new(most)))
+    }
 
-/// Does `work` on a thread that may wait, once there is a place. Its place is held until it is over, also if nobody
-/// waits for it any more: a disk that hangs costs so many threads and no more.
-async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let place = places().acquire_arc().await;
-    let work = move || {
-        let done = work();
-        drop(place);
-        done
-    };
-    smol::unblock(work).await
+    /// Does `work` on a thread that may wait, once there is a place. Its place is held until it is over, also if nobody
+    /// waits for it any more: a disk that hangs costs so many threads and no more.
+    async fn elsewhere<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let place = self.places().acquire_arc().await;
+        let work = move || {
+            let done = work();
+            drop(place);
+            done
+        };
+        smol::unblock(work).await
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where files are at home")]
@@ -190,24 +200,28 @@ fn sync_dir(_: &Path) -> io::Result<()> {
 impl Disk for RealDisk {
     type File = RealFile;
 
+    fn for_viewers(&self) -> Self {
+        Self { viewers: true }
+    }
+
     async fn open(&self, path: &Path, how: Open) -> io::Result<RealFile> {
         let path = path.to_owned();
-        elsewhere(move || open(&path, how)).await.map(Arc::new)
+        self.elsewhere(move || open(&path, how)).await.map(Arc::new)
     }
 
     async fn len(&self, file: &RealFile) -> io::Result<u64> {
         let file = Arc::clone(file);
-        elsewhere(move || Ok(file.metadata()?.len())).await
+        self.elsewhere(move || Ok(file.metadata()?.len())).await
     }
 
     async fn read_at(&self, file: &RealFile, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         let file = Arc::clone(file);
-        elsewhere(move || read_all(&file, offset, len)).await
+        self.elsewhere(move || read_all(&file, offset, len)).await
     }
 
     async fn write_at(&self, file: &RealFile, offset: u64, buffer: Vec<u8>) -> Written {
         let file = Arc::clone(file);
-        elsewhere(move || Written {
+        self.elsewhere(move || Written {
             result: write_all(&file, offset, &buffer),
             buffer,
         })
@@ -216,36 +230,118 @@ impl Disk for RealDisk {
 
     async fn truncate(&self, file: &RealFile, len: u64) -> io::Result<()> {
         let file = Arc::clone(file);
-        elsewhere(move || file.set_len(len)).await
+        self.elsewhere(move || file.set_len(len)).await
     }
 
     async fn sync_data(&self, file: &RealFile) -> io::Result<()> {
         let file = Arc::clone(file);
-        elsewhere(move || file.sync_data()).await
+        self.elsewhere(move || file.sync_data()).await
     }
 
     async fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let (from, to) = (from.to_owned(), to.to_owned());
-        elsewhere(move || fs::rename(from, to)).await
+        self.elsewhere(move || fs::rename(from, to)).await
     }
 
     async fn remove(&self, path: &Path) -> io::Result<()> {
         let path = path.to_owned();
-        elsewhere(move || fs::remove_file(path)).await
+        self.elsewhere(move || fs::remove_file(path)).await
     }
 
     async fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
         let dir = dir.to_owned();
-        elsewhere(move || list(&dir)).await
+        self.elsewhere(move || list(&dir)).await
     }
 
     async fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         let path: PathBuf = path.to_owned();
-        elsewhere(move || fs::create_dir_all(path)).await
+        self.elsewhere(move || fs::create_dir_all(path)).await
     }
 
     async fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let path = path.to_owned();
-        elsewhere(move || sync_dir(&path)).await
+        self.elsewhere(move || sync_dir(&path)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::{Condvar, Mutex};
+
+    use futures_lite::future::{block_on, or, poll_once};
+
+    use super::*;
+
+    /// A disk that hangs, until it does not.
+    #[derive(Default)]
+    struct Hung(Mutex<bool>, Condvar);
+
+    impl Hung {
+        fn wait(&self) {
+            let over = self.0.lock().unwrap();
+            drop(self.1.wait_while(over, |over| !*over).unwrap());
+        }
+
+        fn is_over(&self) {
+            *self.0.lock().unwrap() = true;
+            self.1.notify_all();
+        }
+    }
+
+    async fn in_time<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        let late = async {
+            smol::Timer::after(std::time::Duration::from_secs(20)).await;
+            Err(io::ErrorKind::TimedOut.into())
+        };
+        or(work, late).await
+    }
+
+    /// Everything that a recording asks of its disk.
+    async fn records(disk: RealDisk, dir: &Path) -> io::Result<()> {
+        disk.create_dir_all(dir).await?;
+        let (part, whole) = (dir.join("a.flv.part"), dir.join("a.flv"));
+        let file = disk.open(&part, Open::New).await?;
+        assert!(disk.open(&whole, Open::Read).await.is_err());
+        disk.write_at(&file, 0, b"media".to_vec()).await.result?;
+        disk.sync_data(&file).await?;
+        disk.truncate(&file, 4).await?;
+        assert_eq!(disk.len(&file).await?, 4);
+        disk.rename(&part, &whole).await?;
+        disk.sync_dir(dir).await?;
+        assert_eq!(disk.list(dir).await?.len(), 1);
+        assert_eq!(disk.read_at(&file, 0, 9).await?, b"medi");
+        disk.remove(&whole).await
+    }
+
+    #[test]
+    fn who_records_does_not_wait_for_who_watches_nor_the_other_way_round() {
+        let recorder = RealDisk::default();
+        let viewer = recorder.for_viewers();
+        let dir = std::env::temp_dir().join(format!("millstream-places-{}", std::process::id()));
+        for (hangs, goes_on) in [(viewer, recorder), (recorder, viewer)] {
+            let hung = Arc::new(Hung::default());
+            block_on(async {
+                let wait = || {
+                    let hung = Arc::clone(&hung);
+                    Box::pin(hangs.elsewhere(move || hung.wait()))
+                };
+                let mut waits: Vec<_> = (0..200).map(|_| wait()).collect();
+                for wait in &mut waits {
+                    assert!(poll_once(wait).await.is_none());
+                }
+                let mut one_more = pin!(hangs.list(&dir));
+                assert!(poll_once(&mut one_more).await.is_none());
+                let recorded = in_time(records(goes_on, &dir)).await;
+                assert!(poll_once(&mut one_more).await.is_none(), "it has no place");
+                hung.is_over();
+                recorded.expect("it has places of its own");
+                for wait in waits {
+                    wait.await;
+                }
+                assert!(one_more.await.expect("its turn").is_empty());
+            });
+        }
+        block_on(smol::fs::remove_dir(dir)).expect("empty");
     }
 }

@@ -134,7 +134,7 @@ impl Runtime for ShardRuntime {
     }
 
     fn disk(&self) -> RealDisk {
-        RealDisk
+        RealDisk::default()
     }
 
     fn load(&self) -> Load {

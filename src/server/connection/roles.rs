@@ -16,11 +16,12 @@ use crate::rtmp::command::PublishKind;
 use crate::rtmp::session::server::{Event, PlayStart};
 use crate::rtmp::session::{MessageStreamId, Status};
 use crate::runtime::Runtime;
+use crate::runtime::disk::Disk as _;
 use crate::server::event::Party;
 use crate::server::play::Play;
 use crate::server::publish::Publication;
 use crate::server::record::NotRecorded;
-use crate::server::vod::{Item, OpenError, Source, Viewing, newest, part};
+use crate::server::vod::{Item, OpenError, Source, Viewing, part};
 use crate::time::Timestamp;
 
 /// What is done about something that a client asks for.
@@ -409,7 +410,7 @@ impl<R: Runtime> Connection<R> {
     /// Of the files that are played: what its name says. Of a stream that may be recorded: what its name says, or the newest
     /// of its recordings.
     async fn find(&self, key: &StreamKey) -> Result<Rc<Source<R::Disk>>, OpenError> {
-        let disk = self.shard.runtime().disk();
+        let disk = self.shard.runtime().disk().for_viewers();
         let (directories, name, recorded) = {
             let settings = self.shard.settings();
             match settings.file_of(key) {
@@ -425,7 +426,9 @@ impl<R: Runtime> Connection<R> {
         let library = self.shard.library();
         match (library.open(&disk, &directories, name).await, recorded) {
             (Err(OpenError::NotFound), Some(pattern)) => {
-                let newest = newest(&disk, &directories, &pattern, key).await?;
+                let now = || self.now();
+                let newest = (library.listings).newest(now, &disk, &directories, &pattern, key);
+                let newest = newest.await?;
                 library.open_first(&disk, newest).await
             }
             (opened, _) => opened,

@@ -193,6 +193,11 @@ fn recordings(page: &mut Page, shards: &[(usize, Sums)]) {
         "Streams that are being recorded, those included whose files are being finished.",
     );
     page.sample(&[], sum(shards, |it| it.recording));
+    page.gauge(
+        "millstream_record_held_bytes",
+        "Bytes that recordings hold until their disk takes them, beside what is held for players.",
+    );
+    page.sample(&[], sum(shards, |it| it.record_held));
     page.counter(
         "millstream_record_bytes_total",
         "Bytes of recordings written.",
@@ -273,6 +278,7 @@ mod tests {
             write_sizes: meters.write_sizes.snapshot(),
             record_writes: meters.record_writes.snapshot(),
             record_gaps: 3,
+            record_held: 4,
             bytes_in: 5,
             furthest_behind: 2_500_000,
             behind: [1, 1, 1, 1, 0],
@@ -304,6 +310,7 @@ mod tests {
             ("millstream_write_size_bytes_bucket{le=\"1460\"}", 0.0),
             ("millstream_write_size_bytes_count", 6.0),
             ("millstream_record_gaps_total", 6.0),
+            ("millstream_record_held_bytes", 8.0),
             ("millstream_record_write_seconds_bucket{le=\"0.005\"}", 4.0),
             ("millstream_thread_tasks{thread=\"control\"}", 0.0),
         ] {

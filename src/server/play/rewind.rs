@@ -1,16 +1,14 @@
 //! Players that hold a live stream, or seek in it: if it is recorded they go back in it.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use super::{Play, queue_prelude};
 use crate::limits;
 use crate::media::frame::{Frame, FrameKind};
 use crate::media::ring::Item;
-use crate::media::timeline::{LongTime, Timeline};
 use crate::runtime::{Conn, Runtime};
 use crate::server::stream::LiveStream;
-use crate::server::vod::{Controls, Had, Last, Past, is_now};
+use crate::server::vod::{Controls, Had, Last, Past, Recorded};
 use crate::time::{Duration, Instant, Timestamp};
 
 /// A player's way to what is recorded of its stream.
@@ -84,10 +82,11 @@ impl<R: Runtime> Play<R> {
     /// `seek` to the stream's time `position`, milliseconds. Whether it is recorded, rather than live; none: nothing of
     /// the stream is recorded.
     pub(in crate::server) fn seek(&mut self, position: f64) -> Option<bool> {
-        let (timeline, edge) = self.recorded()?;
+        let recorded = self.recorded()?;
+        let timeline = &recorded.timeline;
         let time = timeline.long(stamp(position));
         let time = u64::try_from(time).unwrap_or(0);
-        let is_now = self.is_now(time, edge);
+        let is_now = recorded.is_now(time);
         match &self.rewind {
             Some(rewind) if rewind.past.is_away() => rewind.controls.seek(time),
             // It goes on with what is live when it goes on.
@@ -127,16 +126,8 @@ impl<R: Runtime> Play<R> {
             .hold(self.slot, held, self.shard.runtime().now());
     }
 
-    /// What is recorded, and how far.
-    fn recorded(&self) -> Option<(Arc<Timeline>, LongTime)> {
-        let state = self.stream.state.borrow();
-        let timeline = Arc::clone(state.media.timeline()?);
-        let edge = timeline.long(state.media.newest());
-        Some((timeline, edge))
-    }
-
-    fn is_now(&self, time: u64, edge: LongTime) -> bool {
-        self.stream.state.borrow().media.is_live() && is_now(time, edge)
+    fn recorded(&self) -> Option<Recorded> {
+        Recorded::of(&self.stream.state.borrow().media)
     }
 
     /// Where the player is; none if it has had nothing as yet, or the stream is over.
@@ -175,16 +166,17 @@ impl<R: Runtime> Play<R> {
 
     /// Goes on where it was held; false if that is not recorded.
     fn return_to(&mut self, held: Held) -> bool {
-        let Some((timeline, edge)) = self.recorded() else {
+        let Some(recorded) = self.recorded() else {
             return false;
         };
+        let timeline = &recorded.timeline;
         let Ok(time) = u64::try_from(timeline.long(held.had.last.time)) else {
             return false;
         };
         if held.timeline.is_some_and(|id| id != timeline.id()) {
             return false;
         }
-        if self.is_now(time, edge) {
+        if recorded.is_now(time) {
             // So short a time is not on the disk yet, and in the ring still.
             return self.stream.let_go(self.slot);
         }

@@ -1,10 +1,14 @@
-//! What is in the directories of recordings: on start, files that an earlier server has not finished are made whole; and
-//! those that are too old or too many are removed. Only files whose names are of the pattern are touched.
+//! What is in the directories of recordings: on start, and where a reload brings another directory, files that an earlier
+//! server has not finished are made whole; and those that are too old or too many are removed. Only files whose names are of the pattern are touched.
 
-use std::collections::BTreeMap;
-use std::future::Future;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::{Future, poll_fn};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
 
 use super::file::{PART, part_of};
 use crate::config::{AppTable, Container, NamePattern};
@@ -15,7 +19,7 @@ use crate::media::mp4::Mp4Repair;
 use crate::planted::{Bug, planted};
 use crate::runtime::Runtime;
 use crate::runtime::disk::{Disk, Kind, Open, directory_of};
-use crate::time::{Duration, WallTime};
+use crate::time::{Duration, Instant, WallTime};
 
 /// What is kept in a directory: what the most generous of the applications wants that record there.
 #[derive(Clone, Debug, Default)]
@@ -129,49 +133,131 @@ async fn find<D: Disk>(disk: &D, dir: &Path, keeping: &Keeping) -> io::Result<Ve
     Ok(found)
 }
 
-/// Looks after the directories of recordings for as long as the server runs. `listed` is called once it is known what an
-/// earlier server has left: until then no file may be made. It is made whole if `repairs`. `applications` tells the settings of now.
+/// Rung when the settings have changed: what directories of recordings they name.
+#[derive(Default)]
+pub(in crate::server) struct Bell {
+    named: RefCell<BTreeMap<PathBuf, Keeping>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Bell {
+    /// Those of `applications` are in force. What an earlier server has left in their directories is to be known soon: also
+    /// of one that the next settings do not name any more, whose recorders wait for that.
+    pub(in crate::server) fn ring(&self, applications: &AppTable) {
+        self.named.borrow_mut().extend(directories(applications));
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Waits until it is rung, or for a time.
+    async fn wait<R: Runtime>(&self, runtime: &R, until: Instant) {
+        let mut sleep = pin!(runtime.sleep_until(until));
+        poll_fn(|cx| {
+            if !self.named.borrow().is_empty() {
+                return Poll::Ready(());
+            }
+            *self.waker.borrow_mut() = Some(cx.waker().clone());
+            sleep.as_mut().poll(cx)
+        })
+        .await;
+    }
+}
+
+/// Looks after the directories of recordings for as long as the server runs. `listed` is called with each that the `bell`
+/// has brought, once it is known what an earlier server has left there: until then no file may be made in it. That is made
+/// whole. `applications` tells the settings of now.
 pub(in crate::server) async fn run<R: Runtime>(
     runtime: R,
     applications: impl Fn() -> AppTable,
-    repairs: bool,
-    listed: impl FnOnce(),
+    bell: Rc<Bell>,
+    listed: impl Fn(&Path),
 ) {
     let disk = runtime.disk();
-    let mut unfinished = Vec::new();
-    for (dir, keeping) in directories(&applications()).into_iter().filter(|_| repairs) {
-        let found = patiently(&runtime, &dir, || find(&disk, &dir, &keeping)).await;
-        let parts = found.into_iter().flatten().filter(|file| !file.finished);
-        unfinished.extend(parts);
-    }
-    listed();
-    if !unfinished.is_empty() {
-        tracing::info!(
-            files = unfinished.len(),
-            "recordings were not finished when the server ended: they are made whole"
-        );
-    }
-    for file in unfinished {
-        if planted(Bug::RepairSkipped) {
-            break;
+    let mut archive = Archive {
+        began: runtime.wall(),
+        runtime,
+        listed: BTreeSet::new(),
+        unfinished: VecDeque::new(),
+    };
+    let mut sweep_at = archive.runtime.now();
+    loop {
+        let named = bell.named.take();
+        for dir in archive.look(named).await {
+            listed(&dir);
         }
-        let repaired = patiently(&runtime, &file.path, || repair(&disk, &file.path)).await;
+        // Who waits for a directory does not wait for all the repairs in another.
+        if archive.mend_one().await {
+            continue;
+        }
+        let runtime = &archive.runtime;
+        if runtime.now() >= sweep_at {
+            for (dir, keeping) in directories(&applications()) {
+                if !keeping.is_for_ever()
+                    && let Err(error) = sweep(&disk, &dir, &keeping, runtime.wall()).await
+                {
+                    tracing::warn!(dir = %dir.display(), %error, "old recordings cannot be removed");
+                }
+            }
+            sweep_at = runtime.now() + limits::RECORD_SWEEP;
+        }
+        bell.wait(runtime, sweep_at).await;
+    }
+}
+
+/// What an earlier server has left.
+struct Archive<R: Runtime> {
+    runtime: R,
+    /// No file was made by this server before.
+    began: WallTime,
+    /// Directories that were listed. They stay listed, whatever the settings name: their files are ours from then on. As
+    /// many as an operator has thought of.
+    listed: BTreeSet<PathBuf>,
+    unfinished: VecDeque<Found>,
+}
+
+impl<R: Runtime> Archive<R> {
+    /// Looks what is unfinished in those of the directories that were not listed yet. Returns them.
+    async fn look(&mut self, named: BTreeMap<PathBuf, Keeping>) -> Vec<PathBuf> {
+        let disk = self.runtime.disk();
+        let is_first = self.listed.is_empty();
+        let (mut dirs, before) = (Vec::new(), self.unfinished.len());
+        for (dir, keeping) in named {
+            if self.listed.contains(&dir) {
+                continue;
+            }
+            let found = patiently(&self.runtime, &dir, || find(&disk, &dir, &keeping)).await;
+            let mut parts = found.unwrap_or_default();
+            // A directory may have two names, by a link for one: what recorders of ours write in it by the other is younger.
+            parts.retain(|file| !file.finished && (is_first || file.modified < self.began));
+            self.unfinished.extend(parts);
+            dirs.push(dir);
+        }
+        self.listed.extend(dirs.iter().cloned());
+        let files = self.unfinished.len() - before;
+        if files > 0 {
+            tracing::info!(
+                files,
+                "recordings were not finished when the server ended: they are made whole"
+            );
+        }
+        dirs
+    }
+
+    /// Makes one file whole; false if there is none.
+    async fn mend_one(&mut self) -> bool {
+        let disk = self.runtime.disk();
+        let file = self.unfinished.pop_front();
+        let Some(file) = file.filter(|_| !planted(Bug::RepairSkipped)) else {
+            return false;
+        };
+        let repaired = patiently(&self.runtime, &file.path, || repair(&disk, &file.path)).await;
         if let Some(outcome) = repaired {
-            runtime.trace(format_args!("repaired {}", file.path.display()));
+            self.runtime
+                .trace(format_args!("repaired {}", file.path.display()));
             outcome.log(&file);
         }
-    }
-    loop {
-        for (dir, keeping) in directories(&applications()) {
-            if !keeping.is_for_ever()
-                && let Err(error) = sweep(&disk, &dir, &keeping, runtime.wall()).await
-            {
-                tracing::warn!(dir = %dir.display(), %error, "old recordings cannot be removed");
-            }
-        }
-        runtime
-            .sleep_until(runtime.now() + limits::RECORD_SWEEP)
-            .await;
+        true
     }
 }
 

@@ -12,20 +12,21 @@
 
 pub(super) mod archive;
 pub(super) mod file;
+mod held;
 mod recorder;
 mod segment;
 mod tap;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::event::Party;
 use super::message::ShardMessage;
 use super::shard::Shard;
-use super::stream::{LiveStream, Source};
+use super::stream::{LiveStream, Local, Source};
 use crate::config::Record;
 use crate::limits;
 use crate::media::directory::{PublicationId, StreamKey};
@@ -39,13 +40,6 @@ use tap::Tap;
 /// What a publication has of its recording: when it goes, the recording is over.
 pub(super) struct Recording(Rc<RefCell<Tap>>);
 
-impl Recording {
-    /// The stream ends, or is not to be recorded any more: what is in `media` still is.
-    pub(super) fn end(self, media: &Stream, now: Instant) {
-        self.0.borrow_mut().end(media, now);
-    }
-}
-
 impl Drop for Recording {
     fn drop(&mut self) {
         self.0.borrow_mut().stop();
@@ -57,25 +51,19 @@ impl Drop for Recording {
 pub(super) struct Recorders {
     tasks: RefCell<BTreeMap<u64, Task<()>>>,
     next: Cell<u64>,
-    /// What an earlier server has left is not known yet: its unfinished files would be taken for ours.
-    held: Cell<bool>,
+    /// Where it is known what an earlier server has left: anywhere else its unfinished files would be taken for ours, and
+    /// ours for its.
+    listed: RefCell<BTreeSet<PathBuf>>,
 }
 
 impl Recorders {
-    /// With `held`, no file is made before [`Recorders::release`].
-    pub(super) fn new(held: bool) -> Self {
-        let recorders = Self::default();
-        recorders.held.set(held);
-        recorders
+    /// Files may be made in `dir` from now on.
+    pub(super) fn release(&self, dir: PathBuf) {
+        self.listed.borrow_mut().insert(dir);
     }
 
-    /// Files may be made from now on.
-    pub(super) fn release(&self) {
-        self.held.set(false);
-    }
-
-    fn are_held(&self) -> bool {
-        self.held.get()
+    fn are_held_in(&self, dir: &Path) -> bool {
+        !self.listed.borrow().contains(dir)
     }
 
     fn keep(&self, task: Task<()>) {
@@ -133,7 +121,7 @@ impl<R: Runtime> Shard<R> {
         }
         for (number, container) in application.record_format.containers().iter().enumerate() {
             let (cursor, prelude) = state.media.join(self.runtime().now());
-            let tap = Rc::new(RefCell::new(Tap::new(cursor)));
+            let tap = Rc::new(RefCell::new(Tap::new(cursor, self.held())));
             let recorder = Recorder::new(
                 self.clone(),
                 stream,
@@ -176,6 +164,26 @@ impl<R: Runtime> Shard<R> {
         });
     }
 
+    /// The stream ends, or is not to be recorded any more: what is in `media` still is, as far as there is room for it.
+    pub(super) fn end_recordings(&self, key: &StreamKey, local: &mut Local, media: &Stream) {
+        for recording in local.recordings.drain(..) {
+            let room = self.room_for_tail();
+            let is_whole = recording
+                .0
+                .borrow_mut()
+                .end(media, self.runtime().now(), room);
+            if !is_whole {
+                self.meters().record_gaps.add(1);
+                tracing::warn!(
+                    stream = %key,
+                    "the disk was behind when this recorded stream ended: what had not been written is more than may be held \
+                     for it ({} bytes, and a quarter of media_bytes in [limits] for all), and the end of it is lost",
+                    limits::RECORD_TAIL
+                );
+            }
+        }
+    }
+
     /// Somebody wants the stream `key` recorded from now on, or no more.
     ///
     /// # Errors
@@ -188,9 +196,7 @@ impl<R: Runtime> Shard<R> {
                 return Err(NotRecorded::NotHere);
             };
             if !on {
-                for recording in local.recordings.drain(..) {
-                    recording.end(&state.media, self.runtime().now());
-                }
+                self.end_recordings(key, local, &state.media);
                 return Ok(());
             }
             local.connection

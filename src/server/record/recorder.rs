@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::file::Writing;
+use super::held::Held;
 use super::segment::{LongTime, Segment, Taken};
 use super::tap::{Next, Tap};
 use crate::config::{AppSettings, Container, Naming};
@@ -45,6 +46,8 @@ pub(super) struct Recorder<R: Runtime> {
     has_video: bool,
     /// Made, and not written yet.
     out: Vec<u8>,
+    /// The memory of that, while it is being written as well.
+    held: Held,
     open: Option<Open<R::Disk>>,
     /// Files begun so far.
     number: u32,
@@ -89,6 +92,7 @@ impl<R: Runtime> Recorder<R> {
         dir: PathBuf,
         in_force: InForce,
     ) -> Self {
+        let held = shard.held();
         Self {
             shard,
             stream: Rc::downgrade(stream),
@@ -102,6 +106,7 @@ impl<R: Runtime> Recorder<R> {
             clock: LongTime::default(),
             has_video: false,
             out: Vec::new(),
+            held,
             open: None,
             number: 0,
             trouble: false,
@@ -163,6 +168,7 @@ impl<R: Runtime> Recorder<R> {
             open.flushed = now;
             open.segment.flush(&mut self.out);
         }
+        self.held.set(self.out.capacity());
         turn
     }
 
@@ -176,6 +182,7 @@ impl<R: Runtime> Recorder<R> {
             tap.begin_anew(media);
         }
         let most = usize::try_from(self.settings.record_buffer).unwrap_or(usize::MAX);
+        let most = most.min(self.shard.room_for_out(&self.held));
         loop {
             if self.out.len() >= most {
                 return Turn::More;
@@ -243,7 +250,10 @@ impl<R: Runtime> Recorder<R> {
             number,
         };
         let ending = self.container.word();
-        while self.shard.recorders().are_held() {
+        while self.shard.recorders().are_held_in(&dir) {
+            if self.gives_up() {
+                return false;
+            }
             self.wait_for_archive().await;
         }
         let file = loop {
@@ -298,6 +308,8 @@ impl<R: Runtime> Recorder<R> {
             let mut written = open.file.append(&mut self.out).await;
             let now = self.shard.runtime().now();
             if bytes > 0 && written.is_ok() {
+                self.out.shrink_to(limits::RECORD_READY);
+                self.held.set(self.out.capacity());
                 self.tell(&mut open);
                 let meters = self.shard.meters();
                 let took = u64::try_from(now.since(began).as_micros()).unwrap_or(u64::MAX);
@@ -371,7 +383,7 @@ impl<R: Runtime> Recorder<R> {
                 self.pause().await;
             }
         }
-        self.out.clear();
+        self.count_loss();
         tracing::error!(
             stream = %self.party.stream,
             file = %open.file.path.display(),
@@ -416,12 +428,21 @@ impl<R: Runtime> Recorder<R> {
         let since = *self.over_since.get_or_insert(now);
         let gives_up = now.since(since) >= limits::RECORD_GIVE_UP;
         if gives_up {
+            self.count_loss();
             tracing::error!(
                 stream = %self.party.stream,
                 "the end of a recording is lost: the disk has refused it for too long"
             );
         }
         gives_up
+    }
+
+    /// What was made, and is not written, never will be.
+    fn count_loss(&mut self) {
+        if !self.out.is_empty() {
+            self.out.clear();
+            self.shard.meters().record_gaps.add(1);
+        }
     }
 
     /// Waits until it may be known what an earlier server has left.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::task::{Context, Waker};
 
+use super::held::Held;
 use crate::limits;
 use crate::media::cursor::Cursor;
 use crate::media::frame::Frame;
@@ -29,6 +30,8 @@ pub(super) struct Tap {
     ahead: Option<Frame>,
     /// Of a stream that has ended: what was not recorded by then.
     tail: VecDeque<Frame>,
+    /// The bytes of that, and of what is shown of it.
+    held: Held,
     /// What is in force at the tail's beginning, if frames were lost before it.
     gap: Option<Vec<WireMessage>>,
     over: bool,
@@ -37,11 +40,12 @@ pub(super) struct Tap {
 }
 
 impl Tap {
-    pub(super) fn new(cursor: Cursor) -> Self {
+    pub(super) fn new(cursor: Cursor, held: Held) -> Self {
         Self {
             cursor,
             ahead: None,
             tail: VecDeque::new(),
+            held,
             gap: None,
             over: false,
             waker: None,
@@ -94,7 +98,10 @@ impl Tap {
 
     /// It is recorded, or is not to be.
     pub(super) fn take(&mut self) {
-        self.ahead = None;
+        if let Some(frame) = self.ahead.take().filter(|_| self.over) {
+            self.held
+                .set(self.held.bytes().saturating_sub(size(&frame)));
+        }
     }
 
     /// Nothing is being recorded, and perhaps has not been for long: what was found goes if what followed it has gone, so
@@ -106,26 +113,26 @@ impl Tap {
     }
 
     /// The stream ends, or its recording: what has come until now is still to be recorded, at most
-    /// [`limits::RECORD_TAIL`] bytes of it.
-    pub(super) fn end(&mut self, media: &Stream, now: Instant) {
+    /// [`limits::RECORD_TAIL`] bytes of it, and no more than there is `room` for. Whether that is all of it.
+    pub(super) fn end(&mut self, media: &Stream, now: Instant, room: usize) -> bool {
         if self.over {
-            return;
+            return true;
         }
         self.gap = self.cursor.catch_up(media, 0, now);
-        let mut bytes = 0;
+        let most = limits::RECORD_TAIL.min(room);
+        let mut bytes = self.ahead.as_ref().map_or(0, size);
+        let mut is_whole = true;
         while let Some(frame) = self.step(media) {
-            bytes += frame.message.payload_len();
-            if bytes > limits::RECORD_TAIL {
-                tracing::warn!(
-                    "the disk was behind when a recorded stream ended: more than {} bytes had not been written, and what \
-                     came after them is lost",
-                    limits::RECORD_TAIL
-                );
+            if bytes + size(&frame) > most {
+                is_whole = false;
                 break;
             }
+            bytes += size(&frame);
             self.tail.push_back(frame);
         }
+        self.held.set(bytes);
         self.stop();
+        is_whole
     }
 
     /// Nothing more is to be recorded.
@@ -145,4 +152,9 @@ impl Tap {
     pub(super) fn wait(&mut self, cx: &Context<'_>) {
         self.waker = Some(cx.waker().clone());
     }
+}
+
+/// What a frame takes of memory.
+fn size(frame: &Frame) -> usize {
+    frame.message.bytes().len()
 }

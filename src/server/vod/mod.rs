@@ -20,7 +20,6 @@ mod projector;
 mod source;
 mod viewing;
 
-pub(super) use newest::newest;
-pub(super) use past::{Past, is_now, part};
+pub(super) use past::{Past, Recorded, part};
 pub(super) use source::{Library, OpenError, Source};
 pub(super) use viewing::{Controls, Had, Item, Last, Viewing};

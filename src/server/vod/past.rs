@@ -12,9 +12,11 @@ use super::projector::{Place, Projector};
 use super::source::{OpenError, Source};
 use super::viewing::Item;
 use crate::limits;
+use crate::media::stream::Stream;
 use crate::media::timeline::{Chapter, LongTime, Timeline};
 use crate::planted::{Bug, planted};
 use crate::runtime::Runtime;
+use crate::runtime::disk::Disk as _;
 use crate::server::record::file::part_of;
 use crate::server::stream::LiveStream;
 use crate::time::{Instant, Timestamp};
@@ -102,33 +104,53 @@ impl<R: Runtime> Past<R> {
 
     /// As long as it is the one that the player's times are of.
     fn timeline(&self) -> Option<Arc<Timeline>> {
-        let state = self.stream.state.borrow();
-        let timeline = state.media.timeline()?;
-        let known = self.timeline.get().is_none_or(|id| id == timeline.id());
-        known.then(|| Arc::clone(timeline))
+        self.recorded().map(|recorded| recorded.timeline)
     }
 
     fn is_live(&self) -> bool {
         self.stream.state.borrow().media.is_live()
     }
 
-    /// How far the recording goes, about.
-    fn edge(&self) -> Option<LongTime> {
-        let timeline = self.timeline()?;
-        Some(timeline.long(self.stream.state.borrow().media.newest()))
+    /// What is recorded, in the player's times.
+    fn recorded(&self) -> Option<Recorded> {
+        let recorded = Recorded::of(&self.stream.state.borrow().media)?;
+        let id = recorded.timeline.id();
+        let known = self.timeline.get().is_none_or(|known| known == id);
+        known.then_some(recorded)
     }
 
     /// Whether `time` is as good as live.
     fn is_now(&self, time: u64) -> bool {
-        let edge = self.edge().unwrap_or(0);
-        self.is_live() && is_now(time, edge)
+        let recorded = self.recorded();
+        recorded.map_or(self.is_live(), |recorded| recorded.is_now(time))
     }
 }
 
-/// Whether `time` is as good as live, in a recording that goes to `edge`.
-pub(in crate::server) fn is_now(time: u64, edge: LongTime) -> bool {
-    let near = i64::try_from(limits::REWIND_MIN.as_millis()).unwrap_or(i64::MAX);
-    i64::try_from(time).is_ok_and(|time| time.saturating_add(near) > edge)
+/// What is recorded of a live stream.
+pub(in crate::server) struct Recorded {
+    pub(in crate::server) timeline: Arc<Timeline>,
+    /// How far it goes, about.
+    edge: LongTime,
+    is_live: bool,
+}
+
+impl Recorded {
+    /// What is recorded of `media`, if anything is.
+    pub(in crate::server) fn of(media: &Stream) -> Option<Self> {
+        let timeline = Arc::clone(media.timeline()?);
+        Some(Self {
+            edge: timeline.long(media.newest()),
+            is_live: media.is_live(),
+            timeline,
+        })
+    }
+
+    /// Whether `time` is as good as live.
+    pub(in crate::server) fn is_now(&self, time: u64) -> bool {
+        let near = i64::try_from(limits::REWIND_MIN.as_millis()).unwrap_or(i64::MAX);
+        let is_near = |time: i64| time.saturating_add(near) > self.edge;
+        self.is_live && i64::try_from(time).is_ok_and(is_near)
+    }
 }
 
 /// How being in the past has ended.
@@ -203,9 +225,10 @@ impl<R: Runtime> Projector<R> {
             self.wait(Some(self.now() + limits::VOD_GROWTH), false)
                 .await;
         }
-        let timeline = past.timeline();
-        past.timeline.set(timeline.map(|timeline| timeline.id()));
-        let length = past.edge().map(|edge| u64::try_from(edge).unwrap_or(0));
+        let recorded = past.recorded();
+        past.timeline
+            .set(recorded.as_ref().map(|it| it.timeline.id()));
+        let length = recorded.map(|it| u64::try_from(it.edge).unwrap_or(0));
         let (from, duration) = part(start, length);
         let metadata = past.stream.state.borrow().media.metadata().cloned();
         if let Some(metadata) = metadata {
@@ -361,7 +384,7 @@ impl<R: Runtime> Projector<R> {
         let (whole, unfinished) = (chapter.path.clone(), part_of(&chapter.path));
         // It may be finished while we look.
         let paths = [whole.clone(), unfinished, whole];
-        let disk = self.shard.runtime().disk();
+        let disk = self.shard.runtime().disk().for_viewers();
         let source: Rc<Source<R::Disk>> = self.shard.library().open_first(&disk, paths).await?;
         let origin: Timestamp = timeline.stamp(chapter.zero);
         Ok(Item {

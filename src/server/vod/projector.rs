@@ -334,21 +334,21 @@ impl<R: Runtime> Projector<R> {
     }
 
     pub(super) fn send_message(&self, message: &WireMessage) {
-        if self.stream == 1 {
-            self.queue(message.shared(0));
-        } else {
-            let (header, len) = message.header_for(self.stream);
-            self.queue(Bytes::copy_from_slice(header.get(..len).unwrap_or(&header)));
-            self.queue(message.shared(message.header_len()));
-        }
+        self.note_queued(message.bytes().len());
+        self.outbox.queue_message(self.stream, message);
     }
 
     fn queue(&self, bytes: Bytes) {
+        self.note_queued(bytes.len());
+        self.outbox.queue(bytes);
+    }
+
+    /// So many bytes are about to be queued.
+    fn note_queued(&self, bytes: usize) {
         if self.outbox.is_empty() {
             self.queued.set(0);
         }
-        self.queued.set(self.queued.get() + bytes.len());
-        self.outbox.queue(bytes);
+        self.queued.set(self.queued.get() + bytes);
     }
 
     fn say(&self, bytes: Vec<u8>) {

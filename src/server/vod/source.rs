@@ -8,6 +8,7 @@ use std::rc::{Rc, Weak};
 
 use super::blocks::{FileId, Shared};
 use super::names;
+use super::newest::Listings;
 use crate::limits;
 use crate::media::file::any::{AnyCursor, AnyError, AnyFile, AnyOpen};
 use crate::media::file::{FileInfo, MediaFile as _, Packet, Step, Task as _};
@@ -41,6 +42,7 @@ pub(in crate::server) struct Library<D: Disk> {
     files: RefCell<BTreeMap<PathBuf, Weak<Source<D>>>>,
     blocks: Shared,
     next: Cell<FileId>,
+    pub(in crate::server) listings: Listings,
 }
 
 impl<D: Disk> Default for Library<D> {
@@ -49,6 +51,7 @@ impl<D: Disk> Default for Library<D> {
             files: RefCell::default(),
             blocks: Shared::default(),
             next: Cell::default(),
+            listings: Listings::default(),
         }
     }
 }
