@@ -294,13 +294,20 @@ impl<R: Runtime> Shard<R> {
     }
 
     /// Media has come: if all streams together hold more than this shard's part of what the server may, less what their
-    /// recordings hold, the longest let go of the oldest, down to what each could have if they shared three quarters of it.
+    /// recordings may hold, the longest let go of the oldest, down to what each could have if they shared three quarters of
+    /// it.
     pub(super) fn keep_within_memory(&self) {
         let Some(part) = self.media_part() else {
             return;
         };
-        let part = part.saturating_sub(self.0.meters.record_held.bytes() as u64);
-        if self.0.meters.rings.bytes() as u64 <= part {
+        // Whether they hold that or not: a slow disk is nothing that players notice.
+        let rings = self.0.meters.rings.bytes() as u64;
+        let beside = part - part / limits::RECORD_SHARE;
+        let part = match rings > beside && self.recorders().len() > 0 {
+            true => beside,
+            false => part,
+        };
+        if rings <= part {
             return;
         }
         let streams = self.0.streams.borrow();

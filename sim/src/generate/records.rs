@@ -33,6 +33,9 @@ pub(super) fn come(scenario: &mut Scenario, wild: bool) {
         vod,
         format: Format::Flv,
     });
+    if let Some(bytes) = &mut scenario.server.media_bytes {
+        *bytes = *bytes * 4 / 3; // a quarter is the recordings'
+    }
     if vod {
         viewers(scenario, rng);
     }
