@@ -94,8 +94,9 @@ pub(crate) fn tables(path: &Path, pictures: u32) {
     file.set_len(data + bytes).unwrap();
 }
 
-/// A film of `fragments` without an index, a second of 25 pictures of `size` bytes each.
-pub(crate) fn fragments(path: &Path, fragments: u32, size: u32) {
+/// A film of `fragments` without an index, a second of 25 pictures of `size` bytes each. `time`: the type of the box that says
+/// when a fragment begins; another than `tfdt` says nothing.
+pub(crate) fn fragments(path: &Path, fragments: u32, size: u32, time: &[u8; 4]) {
     let empty = [*b"stts", *b"stsc", *b"stco"].map(|kind| full(&kind, 0, &[0]));
     let tables = [&empty[..], &[full(b"stsz", 0, &[0, 0])]].concat();
     let trex = full(b"trex", 0, &[1, 1, 40, size, 0x0001_0000]);
@@ -107,7 +108,7 @@ pub(crate) fn fragments(path: &Path, fragments: u32, size: u32) {
     let mut at = file.stream_position().unwrap();
     for number in 0..fragments {
         let tfhd = full(b"tfhd", 0x02_0000, &[1]);
-        let tfdt = full(b"tfdt", 0, &[number * 1_000]);
+        let tfdt = full(time, 0, &[number * 1_000]);
         // Each sample says its size, as of pictures that differ.
         let mut run = vec![25, 0, 0x0200_0000];
         run.extend([size; 25]);

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::moof::{Run, Sample};
+use super::survey::Ends;
 use super::walk::Walk;
 use crate::limits;
 
@@ -11,6 +12,8 @@ use crate::limits;
 pub(super) struct Ahead {
     /// The next box.
     pub(super) walk: Walk,
+    /// Where the tracks' samples end in the fragments before it.
+    pub(super) ends: Ends,
     /// Samples of each source that were not sent yet, and the milliseconds up to which its samples are known.
     queues: Vec<(VecDeque<Sample>, u64)>,
     held: usize,
@@ -29,10 +32,11 @@ pub(super) enum Next {
 }
 
 impl Ahead {
-    pub(super) fn new(offset: u64, from: u64, sources: usize) -> Self {
+    pub(super) fn new(offset: u64, from: u64, ends: Ends) -> Self {
         Self {
             walk: Walk::new(offset),
-            queues: vec![(VecDeque::new(), 0); sources],
+            queues: vec![(VecDeque::new(), 0); ends.len()],
+            ends,
             held: 0,
             from,
         }

@@ -5,9 +5,9 @@ use smallvec::SmallVec;
 
 use super::ahead::{Ahead, Next};
 use super::error::Mp4Error;
-use super::moof::{self, Defaults, Sample};
-use super::open::note;
+use super::moof::{self, Defaults, Run, Sample};
 use super::source::Movie;
+use super::survey::{Ends, Survey};
 use super::walk::{Found, Walk};
 use crate::limits;
 use crate::media::file::{FileInfo, MediaFile, Packet, Step, SyncIndex};
@@ -19,7 +19,7 @@ pub struct Mp4File {
     /// The body of `moov`: the tables are read where they stand.
     bytes: Vec<u8>,
     known: Vec<(u32, Defaults)>,
-    index: SyncIndex,
+    survey: Survey,
     info: FileInfo,
     /// Where the first fragment is, or will be.
     first: u64,
@@ -40,7 +40,7 @@ enum At {
     /// The next sample of each source.
     Tables(SmallVec<[u64; 4]>),
     /// Looking for the fragment to begin with.
-    Seeking(Seek),
+    Seeking(Box<Seek>),
     Fragments(Box<Ahead>),
 }
 
@@ -48,10 +48,22 @@ enum At {
 struct Seek {
     target: u64,
     walk: Walk,
-    /// A fragment, and the time of the sync sample in it.
-    best: Option<(u64, u64)>,
+    /// Where the tracks end before the next fragment.
+    ends: Ends,
+    /// The fragment of the last sync sample that is early enough.
+    best: Option<Place>,
     /// The first fragment that has any samples: where nothing is a sync sample, one begins there.
-    seen: Option<(u64, u64)>,
+    seen: Option<Place>,
+}
+
+/// A fragment to begin with.
+#[derive(Clone, Debug)]
+struct Place {
+    offset: u64,
+    /// Milliseconds: what is due before is left out.
+    from: u64,
+    /// Where the tracks end before it.
+    ends: Ends,
 }
 
 /// What came of a look at a box.
@@ -65,13 +77,12 @@ impl Mp4File {
     pub(super) fn new(
         movie: Movie,
         bytes: Vec<u8>,
-        index: SyncIndex,
-        duration: u64,
+        survey: Survey,
         first: u64,
         walked: u64,
     ) -> Self {
         let duration = match movie.is_fragmented {
-            true => duration,
+            true => survey.duration,
             false => {
                 let longest = movie.sources.iter().map(|source| source.duration).max();
                 movie.duration.max(longest.unwrap_or(0))
@@ -88,12 +99,11 @@ impl Mp4File {
             has_video: is_video(true),
             has_audio: is_video(false),
         };
-        let known = movie.sources.iter().map(|s| (s.id, s.defaults)).collect();
         Self {
+            known: movie.known(),
             movie,
             bytes,
-            known,
-            index,
+            survey,
             info,
             first,
             walked,
@@ -140,6 +150,23 @@ impl Mp4File {
         first.collect()
     }
 
+    /// Looks for the place to begin from the fragment at `offset` on, or from one before that from where times can be summed
+    /// up.
+    fn seek_fragments(&self, offset: u64, target: u64) -> Seek {
+        let (offset, ends) = match self.survey.mark_before(offset) {
+            Some((offset, ends)) => (*offset, ends.clone()),
+            None if offset == self.first => (offset, self.movie.begin(&self.bytes)),
+            None => (offset, self.movie.unknown()),
+        };
+        Seek {
+            target,
+            walk: Walk::new(offset),
+            ends,
+            best: None,
+            seen: None,
+        }
+    }
+
     fn next_of_tables(&self, next: &mut [u64]) -> Option<(usize, Sample)> {
         let mut first: Option<(u64, usize)> = None;
         for (at, (sample, source)) in next.iter().zip(&self.movie.sources).enumerate() {
@@ -168,22 +195,12 @@ impl Mp4File {
     }
 
     /// A fragment was come across: the index grows by it, if it is the first behind what is known.
-    fn note(&mut self, offset: u64, body_at: u64, body: &[u8], end: u64) -> Result<(), Mp4Error> {
+    fn note(&mut self, runs: &[Run], offset: u64, before: &Ends, end: u64) {
         if offset == self.walked {
-            let duration = &mut self.info.duration;
-            let mut known = duration.unwrap_or(0);
-            note(
-                &self.movie,
-                body,
-                offset,
-                body_at,
-                &mut self.index,
-                &mut known,
-            )?;
-            *duration = Some(known);
+            self.survey.note(&self.movie, runs, offset, before);
+            self.info.duration = Some(self.survey.duration);
             self.walked = end;
         }
-        Ok(())
     }
 
     fn pass(&mut self, offset: u64, end: u64) {
@@ -206,9 +223,17 @@ impl Mp4File {
                 body_at,
                 body,
             }) => {
-                self.note(offset, body_at, body, seek.walk.at)?;
-                let runs = moof::runs(body, offset, body_at, &self.known)?;
-                seek.seen = seek.seen.or((!runs.is_empty()).then_some((offset, 0)));
+                let ends = seek.ends.clone();
+                let runs = moof::runs(body, offset, body_at, &self.known, &mut seek.ends)?;
+                self.note(&runs, offset, &ends, seek.walk.at);
+                let place = |from| Place {
+                    offset,
+                    from,
+                    ends: ends.clone(),
+                };
+                if seek.seen.is_none() && !runs.is_empty() {
+                    seek.seen = Some(place(0));
+                }
                 let leading = runs.iter().filter(|run| run.track == 0);
                 let mut is_through = false;
                 for sample in leading.flat_map(|run| &run.samples) {
@@ -218,9 +243,9 @@ impl Mp4File {
                         // From the beginning all of it is wanted: sound that comes before its first keyframe, too.
                         let is_first = offset == self.first && seek.best.is_none();
                         let from = if is_first { 0 } else { due };
-                        seek.best = Some((offset, from));
+                        seek.best = Some(place(from));
                     } else if sample.is_sync && seek.best.is_none() {
-                        seek.best = seek.seen;
+                        seek.best = seek.seen.clone();
                         is_through = true;
                     }
                 }
@@ -228,18 +253,18 @@ impl Mp4File {
             }
             Step::Done(Found::End) => {
                 seek.walk = Walk::new(begin);
-                let Some(best) = seek.best.or(seek.seen) else {
+                seek.best = seek.best.take().or(seek.seen.clone());
+                if seek.best.is_none() {
                     return Ok(Step::Done(Look::Nothing));
-                };
-                seek.best = Some(best);
+                }
                 true
             }
         };
-        Ok(Step::Done(match seek.best {
-            Some((offset, from)) if is_through => {
-                Look::Begin(Box::new(Ahead::new(offset, from, self.known.len())))
+        Ok(Step::Done(match seek.best.take_if(|_| is_through) {
+            Some(Place { offset, from, ends }) => {
+                Look::Begin(Box::new(Ahead::new(offset, from, ends)))
             }
-            _ => Look::On,
+            None => Look::On,
         }))
     }
 
@@ -269,7 +294,8 @@ impl Mp4File {
                 body_at,
                 body,
             }) => {
-                let runs = moof::runs(body, offset, body_at, &self.known)?;
+                let mut ends = ahead.ends.clone();
+                let runs = moof::runs(body, offset, body_at, &self.known, &mut ends)?;
                 let samples = runs.iter().flat_map(|run| &run.samples);
                 let end = samples
                     .map(|s| s.offset.saturating_add(s.size.into()))
@@ -281,7 +307,8 @@ impl Mp4File {
                         first.map_or(Next::Nothing, |(_, at)| ahead.pop(at)),
                     ));
                 }
-                self.note(offset, body_at, body, ahead.walk.at)?;
+                let before = core::mem::replace(&mut ahead.ends, ends);
+                self.note(&runs, offset, &before, ahead.walk.at);
                 for run in runs {
                     ahead.take(run, |at, time| self.due(at, time));
                 }
@@ -347,17 +374,14 @@ impl MediaFile for Mp4File {
     }
 
     fn seek(&self, time: u64, writer: Option<&SyncIndex>) -> Mp4Cursor {
-        let at = match self.movie.is_fragmented {
-            false => At::Tables(self.seek_tables(time)),
-            true => {
-                let before = writer.unwrap_or(&self.index).around(time).0;
+        let before = writer.unwrap_or(&self.survey.index).around(time).0;
+        let at = match before {
+            // The beginning is in the tables, all of it or, before fragments, some.
+            None if self.movie.has_tables() => At::Tables(self.seek_tables(time)),
+            _ if !self.movie.is_fragmented => At::Tables(self.seek_tables(time)),
+            _ => {
                 let begin = before.map_or(self.first, |sync| sync.offset);
-                At::Seeking(Seek {
-                    target: time,
-                    walk: Walk::new(begin),
-                    best: None,
-                    seen: None,
-                })
+                At::Seeking(Box::new(self.seek_fragments(begin, time)))
             }
         };
         Mp4Cursor { at, asked: None }
@@ -378,6 +402,11 @@ impl MediaFile for Mp4File {
             let (at, sample) = match &mut cursor.at {
                 At::Tables(next) => match self.next_of_tables(next) {
                     Some(found) => found,
+                    None if self.movie.is_fragmented => {
+                        let ends = self.movie.begin(&self.bytes);
+                        cursor.at = At::Fragments(Box::new(Ahead::new(self.first, 0, ends)));
+                        continue;
+                    }
                     None => return Ok(Step::Done(None)),
                 },
                 At::Seeking(seek) => match self.look(seek, size, input)? {

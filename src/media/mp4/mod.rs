@@ -23,6 +23,7 @@ mod repair;
 mod sidx;
 mod sound;
 mod source;
+mod survey;
 mod table;
 mod track;
 mod walk;

@@ -1,9 +1,15 @@
 //! Reading a fragment's description (ISO/IEC 14496-12 §8.8): which samples there are, and where.
 
+use core::ops::Range;
+
 use super::boxes::{Fields, child, children};
 use super::error::Mp4Error;
 use super::fragment::{COMPOSITION, DATA_OFFSET, DURATION, FIRST_FLAGS, FLAGS, SIZE};
+use super::survey::Ends;
 use crate::limits;
+
+/// The user type of `tfxd`, with which Smooth Streaming says when a fragment begins ([MS-SSTR] §2.2.4.4).
+const TFXD: [u8; 16] = *b"\x6d\x1d\x9b\x05\x42\xd5\x44\xe6\x80\xe2\x14\x1d\xaf\xf7\x57\xb2";
 
 /// What `trex` says holds for samples where nothing else is said.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -29,16 +35,29 @@ pub(super) struct Sample {
 pub(super) struct Run {
     /// Its place among the tracks that `defaults` knows.
     pub(super) track: usize,
+    /// It says itself when it begins.
+    pub(super) is_timed: bool,
     pub(super) samples: Vec<Sample>,
 }
 
+/// When a track's part of a fragment begins.
+#[derive(Clone, Copy, Debug)]
+enum Begin {
+    /// When its first sample is decoded.
+    Decoded(u64),
+    /// When its first sample is shown.
+    Shown(u64),
+}
+
 /// Reads the body of a `moof` that begins at `moof` in the file, its body at `body_at`. `defaults`: the tracks that are
-/// wanted, by their ids, in the file's order.
+/// wanted, by their ids, in the file's order. `ends`: where their samples end so far; those of this fragment follow there
+/// if it does not say when it begins, which §8.8.12 leaves open.
 pub(super) fn runs(
     body: &[u8],
     moof: u64,
     body_at: u64,
     defaults: &[(u32, Defaults)],
+    ends: &mut Ends,
 ) -> Result<Vec<Run>, Mp4Error> {
     let mut runs = Vec::new();
     let mut left = limits::MP4_MOOF_SAMPLES;
@@ -57,14 +76,7 @@ pub(super) fn runs(
         let mut header = header
             .and_then(|tfhd| header_of(tfhd, moof, data_end, defaults))
             .ok_or(wrong("no track header (tfhd)"))?;
-        let time = child(body, range.clone(), *b"tfdt").and_then(|tfdt| body.get(tfdt));
-        let time = time.and_then(|tfdt| {
-            let mut fields = Fields::new(tfdt);
-            let (version, _) = fields.full()?;
-            fields.sized(version)
-        });
         let mut samples = Vec::new();
-        header.time = time.ok_or(wrong("no time of decoding (tfdt)"))?;
         for found in children(body, range.clone(), body_at) {
             let (kind, range) = found?;
             if kind == *b"trun" {
@@ -81,9 +93,23 @@ pub(super) fn runs(
             }
         }
         data_end = header.data;
-        if let Some(track) = header.track {
-            runs.push(Run { track, samples });
-        }
+        let Some(track) = header.track else {
+            continue;
+        };
+        let said = begin(body, range.clone());
+        let end = ends
+            .get_mut(track)
+            .ok_or(wrong("a track of another file"))?;
+        let begin = said.or(end.map(Begin::Decoded));
+        let begin = begin.ok_or(wrong("no time of decoding (tfdt), and nothing before it"))?;
+        let time = set_times(&mut samples, begin);
+        *end = Some(header.time.saturating_add(time));
+        let is_timed = said.is_some();
+        runs.push(Run {
+            track,
+            is_timed,
+            samples,
+        });
     }
     Ok(runs)
 }
@@ -96,12 +122,48 @@ pub(super) fn sequence(body: &[u8]) -> Option<u32> {
     fields.u32()
 }
 
+/// Moves samples that were counted from 0 to where they begin; returns by how much.
+fn set_times(samples: &mut [Sample], begin: Begin) -> u64 {
+    let (time, sooner) = match begin {
+        Begin::Decoded(time) => (time, 0),
+        // As if it were decoded then, and all shown that much sooner.
+        Begin::Shown(time) => (time, samples.first().map_or(0, |it| it.shown_after)),
+    };
+    for sample in samples {
+        sample.time = sample.time.saturating_add(time);
+        sample.shown_after = sample.shown_after.saturating_sub(sooner);
+    }
+    time
+}
+
+/// When the `traf` at this place says that it begins: with `tfdt`; otherwise with Smooth Streaming's `tfxd`, which is the
+/// time its first sample is shown, as FFmpeg writes it.
+fn begin(body: &[u8], range: Range<usize>) -> Option<Begin> {
+    let mut shown = None;
+    for (kind, range) in children(body, range, 0).map_while(Result::ok) {
+        let mut fields = Fields::new(body.get(range).unwrap_or_default());
+        if kind == *b"uuid" && fields.array() != Some(TFXD) || ![*b"tfdt", *b"uuid"].contains(&kind)
+        {
+            continue;
+        }
+        let Some(time) = fields.full().and_then(|(version, _)| fields.sized(version)) else {
+            continue;
+        };
+        if kind == *b"tfdt" {
+            return Some(Begin::Decoded(time));
+        }
+        shown = Some(Begin::Shown(time));
+    }
+    shown
+}
+
 struct Header {
     track: Option<usize>,
     defaults: Defaults,
     base: u64,
     /// Where the next sample lies if nothing else is said.
     data: u64,
+    /// Of the next sample, from the first one on.
     time: u64,
 }
 

@@ -3,9 +3,10 @@
 use super::boxes::{Fields, HEADER_MAX, Head, child};
 use super::error::Mp4Error;
 use super::file::Mp4File;
-use super::moof;
+use super::moof::{self, Run};
 use super::sidx::Pieces;
 use super::source::{Movie, movie};
+use super::survey::{Ends, Survey};
 use super::walk::{Found, Walk};
 use crate::limits;
 use crate::media::file::{Step, Sync, SyncIndex, Task};
@@ -13,7 +14,7 @@ use crate::media::file::{Step, Sync, SyncIndex, Task};
 /// Opens a file: [`Task`].
 ///
 /// `moov` is read whole, up to [`limits::MP4_MOOV_BYTES`]; of fragments without an index at the file's end (`mfra`) or before
-/// them (`sidx`), every description, once.
+/// them (`sidx`), every description, once; and of those that do not say when they begin.
 #[derive(Debug)]
 pub struct Mp4Open {
     size: u64,
@@ -46,7 +47,7 @@ enum State {
     Index {
         at: u64,
     },
-    Walk(Walk, SyncIndex, u64),
+    Walk(Walk, Survey, Ends),
     Done,
 }
 
@@ -149,22 +150,16 @@ impl Mp4Open {
         };
         let first = self.first();
         if !movie.is_fragmented || !self.walks {
-            return Ok(self.done(SyncIndex::new(limits::MP4_INDEX_ENTRIES), 0, first, first));
+            return Ok(self.done(Survey::empty(), first, first));
         }
         self.state = State::First(Walk::new(first));
         Ok(None)
     }
 
-    fn done(
-        &mut self,
-        index: SyncIndex,
-        duration: u64,
-        first: u64,
-        walked: u64,
-    ) -> Option<Step<Mp4File>> {
+    fn done(&mut self, survey: Survey, first: u64, walked: u64) -> Option<Step<Mp4File>> {
         let (movie, bytes) = self.movie.take()?;
         self.state = State::Done;
-        let file = Mp4File::new(movie, bytes, index, duration, first, walked);
+        let file = Mp4File::new(movie, bytes, survey, first, walked);
         Some(Step::Done(file))
     }
 
@@ -176,10 +171,9 @@ impl Mp4Open {
         if let Some((index, duration)) =
             pieces.and_then(|(pieces, movie)| pieces.index(movie, self.size))
         {
-            return self.done(index, duration, first, u64::MAX);
+            return self.done(Survey::new(index, duration), first, u64::MAX);
         }
-        let index = SyncIndex::new(limits::MP4_INDEX_ENTRIES);
-        self.state = State::Walk(Walk::new(first), index, 0);
+        self.state = State::Walk(Walk::new(first), Survey::empty(), self.ends_before(first));
         None
     }
 
@@ -208,7 +202,7 @@ impl Mp4Open {
             State::First(walk) => self.look(walk, input),
             State::IndexSize { asked } => Ok(self.index_size(asked, input)),
             State::Index { at } => Ok(self.index(at, input)),
-            State::Walk(walk, index, duration) => self.walk_on(walk, index, duration, input),
+            State::Walk(walk, survey, ends) => self.walk_on(walk, survey, ends, input),
             State::Done => Err(Mp4Error::NoMovie),
         }
     }
@@ -263,11 +257,28 @@ impl Mp4Open {
                 body_at,
                 body,
             }) => {
-                if let Some((movie, _)) = &mut self.movie {
-                    lateness(movie, body, offset, body_at)?;
+                let Some((movie, bytes)) = &mut self.movie else {
+                    return Ok(None);
+                };
+                let mut ends = movie.begin(bytes);
+                let known = movie.known();
+                let runs = moof::runs(body, offset, body_at, &known, &mut ends)?;
+                if runs.is_empty() {
+                    self.state = State::First(walk); // of none of our tracks
+                    return Ok(None);
+                }
+                lateness(movie, &runs);
+                if runs.iter().any(|run| !run.is_timed) {
+                    // An index says nothing of the other tracks' times: all fragments are visited, and summed up.
+                    self.pieces = None;
+                    return Ok(self.walk());
                 }
             }
-            Step::Done(_) => {}
+            Step::Done(Found::Other { .. }) => {
+                self.state = State::First(walk);
+                return Ok(None);
+            }
+            Step::Done(Found::End) => {}
         }
         self.state = State::IndexSize { asked: false };
         Ok(None)
@@ -297,25 +308,35 @@ impl Mp4Open {
         let first = self.first();
         let found = self.movie.as_ref().and_then(|(movie, _)| {
             let index = mfra(input, movie, first..at)?;
-            Some((index, movie.duration))
+            // Of a file that has samples in tables, too, `moov` gives the length of those.
+            let duration = if movie.has_tables() {
+                0
+            } else {
+                movie.duration
+            };
+            Some((index, duration))
         });
         let Some((index, duration)) = found else {
             return self.walk();
         };
         if duration > 0 {
-            return self.done(index, duration, first, u64::MAX);
+            return self.done(Survey::new(index, duration), first, u64::MAX);
         }
         // How long it is, the last fragments say.
         let last = index.entries().last().map_or(first, |last| last.offset);
-        self.state = State::Walk(Walk::new(last), index, 0);
+        self.state = State::Walk(
+            Walk::new(last),
+            Survey::new(index, 0),
+            self.ends_before(last),
+        );
         None
     }
 
     fn walk_on(
         &mut self,
         mut walk: Walk,
-        mut index: SyncIndex,
-        mut duration: u64,
+        mut survey: Survey,
+        mut ends: Ends,
         input: &[u8],
     ) -> Result<Option<Step<Mp4File>>, Mp4Error> {
         let begin = walk.at;
@@ -329,16 +350,28 @@ impl Mp4Open {
                 body,
             }) => {
                 if let Some((movie, _)) = &self.movie {
-                    note(movie, body, offset, body_at, &mut index, &mut duration)?;
+                    let before = ends.clone();
+                    let known = movie.known();
+                    let runs = moof::runs(body, offset, body_at, &known, &mut ends)?;
+                    survey.note(movie, &runs, offset, &before);
                 }
             }
             Step::Done(Found::End) => {
                 let first = self.first();
-                return Ok(self.done(index, duration, first, begin));
+                return Ok(self.done(survey, first, begin));
             }
         }
-        self.state = State::Walk(walk, index, duration);
+        self.state = State::Walk(walk, survey, ends);
         Ok(read)
+    }
+
+    /// Where the tracks end before the fragment at `offset`, as far as that is known.
+    fn ends_before(&self, offset: u64) -> Ends {
+        match &self.movie {
+            Some((movie, bytes)) if offset == self.first() => movie.begin(bytes),
+            Some((movie, _)) => movie.unknown(),
+            None => Ends::new(),
+        }
     }
 
     /// Where the first fragment is, or will be.
@@ -361,43 +394,16 @@ impl Task for Mp4Open {
     }
 }
 
-/// Takes note of a fragment that was walked over: where the leading track can begin, and how long the file is.
-pub(super) fn note(
-    movie: &Movie,
-    body: &[u8],
-    offset: u64,
-    body_at: u64,
-    index: &mut SyncIndex,
-    duration: &mut u64,
-) -> Result<(), Mp4Error> {
-    let known: Vec<_> = movie.sources.iter().map(|s| (s.id, s.defaults)).collect();
-    for run in moof::runs(body, offset, body_at, &known)? {
-        if let Some(last) = run.samples.last() {
-            let end = last.time.saturating_add(last.duration.into());
-            *duration = (*duration).max(movie.due(run.track, end));
-        }
-        let sync = run.samples.iter().find(|sample| sample.is_sync);
-        if let Some(sync) = sync
-            && run.track == 0
-        {
-            let time = movie.due(0, sync.time);
-            index.push(Sync { time, offset });
-        }
-    }
-    Ok(())
-}
-
 /// Finds out whether samples are shown before they are decoded, as in a table: the first fragment stands for all.
-fn lateness(movie: &mut Movie, body: &[u8], offset: u64, body_at: u64) -> Result<(), Mp4Error> {
-    let known: Vec<_> = movie.sources.iter().map(|s| (s.id, s.defaults)).collect();
-    for run in moof::runs(body, offset, body_at, &known)? {
+fn lateness(movie: &mut Movie, runs: &[Run]) {
+    for run in runs {
         let lowest = run.samples.iter().map(|sample| sample.shown_after).min();
         if let Some(source) = movie.sources.get_mut(run.track) {
-            source.table.late = lowest.unwrap_or(0).min(0).unsigned_abs();
+            let late = lowest.unwrap_or(0).min(0).unsigned_abs();
+            source.table.late = source.table.late.max(late);
         }
     }
     movie.set_base();
-    Ok(())
 }
 
 /// The length of `mfra`, from the file's last 16 bytes, if they are `mfro`.

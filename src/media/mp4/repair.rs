@@ -188,10 +188,10 @@ impl Fragments {
                 body_at,
                 body,
             })) => {
-                let known: Vec<_> = (self.movie.sources.iter())
-                    .map(|s| (s.id, s.defaults))
-                    .collect();
-                let Ok(runs) = moof::runs(body, offset, body_at, &known) else {
+                let known = self.movie.known();
+                // Ours say when they begin.
+                let mut ends = self.movie.unknown();
+                let Ok(runs) = moof::runs(body, offset, body_at, &known, &mut ends) else {
                     return Ok(Some(Step::Done(())));
                 };
                 self.pending = Some(self.describe(&runs, moof::sequence(body), offset));

@@ -9,6 +9,7 @@ use super::config::{Config, config};
 use super::entry::Coding;
 use super::error::Mp4Error;
 use super::moof::{Defaults, Sample};
+use super::survey::Ends;
 use super::table::Table;
 use crate::limits;
 use crate::media::frame::codec::FourCc;
@@ -50,6 +51,28 @@ impl Movie {
     pub(super) fn set_base(&mut self) {
         let early = self.sources.iter().map(|source| -source.due(0));
         self.base = early.fold(0, i64::max);
+    }
+
+    /// What fragments are read with: the tracks by their ids.
+    pub(super) fn known(&self) -> Vec<(u32, Defaults)> {
+        let known = self.sources.iter().map(|s| (s.id, s.defaults));
+        known.collect()
+    }
+
+    /// Whether there are samples in tables, too: before the fragments, if there are any.
+    pub(super) fn has_tables(&self) -> bool {
+        self.sources.iter().any(|source| source.table.samples > 0)
+    }
+
+    /// Where the tracks end before the first fragment. `bytes`: the body of `moov`.
+    pub(super) fn begin(&self, bytes: &[u8]) -> Ends {
+        let ends = self.sources.iter().map(|source| source.table.end(bytes));
+        ends.map(|end| Some(end.unwrap_or(0))).collect()
+    }
+
+    /// In the middle of a file nothing is known of what came before.
+    pub(super) fn unknown(&self) -> Ends {
+        self.sources.iter().map(|_| None).collect()
     }
 
     /// The milliseconds of the file at which a source's own `time` is due.

@@ -298,6 +298,12 @@ impl Table {
         Some((time, duration as u32))
     }
 
+    /// Where the last sample ends.
+    pub(super) fn end(&self, bytes: &[u8]) -> Option<u64> {
+        let (time, duration) = self.time(bytes, self.samples.checked_sub(1)?)?;
+        time.checked_add(duration.into())
+    }
+
     /// The last sample that is decoded at or before `time`.
     pub(super) fn sample_at(&self, bytes: &[u8], time: u64) -> u64 {
         let of = |run| timed(bytes, self.times.at(run));

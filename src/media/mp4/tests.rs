@@ -4,6 +4,10 @@ use crate::media::file::{MediaFile, Muxer, Packet, Patch, Pushed, Step, SyncInde
 use crate::rtmp::wire::{MediaKind, WireMessage};
 use crate::time::Timestamp;
 
+mod untimed;
+
+pub(super) use untimed::without_times;
+
 /// A configuration by FFmpeg 9.0.2 with libx264: 320x180.
 const AVC: &[u8] = b"\x01\x4d\x40\x0c\xff\xe1\x00\x17\x67\x4d\x40\x0c\xda\x05\x06\x7e\x7c\x04\x40\x00\x00\x03\x00\x40\x00\x00\x0c\x83\xc5\x0a\xa8\x01\x00\x04\x68\xef\x3c\x80";
 
@@ -277,6 +281,11 @@ fn what_changes_needs_a_new_file_and_what_does_not_is_taken() {
 /// A file as anyone writes it: `mdat` first, then `moov` with a table; two chunks of two samples, the second of which is
 /// no sync sample.
 pub(super) fn movie_with_table() -> Vec<u8> {
+    with_table(|_| {})
+}
+
+/// The same with `more` behind its track.
+fn with_table(more: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut file = Vec::new();
     boxed(&mut file, *b"ftyp", |out| out.extend(b"f4v \0\0\0\0"));
     boxed(&mut file, *b"mdat", |out| out.extend(b"abbcccdddd"));
@@ -288,7 +297,28 @@ pub(super) fn movie_with_table() -> Vec<u8> {
             zeros(out, 80);
         });
         boxed(out, *b"trak", track);
+        more(out);
     });
+    file
+}
+
+/// The same with two samples more, in a fragment: what FFmpeg writes with `frag_keyframe` alone.
+pub(super) fn table_and_fragment() -> Vec<u8> {
+    let mut file = with_table(|out| {
+        boxed(out, *b"mvex", |out| {
+            full(out, *b"trex", 0, 0, |out| {
+                [1, 1, 0, 0, 0]
+                    .into_iter()
+                    .for_each(|value| u32(out, value));
+            });
+        });
+    });
+    let mut track = track::Track::new(entry::Coding::Avc);
+    for (time, is_sync, byte) in [(315_000, true, b'e'), (360_000, false, b'f')] {
+        track.data.push(byte);
+        track.push(time, 1, 9_000, is_sync);
+    }
+    fragment::fragment(&mut file, 1, [(1, &track)].into_iter());
     file
 }
 
@@ -341,24 +371,30 @@ fn tables(out: &mut Vec<u8>) {
     table(*b"stco", &[2, 24, 27]);
 }
 
+fn seen(packets: Vec<Packet>) -> Vec<(u64, u8, bool, String)> {
+    let seen = packets.iter().map(|packet| {
+        let payload = String::from_utf8_lossy(&packet.payload[5..]).into_owned();
+        (packet.time, packet.payload[4], packet.is_sync, payload)
+    });
+    seen.collect()
+}
+
+/// What the table says.
+fn in_table() -> [(u64, u8, bool, String); 4] {
+    [
+        (400, 100, true, "a".to_owned()),
+        (1_400, 200, false, "bb".to_owned()),
+        (2_400, 200, true, "ccc".to_owned()),
+        (3_400, 200, false, "dddd".to_owned()),
+    ]
+}
+
 #[test]
 fn a_file_with_a_table_and_edits() {
     let file = movie_with_table();
     let mut opened = open(&file).expect("a good file");
     assert_eq!(opened.info().duration, Some(4_000));
-    let seen = |packets: Vec<Packet>| -> Vec<_> {
-        let seen = packets.iter().map(|packet| {
-            let payload = String::from_utf8_lossy(&packet.payload[5..]).into_owned();
-            (packet.time, packet.payload[4], packet.is_sync, payload)
-        });
-        seen.collect()
-    };
-    let all = [
-        (400, 100, true, "a".to_owned()),
-        (1_400, 200, false, "bb".to_owned()),
-        (2_400, 200, true, "ccc".to_owned()),
-        (3_400, 200, false, "dddd".to_owned()),
-    ];
+    let all = in_table();
     assert_eq!(seen(from(&mut opened, 0, &file)), all);
     assert_eq!(seen(from(&mut opened, 2_399, &file)), all);
     assert_eq!(seen(from(&mut opened, 2_400, &file)), all[2..]);
