@@ -176,6 +176,7 @@ pub const ALL: [Invariant; 30] = [
             "recordings are what was published",
             "recordings behind others",
             "recordings left by a server that died",
+            "recordings of samples",
         ],
     ),
     checked(

@@ -6,8 +6,8 @@ use millstream::config::OnConflict;
 
 use crate::media::Tracks;
 use crate::scenario::{
-    Connect, CutKind, GarbageKind, Intervention, LinkChange, Order, Scenario, Script, SendMedia,
-    Step, Tell,
+    Connect, CutKind, Format, GarbageKind, Intervention, LinkChange, Order, Scenario, Script,
+    SendMedia, Step, Tell,
 };
 
 /// The behaviours that `scenario` has, by name.
@@ -233,6 +233,12 @@ fn of_records(scenario: &Scenario, found: &mut Found) {
         return;
     };
     found.insert("records");
+    note(found, record.format == Format::Mp4, "records samples");
+    note(
+        found,
+        record.format == Format::Both,
+        "records messages and samples",
+    );
     note(found, record.segment_ms > 0, "records for a time a file");
     note(found, record.segment_bytes > 0, "records some bytes a file");
     let (disk, outages) = (&scenario.disk, &scenario.outages);
@@ -273,7 +279,7 @@ mod tests {
         }
         let mean = scripts as f64 / SEEDS as f64;
         println!("{mean} scripts a seed, drawn in {} us", cost.as_micros());
-        assert_eq!(counts.len(), 87, "as many as are named above");
+        assert_eq!(counts.len(), 89, "as many as are named above");
         for (what, count) in counts {
             assert!(
                 (2.0..60.0).contains(&percent(count)),
