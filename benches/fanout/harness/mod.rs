@@ -28,6 +28,6 @@ pub(crate) fn run(arguments: &[String]) -> io::Result<bool> {
     };
     system::raise_descriptors()?;
     let result = scenarios::run(&options);
-    nginx::clean();
+    let _ = std::fs::remove_dir_all(target::scratch());
     result
 }

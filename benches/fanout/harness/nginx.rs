@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
+
+use super::target::scratch;
 
 /// Where packages put the module.
 const MODULES: [&str; 3] = [
@@ -32,12 +34,18 @@ pub(super) fn missing() -> Option<&'static str> {
     None
 }
 
-/// One process in the foreground that publishes and plays without any extras.
+/// One process in the foreground that publishes and plays without any extras, but for recordings if there is a place for them.
 ///
 /// # Errors
 /// No place for its configuration.
-pub(super) fn command(port: u16) -> io::Result<Command> {
-    let place = place();
+pub(super) fn command(port: u16, recordings: Option<&Path>) -> io::Result<Command> {
+    let place = scratch();
+    let record = recordings.map_or(String::new(), |place| {
+        format!(
+            "record all; record_path {}; record_unique on;",
+            place.display()
+        )
+    });
     fs::create_dir_all(place.join("logs"))?;
     let configuration = place.join("nginx.conf");
     let text = format!(
@@ -55,7 +63,7 @@ rtmp {{
     chunk_size 60000;
     server {{
         listen 127.0.0.1:{port};
-        application live {{ live on; }}
+        application live {{ live on; {record} }}
     }}
 }}
 ",
@@ -66,13 +74,4 @@ rtmp {{
     command.arg("-p").arg(&place).arg("-c").arg(&configuration);
     command.args(["-e", "stderr"]).stderr(Stdio::null());
     Ok(command)
-}
-
-fn place() -> PathBuf {
-    std::env::temp_dir().join(format!("millstream-fanout-{}", std::process::id()))
-}
-
-/// Removes what [`command`] made.
-pub(super) fn clean() {
-    let _ = fs::remove_dir_all(place());
 }

@@ -44,6 +44,7 @@ cargo bench --bench fanout -- [SCENARIO ...] [KEY=VALUE ...] [--json]
   joining    first frame to who joins in the middle
   sessions   from connect to play to close
   ingest     100 publishers of 500 kbit/s; one of 1 Gbit/s
+  record     ten publishers of 20 Mbit/s, recorded or not
   stalled    20 of 50 players do not read for stall=30 s
   memory     of a playing player
   neighbour  what a stream with 10,000 players does to another on its shard

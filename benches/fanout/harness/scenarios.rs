@@ -18,7 +18,7 @@ use crate::schedule::Pace;
 pub(super) const NOMINAL: Pace = Pace::of(4_000_000);
 
 /// In the order of `all`.
-const ALL: [&str; 11] = [
+const ALL: [&str; 12] = [
     "single",
     "streams",
     "merge",
@@ -26,6 +26,7 @@ const ALL: [&str; 11] = [
     "joining",
     "sessions",
     "ingest",
+    "record",
     "stalled",
     "memory",
     "neighbour",
@@ -76,6 +77,7 @@ fn one(name: &str, options: &Options) -> io::Result<()> {
         "joining" => joining(options),
         "sessions" => sessions(options),
         "ingest" => ingest(options),
+        "record" => record(options),
         "stalled" => pairs::stalled(options),
         "memory" => pairs::memory(options),
         "neighbour" => pairs::neighbour(options),
@@ -278,6 +280,35 @@ fn ingest(options: &Options) -> io::Result<()> {
         beside(options, &plan(options, fast, 1))?,
         title,
         &columns,
+    )
+    .map(drop)
+}
+
+/// What recording adds to receiving: servers that record beside themselves that do not.
+fn record(options: &Options) -> io::Result<()> {
+    let plan = Plan {
+        streams: 10,
+        ..plan(options, Pace::of(20_000_000), 0)
+    };
+    let cores = Cores::with(1)?;
+    let recorders = options.servers.iter().flat_map(|server| match server {
+        Target::Millstream { .. } => vec![*server, Target::Records("flv"), Target::Records("mp4")],
+        Target::Nginx => vec![*server, Target::NginxRecords],
+        _ => Vec::new(),
+    });
+    let entry = |target: Target| Entry {
+        label: target.to_string(),
+        target,
+        plan: plan.clone(),
+        cores: cores.clone(),
+        against: 0,
+    };
+    let title = "Ten publishers of 20 Mbit/s, recorded or not; no players";
+    tell(
+        options,
+        recorders.map(entry).collect(),
+        title,
+        &[CPU_IN, BUSY],
     )
     .map(drop)
 }

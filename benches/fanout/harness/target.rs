@@ -1,8 +1,10 @@
 //! The servers that are measured: how each is started and ended.
 
 use std::fmt;
+use std::fs;
 use std::io;
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -32,6 +34,10 @@ pub(super) enum Target {
     Smol,
     /// nginx with its RTMP module.
     Nginx,
+    /// One shard that records all, in files of this kind.
+    Records(&'static str),
+    /// nginx that records all.
+    NginxRecords,
 }
 
 impl Target {
@@ -76,9 +82,29 @@ impl Target {
             Self::FloorMerge(millis) => floor(format!("merge={millis}")),
             Self::Millstream { shards, merge } => Ok(millstream(port, shards, merge, "shard")),
             Self::Smol => Ok(millstream(port, 1, 0, "smol")),
-            Self::Nginx => nginx::command(port),
+            Self::Nginx => nginx::command(port, None),
+            Self::Records(format) => {
+                let mut command = millstream(port, 1, 0, "shard");
+                command.arg("--record").arg(recordings()?);
+                command.env("MILLSTREAM_RECORD_FORMAT", format);
+                Ok(command)
+            }
+            Self::NginxRecords => nginx::command(port, Some(&recordings()?)),
         }
     }
+}
+
+/// What harnesses of this process write, removed at its end.
+pub(super) fn scratch() -> PathBuf {
+    std::env::temp_dir().join(format!("millstream-fanout-{}", std::process::id()))
+}
+
+/// An empty place for recordings: those of the last round go.
+fn recordings() -> io::Result<PathBuf> {
+    let place = scratch().join("recordings");
+    let _ = fs::remove_dir_all(&place);
+    fs::create_dir_all(&place)?;
+    Ok(place)
 }
 
 fn millstream(port: u16, shards: usize, merge: u64, runtime: &str) -> Command {
@@ -106,6 +132,8 @@ impl fmt::Display for Target {
             Self::Millstream { shards, .. } => f.pad(&format!("millstream, {shards} shards")),
             Self::Smol => f.pad("millstream on smol"),
             Self::Nginx => f.pad("nginx-rtmp"),
+            Self::Records(format) => f.pad(&format!("millstream, {format}")),
+            Self::NginxRecords => f.pad("nginx-rtmp, flv"),
         }
     }
 }
