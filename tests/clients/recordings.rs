@@ -375,7 +375,27 @@ fn assert_shown(played: &[Track], published: &[Track], who: &str) {
 }
 
 /// Files of codecs that Debian's FFmpeg does not find in our clips.
-const FOREIGN_CODECS: [(&str, &str, &[&str]); 15] = [
+const FOREIGN_CODECS: [(&str, &str, &[&str]); 19] = [
+    (
+        "hevc_aac",
+        "plain.flv",
+        &["-flvflags", "no_duration_filesize"],
+    ),
+    (
+        "av1_opus",
+        "keyframes.flv",
+        &["-flvflags", "add_keyframe_index"],
+    ),
+    (
+        "h264_eac3",
+        "plain.flv",
+        &["-flvflags", "no_duration_filesize"],
+    ),
+    (
+        "two_video_two_audio",
+        "plain.flv",
+        &["-flvflags", "no_duration_filesize"],
+    ),
     ("hevc_aac", "moov-behind.mp4", &[]),
     (
         "hevc_aac",
