@@ -27,7 +27,8 @@ pub struct Shelf {
     pub lost_power: bool,
     /// Files that were not finished when a server died, in all.
     pub left: u64,
-    /// What was safe of each file when the power went, each time.
+    /// What was safe of each file when the server died, each time: from its end all that was written, from the power's what
+    /// was synced.
     pub safe: Rc<Vec<(PathBuf, Vec<u8>)>>,
     /// The file in which something had not been safe for the longest time then, and for how long.
     pub unsafe_for: Option<(PathBuf, Duration)>,
@@ -46,7 +47,7 @@ pub struct Recordings {
     successions: u64,
     /// Files that a server left unfinished when it died, and the next one had to mend.
     mended: u64,
-    /// Files that were safe, at least in part, when the power went.
+    /// Files that were safe, at least in part, when the server died.
     survivors: u64,
     /// Files of samples.
     of_samples: u64,
@@ -291,7 +292,10 @@ impl Checker for Recordings {
         vec![
             ("recordings behind others", self.successions),
             ("recordings left by a server that died", self.mended),
-            ("recordings that survived a power loss", self.survivors),
+            (
+                "recordings that survived a death of their server",
+                self.survivors,
+            ),
             ("recordings of samples", self.of_samples),
         ]
     }

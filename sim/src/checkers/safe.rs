@@ -1,4 +1,5 @@
-//! What a power loss may cost of a recording: what was not safe yet, and that is not much.
+//! What the death of a server may cost of a recording: what was not written yet; and with the power what was not safe yet,
+//! and that is not much.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use super::recordings::{Shelf, tags};
 use super::{Publication, mp4, samples};
 use crate::media::Sort;
 
-/// What was safe of a file when the power went: whose it is, and its first and last sound or picture.
+/// What was safe of a file when the server died: whose it is, and its first and last sound or picture.
 type Ends = (Publication, usize, usize);
 
 /// Between two syncs, as long as the disk does what it is told: the recorder glances at its stream now and then, and its
@@ -20,7 +21,7 @@ const UNSAFE: Duration = Duration::from_millis(
     (limits::RECORD_SYNC.as_millis() + limits::RECORD_INTERVAL.as_millis()) as u64 + 500,
 );
 
-/// Whether everything is still there that was safe when the power went, and nothing had been unsafe for long. How many
+/// Whether everything is still there that was safe when the server died, and nothing had been unsafe for long. How many
 /// files that concerned.
 pub(super) fn survives(library: &Library, shelf: &Shelf) -> Result<u64, String> {
     if let Some((path, age)) = &shelf.unsafe_for

@@ -84,7 +84,7 @@ impl World {
             gaps: counted.filter(|_| self.host.boots() == 1),
             healthy: scenario.disk.are_off() && self.host.is_over(),
             left: self.trouble.unfinished,
-            safe: Rc::new(self.trouble.safe.clone()),
+            safe: Rc::new([&self.trouble.safe[..], &self.trouble.written].concat()),
             unsafe_for: self.trouble.unsafe_for.clone(),
             sound: scenario.disk.are_off(),
             lost_power: scenario.outages.iter().any(|outage| outage.power),

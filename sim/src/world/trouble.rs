@@ -26,6 +26,8 @@ pub(super) struct Trouble {
     pub(super) unfinished: u64,
     /// What was safe of each file when the power went, each time.
     pub(super) safe: Vec<(PathBuf, Vec<u8>)>,
+    /// What was in each file when the server's process was killed, each time since the power went last.
+    pub(super) written: Vec<(PathBuf, Vec<u8>)>,
     /// Where something had not been safe for the longest time then, and for how long.
     pub(super) unsafe_for: Option<(PathBuf, Duration)>,
 }
@@ -103,6 +105,10 @@ impl World {
             self.note_what_is_safe();
             self.shared.disk.lose_power();
             self.reconnect_links();
+            self.trouble.written.clear();
+        } else {
+            // The system has it, and writes it down sooner or later.
+            self.trouble.written.extend(self.shared.disk.files());
         }
         self.count_unfinished();
         let down = Duration::from_millis(outage.down_ms.max(1));
