@@ -83,8 +83,11 @@ impl Fields<'_> {
     }
 }
 
-/// The box at the beginning of `bytes`: what it is called, its body, and what is behind it. None: there is nothing more.
-fn next(bytes: &[u8]) -> Read<Option<([u8; 4], &[u8], &[u8])>> {
+/// What a box is called, its body, and what is behind it.
+type Found<'a> = ([u8; 4], &'a [u8], &'a [u8]);
+
+/// The box at the beginning of `bytes`. None: there is nothing more.
+fn next(bytes: &[u8]) -> Read<Option<Found<'_>>> {
     if bytes.is_empty() {
         return Ok(None);
     }

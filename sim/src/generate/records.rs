@@ -75,7 +75,13 @@ pub(super) fn choose_format(scenario: &mut Scenario) {
         _ => Format::Both,
     };
     let is_mp4 = record.format == Format::Mp4;
-    let is_played = is_mp4 || record.vod;
+    let is_killed = scenario.outages.iter().any(|outage| !outage.power);
+    let vod = record.vod;
+    if is_killed {
+        // A fragment takes a second to be written.
+        dies(scenario, rng, false);
+    }
+    let is_played = is_mp4 || vod;
     if is_mp4 {
         // Players who hold a stream go on out of its recording, and their checkers know the order of messages.
         for script in &mut scenario.clients {
@@ -111,22 +117,7 @@ const LONG: usize = 250;
 
 /// Its machine loses its power while there is something to lose: of a disk that takes its time, names as well.
 fn loses_power(scenario: &mut Scenario, rng: &mut Rng) {
-    let begins = scenario.clients.iter().filter_map(publishes);
-    let begins: Vec<u64> = begins.map(|(_, start_ms)| start_ms).collect();
-    let begins = rng.choice(begins).unwrap_or(0);
-    scenario.outages = vec![Outage {
-        // On slow links it takes a second until anything is published.
-        at_ms: begins + rng.u64(500..2_500),
-        down_ms: rng.u64(1..1_500),
-        power: true,
-    }];
-    // Long enough for that to fall into it.
-    let steps = scenario.clients.iter_mut().flat_map(|it| &mut it.steps);
-    for step in steps {
-        if let Step::SendMedia(media) = step {
-            media.frames = media.frames.max(if media.paced { LONG } else { 0 });
-        }
-    }
+    dies(scenario, rng, true);
     if rng.bool() {
         scenario.disk = DiskFaults {
             stalls: round(0.2 + rng.f64() * 0.3),
@@ -135,6 +126,26 @@ fn loses_power(scenario: &mut Scenario, rng: &mut Rng) {
         };
         if let Some(record) = &mut scenario.server.record {
             record.segment_ms = rng.u64(200..700);
+        }
+    }
+}
+
+/// The server dies while something is published.
+fn dies(scenario: &mut Scenario, rng: &mut Rng, power: bool) {
+    let begins = scenario.clients.iter().filter_map(publishes);
+    let begins: Vec<u64> = begins.map(|(_, start_ms)| start_ms).collect();
+    let begins = rng.choice(begins).unwrap_or(0);
+    scenario.outages = vec![Outage {
+        // On slow links it takes a second until anything is published.
+        at_ms: begins + rng.u64(500..2_500),
+        down_ms: rng.u64(1..1_500),
+        power,
+    }];
+    // Long enough for that to fall into it.
+    let steps = scenario.clients.iter_mut().flat_map(|it| &mut it.steps);
+    for step in steps {
+        if let Step::SendMedia(media) = step {
+            media.frames = media.frames.max(if media.paced { LONG } else { 0 });
         }
     }
 }
