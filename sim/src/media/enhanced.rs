@@ -122,11 +122,10 @@ impl Broadcast {
 
     /// The message, and where in it what MP4 has a place for lies.
     pub(super) fn enhanced_payload(&self, sort: Sort, tracks: &[u8]) -> (Vec<u8>, Vec<Body>) {
-        let video = match sort {
-            Sort::Metadata => return (self.metadata(), Vec::new()),
-            Sort::AudioHeader | Sort::Speakers | Sort::Audio => false,
-            _ => true,
-        };
+        if let Some(whole) = self.without_tracks(sort) {
+            return (whole, Vec::new());
+        }
+        let video = !matches!(sort, Sort::AudioHeader | Sort::Speakers | Sort::Audio);
         let frame_type = match sort {
             Sort::Inter => 2,
             _ => 1,
@@ -135,9 +134,6 @@ impl Broadcast {
             Sort::Colours | Sort::Speakers => 4,
             Sort::Audio => 1,
             Sort::Key | Sort::Inter => self.picture_type(),
-            Sort::Unknown => return (self.unknown(), Vec::new()),
-            Sort::End if self.shape.decodable => return (self.filled(b"\x92avc1", 12), Vec::new()),
-            Sort::End => return (self.filled(b"\x92av01", 12), Vec::new()),
             _ => 0,
         };
         let many = match self.shape.tracks {
@@ -192,6 +188,17 @@ impl Broadcast {
             }
         }
         (out, bodies)
+    }
+
+    /// What MP4 has no place for, however many tracks there are.
+    fn without_tracks(&self, sort: Sort) -> Option<Vec<u8>> {
+        match sort {
+            Sort::Metadata => Some(self.metadata()),
+            Sort::Unknown => Some(self.unknown()),
+            Sort::End if self.shape.decodable => Some(self.filled(b"\x92avc1", 12)),
+            Sort::End => Some(self.filled(b"\x92av01", 12)),
+            _ => None,
+        }
     }
 
     /// CodedFrames or CodedFramesX.
