@@ -209,6 +209,11 @@ impl Stream {
         );
     }
 
+    /// Whether it has pictures, and no keyframe of them has come here yet: nobody was given any.
+    pub fn waits_for_key(&self) -> bool {
+        self.has_video && !self.has_key
+    }
+
     /// Goes on with the time that players had of the publication before, whose clock this was.
     pub fn inherit(&mut self, clock: Clock) {
         self.clock = clock;

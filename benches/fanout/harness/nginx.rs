@@ -5,8 +5,6 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::target::scratch;
-
 /// Where packages put the module.
 const MODULES: [&str; 3] = [
     "/usr/lib/nginx/modules/ngx_rtmp_module.so",
@@ -34,12 +32,12 @@ pub(super) fn missing() -> Option<&'static str> {
     None
 }
 
-/// One process in the foreground that publishes and plays without any extras, but for recordings if there is a place for them.
+/// One process in the foreground that publishes and plays without any extras, but for recordings if there is a place for
+/// them; `place` is for its own files.
 ///
 /// # Errors
 /// No place for its configuration.
-pub(super) fn command(port: u16, recordings: Option<&Path>) -> io::Result<Command> {
-    let place = scratch();
+pub(super) fn command(port: u16, place: &Path, recordings: Option<&Path>) -> io::Result<Command> {
     let record = recordings.map_or(String::new(), |place| {
         format!(
             "record all; record_path {}; record_unique on;",
@@ -71,7 +69,7 @@ rtmp {{
     );
     fs::write(&configuration, text)?;
     let mut command = Command::new("nginx");
-    command.arg("-p").arg(&place).arg("-c").arg(&configuration);
+    command.arg("-p").arg(place).arg("-c").arg(&configuration);
     command.args(["-e", "stderr"]).stderr(Stdio::null());
     Ok(command)
 }

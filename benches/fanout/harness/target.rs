@@ -82,14 +82,14 @@ impl Target {
             Self::FloorMerge(millis) => floor(format!("merge={millis}")),
             Self::Millstream { shards, merge } => Ok(millstream(port, shards, merge, "shard")),
             Self::Smol => Ok(millstream(port, 1, 0, "smol")),
-            Self::Nginx => nginx::command(port, None),
+            Self::Nginx => nginx::command(port, &scratch(), None),
             Self::Records(format) => {
                 let mut command = millstream(port, 1, 0, "shard");
                 command.arg("--record").arg(recordings()?);
                 command.env("MILLSTREAM_RECORD_FORMAT", format);
                 Ok(command)
             }
-            Self::NginxRecords => nginx::command(port, Some(&recordings()?)),
+            Self::NginxRecords => nginx::command(port, &scratch(), Some(&recordings()?)),
         }
     }
 }

@@ -435,8 +435,13 @@ impl<R: Runtime> Connection<R> {
         }
     }
 
-    /// How long the recording of that name is, seconds; 0 for what is live, or is not there.
+    /// How long the recording of that name is, seconds; 0 for what is live, or is not there. Who publishes is not told: what
+    /// comes from it meanwhile would wait for the disk.
     async fn length_of(&self, name: &str) -> f64 {
+        let publishes = |role: &Role<R>| matches!(role, Role::Publish(_));
+        if self.roles.values().any(publishes) {
+            return 0.0;
+        }
         let key = StreamKey::new(&self.handle.app.borrow(), name);
         let source = self.open(&key).await.ok();
         let duration = source.and_then(|source| source.duration());

@@ -135,7 +135,7 @@ impl<R: Runtime> Play<R> {
         let state = self.stream.state.borrow();
         let ring = state.media.ring();
         let cursor = &state.players.get(self.slot)?.cursor;
-        if cursor.waits_for_key() {
+        if cursor.waits_for_key() || state.media.waits_for_key() {
             return None; // it has not had the pictures that have passed it by
         }
         let next = cursor.next();
