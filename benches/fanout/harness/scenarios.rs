@@ -284,7 +284,8 @@ fn ingest(options: &Options) -> io::Result<()> {
     .map(drop)
 }
 
-/// What recording adds to receiving: servers that record beside themselves that do not.
+/// What recording adds to receiving: servers that record beside themselves that do not. In FLV alone: MP4 would leave out
+/// the pictures of this stream, whose decoder configuration is made up.
 fn record(options: &Options) -> io::Result<()> {
     let plan = Plan {
         streams: 10,
@@ -292,7 +293,7 @@ fn record(options: &Options) -> io::Result<()> {
     };
     let cores = Cores::with(1)?;
     let recorders = options.servers.iter().flat_map(|server| match server {
-        Target::Millstream { .. } => vec![*server, Target::Records("flv"), Target::Records("mp4")],
+        Target::Millstream { .. } => vec![*server, Target::Records],
         Target::Nginx => vec![*server, Target::NginxRecords],
         _ => Vec::new(),
     });

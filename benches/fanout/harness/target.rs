@@ -34,8 +34,8 @@ pub(super) enum Target {
     Smol,
     /// nginx with its RTMP module.
     Nginx,
-    /// One shard that records all, in files of this kind.
-    Records(&'static str),
+    /// One shard that records all, in FLV.
+    Records,
     /// nginx that records all.
     NginxRecords,
 }
@@ -83,10 +83,9 @@ impl Target {
             Self::Millstream { shards, merge } => Ok(millstream(port, shards, merge, "shard")),
             Self::Smol => Ok(millstream(port, 1, 0, "smol")),
             Self::Nginx => nginx::command(port, &scratch(), None),
-            Self::Records(format) => {
+            Self::Records => {
                 let mut command = millstream(port, 1, 0, "shard");
                 command.arg("--record").arg(recordings()?);
-                command.env("MILLSTREAM_RECORD_FORMAT", format);
                 Ok(command)
             }
             Self::NginxRecords => nginx::command(port, &scratch(), Some(&recordings()?)),
@@ -132,8 +131,8 @@ impl fmt::Display for Target {
             Self::Millstream { shards, .. } => f.pad(&format!("millstream, {shards} shards")),
             Self::Smol => f.pad("millstream on smol"),
             Self::Nginx => f.pad("nginx-rtmp"),
-            Self::Records(format) => f.pad(&format!("millstream, {format}")),
-            Self::NginxRecords => f.pad("nginx-rtmp, flv"),
+            Self::Records => f.pad("millstream, records"),
+            Self::NginxRecords => f.pad("nginx-rtmp, records"),
         }
     }
 }
