@@ -302,9 +302,9 @@ pub const RECORD_SWEEP: Duration = Duration::from_secs(60);
 /// Bytes of a stream that has ended which its recorder still has to write: what a ring holds unless configured.
 pub const RECORD_TAIL: usize = RING_BYTES as usize;
 /// What the recordings of a shard hold beside its streams' rings, until their disk takes it, is at most one part in so many
-/// of what the shard may keep. Recorders look every [`RECORD_INTERVAL`] and rings hold seconds: more than that only those
-/// hold whose disk is behind, and that is to cost the players little. Beyond it each recorder makes no more than
-/// [`RECORD_BUFFER_MIN`] at a time.
+/// of what the shard may keep; as long as something is recorded, rings do without that part, whether it is held or not, so
+/// that a slow disk is nothing that players notice. Recorders look every [`RECORD_INTERVAL`]: more than a little only those
+/// hold whose disk is behind. Beyond it each recorder makes no more than [`RECORD_BUFFER_MIN`] at a time.
 pub const RECORD_SHARE: u64 = 4;
 /// Bytes that a recorder keeps ready for the next ones: a good picture of [`RECORD_INTERVAL`]. What a slow disk made it hold
 /// beyond them goes back.
